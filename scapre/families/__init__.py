@@ -1,0 +1,52 @@
+"""Model families and where their text projections are. A new family is a module here and a line in `FAMILIES`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from ..errors import ScaPreError
+from . import stable_diffusion
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of models whose text enters through linear projections of the encoder's states.
+
+    Attributes:
+        title: Name for people.
+        projections: Finds the projections' names among a model's parameter names.
+    """
+
+    title: str
+    projections: stable_diffusion.Finder
+
+
+# By the class that ComfyUI detects a checkpoint as.
+FAMILIES: Mapping[str, Family] = {
+    name: Family(title, stable_diffusion.text_projections) for name, title in stable_diffusion.TITLES.items()
+}
+
+
+def supported() -> str:
+    """The supported families, for messages."""
+    return ", ".join(dict.fromkeys(family.title for family in FAMILIES.values()))
+
+
+def find_projections(detected: str, parameters: Iterable[str]) -> tuple[str, tuple[str, ...]]:
+    """Title of a detected family and the names of its text projections.
+
+    Args:
+        detected: Name of the detected class.
+        parameters: All parameter names of the model.
+
+    Raises:
+        ScaPreError: For a family that is not supported, or a model without text projections.
+    """
+    if detected not in FAMILIES:
+        raise ScaPreError(f"model: {detected} models are not supported. Supported: {supported()}.")
+    family = FAMILIES[detected]
+    names = family.projections(parameters)
+    if not names:
+        raise ScaPreError(f"model: this {family.title} model has no text cross-attention, so there is nothing to edit.")
+    return family.title, names

@@ -1,0 +1,49 @@
+"""Dense linear algebra shared by the methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .progress import interruptible
+
+
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """a @ b for a tall `a` (n x d) and a `b` (d x k) that many products share.
+
+    On a CPU in float32 it goes through oneDNN: measured twice as fast as the default BLAS on AMD, equal on Intel.
+    """
+    if a.device.type == "cpu" and a.dtype == torch.float32 and torch.backends.mkldnn.is_available() and a.numel():
+        return F.linear(a.to_mkldnn(), b.T).to_dense()
+    return a @ b
+
+
+def gram(blocks: Callable[[int], Tensor], count: int, width: int, device: torch.device) -> Tensor:
+    """Sum of X_bᵀ X_b over `count` blocks of rows, (width, width), in float64.
+
+    Float32 is not enough here: the eigenvalues span the squared norms of all tokens down to the ridge, ten orders of
+    magnitude, and the solve needs the small ones.
+    """
+    total = torch.zeros(width, width, dtype=torch.float64, device=device)
+    for index in range(count):
+        rows = blocks(index)
+        total.addmm_(rows.T, rows)
+    return total
+
+
+def range_basis(matrix: Tensor, poll: Callable[[], None]) -> tuple[Tensor, Tensor]:
+    """Eigenvalues and eigenvectors of a positive semidefinite matrix, without its null space.
+
+    Args:
+        matrix: (d, d), float64.
+        poll: Called while the factorisation runs; may raise.
+
+    Returns:
+        Eigenvalues (k,) and an orthonormal basis (d, k) of the range; k = rank.
+    """
+    values, vectors = interruptible(torch.linalg.eigh, (matrix + matrix.T) / 2, poll=poll)
+    keep = values > values[-1] * torch.finfo(values.dtype).eps * len(values)
+    return values[keep], vectors[:, keep].contiguous()

@@ -1,0 +1,131 @@
+"""The ridge system that both ScaPre variants solve, in the eigenbasis of the token states.
+
+Symbols of arXiv 2601.06162, with d the text width, n the rows of a projection W, m concepts, T pairs of each:
+x_t, y_t aligned token pairs; C = [c_1 .. c_m]; P = C Cᵀ; S = s Σ x xᵀ; r_ij the gate; λ ridge, s erase scale.
+
+P + S = Q Λ Qᵀ is the same for every matrix and row, and all that an edit changes lies in the span of Q (k = rank).
+In its coordinates a ridge is a division by a column's Λ + ridge. That is why float32 is enough for the rows: each
+column is rounded relative to its own scale, while in the original coordinates the largest eigenvalue, 10⁶ times the
+ridge, would drown the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..informax import SAMPLES, gate_codes, gate_levels, noise_bank, retention
+from ..linalg import gram, product, range_basis
+from ..progress import Progress
+from ..prompts import NULL, Pair, TokenStates, align
+from ..settings import Settings
+
+Tensors = Mapping[str, Tensor]
+
+BLOCK = 2**20  # numbers in one block of tokens or deviations: 8 MB in float64
+_SINGULAR = 1e-8  # of (CᵀC + 1e-8 I)⁻¹ in the subject projector
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What only the statistics of a matrix need: columns [c_1 .. c_m, e0, noise], (d, m + 1 + noise), float64."""
+
+    columns: Tensor
+    concepts: int
+
+
+def build_shared(
+    states: TokenStates, pairs: Sequence[Pair], settings: Settings, dtype: torch.dtype, progress: Progress
+) -> dict[str, Tensor]:
+    """Token statistics that all matrices share.
+
+    Returns:
+        basis: (d, k) Q. eigenvalues: (k,) Λ, float64.
+        tokens: (m, T, k) x in the basis, zero beyond a concept's last pair.
+        anchors: (A, T, d) y of each distinct anchor. target: (m,) index of a concept's anchor, ascending.
+        directions: (k, r) left singular vectors of C in the basis. sigma: (r,) singular values; both float64.
+    """
+    device = states.states.device
+    alignment = align(states, pairs)
+    flat = states.states.flatten(0, 1)
+    valid = torch.arange(alignment.source.shape[1]) < alignment.count[:, None]
+    blocks = torch.arange(len(pairs)).split(max(1, BLOCK // (alignment.source.shape[1] * states.width)))
+
+    def tokens(index: int, done: int = 0) -> Tensor:
+        progress("statistics", done + index, 2 * len(blocks))
+        rows = flat[alignment.source[blocks[index]].to(device)].double()
+        return rows * valid[blocks[index]].to(device)[..., None]
+
+    concepts = subjects(states, pairs)
+    matrix = gram(lambda index: tokens(index).flatten(0, 1), len(blocks), states.width, device)
+    matrix = settings.erase_scale * matrix + concepts.T @ concepts
+    values, basis = range_basis(matrix, poll=lambda: progress("statistics", len(blocks), 2 * len(blocks)))
+    rotated = torch.empty(*alignment.source.shape, len(values), dtype=dtype, device=device)
+    for index, block in enumerate(blocks):
+        rotated[block[0] : block[-1] + 1] = tokens(index, len(blocks)) @ basis
+    directions, sigma, _ = torch.linalg.svd((concepts @ basis).T, full_matrices=False)
+    keep = sigma > sigma[0] * torch.finfo(sigma.dtype).eps * max(concepts.shape)
+    return {
+        "basis": basis.to(dtype),
+        "eigenvalues": values,
+        "tokens": rotated,
+        "anchors": flat[alignment.anchors.to(device)].to(dtype),
+        "target": alignment.target.to(device),
+        "directions": directions[:, keep].contiguous(),
+        "sigma": sigma[keep],
+    }
+
+
+def subjects(states: TokenStates, pairs: Sequence[Pair]) -> Tensor:
+    """Cᵀ: the states of the last subject tokens, (m, d), float64."""
+    return torch.stack([states.subject(pair.concept) for pair in pairs]).double()
+
+
+def build_probe(states: TokenStates, pairs: Sequence[Pair], settings: Settings, seed: int) -> Probe:
+    """Columns whose responses the gate and the retention are read from; e0 is E("")[1]."""
+    noise = noise_bank(seed, states.width, settings).to(states.states.device)
+    neutral = states.of(NULL)[1].double()
+    return Probe(torch.cat((subjects(states, pairs), neutral[None], noise)).T.contiguous(), len(pairs))
+
+
+def fit_rows(probe: Probe, weight: Tensor, settings: Settings) -> dict[str, Tensor]:
+    """Gate and retention of one matrix (n, d).
+
+    Returns:
+        retention: (n,), float64; and with the gate on
+        codes: (n, m) uint8, levels: (m, 36) float64, base: (m,) commonest codes, peak: (n,) max_i r_ij, float64.
+    """
+    response = weight.double() @ probe.columns
+    concepts, neutral, noise = response.split((probe.concepts, 1, response.shape[1] - probe.concepts - 1), 1)
+    rows = {"retention": retention(concepts, noise[:, 2 * SAMPLES :], settings.bins)}
+    if settings.informax:
+        codes = gate_codes(concepts, neutral[:, 0], noise[:, : 2 * SAMPLES])
+        levels, base = gate_levels(codes, settings)
+        rows |= {"codes": codes, "levels": levels, "base": base, "peak": gate(codes, levels).amax(1)}
+    return rows
+
+
+def gate(codes: Tensor, levels: Tensor) -> Tensor:
+    """Gate values r_ij (n, m) behind the codes."""
+    return levels[torch.arange(len(levels), device=codes.device), codes.long()]
+
+
+def singular_gate(shared: Tensors, settings: Settings) -> Tensor:
+    """g = sigmoid((σ - median σ) / T)^q over the singular values of C, (r,), float64."""
+    sigma = shared["sigma"]
+    centred = (sigma - sigma.median()) / settings.spectral_temperature
+    return torch.sigmoid(centred) ** settings.spectral_power
+
+
+def subject_projector(shared: Tensors) -> Tensor:
+    """U with Π = U Uᵀ = C (CᵀC + 1e-8 I)⁻¹ Cᵀ, (k, r), float64."""
+    sigma = shared["sigma"]
+    return shared["directions"] * (sigma / (sigma**2 + _SINGULAR).sqrt())
+
+
+def rotate(weight: Tensor, shared: Tensors) -> Tensor:
+    """W Q, (n, k): the rows in the coordinates of the basis."""
+    return product(weight, shared["basis"])

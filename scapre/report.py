@@ -1,0 +1,103 @@
+"""What an edit did to the projections, in numbers and as a plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .change import Change
+from .linalg import product
+from .prompts import NULL, Pair, Prompt, TokenStates
+
+NOTE = (
+    "These figures check the solver: how the edited projections answer the text encoder's states. "
+    "They do not prove what a picture shows; look at pictures."
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Figures of one edit. Responses and drifts are taken over all edited projections together.
+
+    Attributes:
+        seconds: By stage.
+        change: ‖W' - W‖ / ‖W‖ by projection.
+        remaining: ‖W' c - W a‖ / ‖W (c - a)‖ by concept text: 1 is untouched, 0 is wholly replaced.
+        drift: ‖(W' - W) q‖ / ‖W q‖ by text, for anchors, preserved names and the null prompt.
+        notes: What the user should know.
+    """
+
+    seconds: Mapping[str, float]
+    change: Mapping[str, float]
+    remaining: Mapping[str, float]
+    drift: Mapping[str, float]
+    notes: tuple[str, ...] = ()
+
+
+class ResponseMeter:
+    """Adds up the responses of the probed states, matrix by matrix."""
+
+    def __init__(self, states: TokenStates, pairs: Sequence[Pair], preserve: Sequence[str], basis: Tensor) -> None:
+        """Collects the states: concepts, anchors, preserved names and every token of the null prompt."""
+        self.concepts = [pair.concept.text for pair in pairs]
+        anchors = {pair.anchor.text: pair.anchor for pair in pairs}
+        held = {**anchors, **{name: Prompt(name, name) for name in preserve}}
+        self.held = [text for text in held if text != NULL]
+        null = states.of(NULL)
+        columns = [states.subject(pair.concept) for pair in pairs]
+        columns += [states.subject(held[text]) for text in self.held]
+        self.columns = torch.cat((torch.stack(columns), null)).T.to(basis).contiguous()
+        self.rotated = basis.T @ self.columns
+        place = {text: len(pairs) + i for i, text in enumerate(self.held)} | {NULL: len(pairs) + len(self.held)}
+        self.anchor_columns = torch.tensor([place[pair.anchor.text] for pair in pairs], device=null.device)
+        self.sums = torch.zeros(4, self.columns.shape[1], dtype=torch.float64, device=null.device)
+        self.change: dict[str, float] = {}
+
+    def add(self, name: str, weight: Tensor, change: Change) -> None:
+        """Adds one projection W (n, d) and its change."""
+        self.change[name] = _ratio(change.norm, weight.norm().item())
+        before = product(weight, self.columns)
+        moved = change.respond(self.rotated, before)
+        m = len(self.concepts)
+        gap = before[:, :m] - before[:, self.anchor_columns]
+        self.sums[0, :m] += _squares(gap + moved[:, :m])
+        self.sums[1, :m] += _squares(gap)
+        self.sums[2] += _squares(moved)
+        self.sums[3] += _squares(before)
+
+    def report(self, seconds: Mapping[str, float], notes: tuple[str, ...]) -> Report:
+        """The figures so far."""
+        m, end = len(self.concepts), len(self.concepts) + len(self.held)
+        left, gap, moved, before = (row.tolist() for row in self.sums.sqrt())
+        remaining = {text: _ratio(left[i], gap[i]) for i, text in enumerate(self.concepts)}
+        drift = {text: _ratio(moved[m + i], before[m + i]) for i, text in enumerate(self.held)}
+        drift[NULL] = _ratio(*self.sums[2:, end:].sum(-1).sqrt().tolist())
+        return Report(seconds, self.change, remaining, drift, notes)
+
+
+def _squares(values: Tensor) -> Tensor:
+    return torch.linalg.vecdot(values, values, dim=0).double()
+
+
+def _ratio(top: float, bottom: float) -> float:
+    return top / bottom if bottom else 0.0
+
+
+def render(report: Report, title: str, lines: Sequence[str] = ()) -> str:
+    """The report as plain text that reads well in a node, a terminal or a file."""
+    changes = list(report.change.values())
+    body = [title, *lines, ""]
+    body += ["Seconds: " + ", ".join(f"{stage} {value:.2f}" for stage, value in report.seconds.items())]
+    body += [
+        f"Relative change of {len(changes)} matrices: least {min(changes):.3f}, mean {sum(changes) / len(changes):.3f}, "
+        f"most {max(changes):.3f}"
+    ]
+    body += ["", "Remaining response (1 = untouched, 0 = answers like its anchor)"]
+    body += [f"  {value:6.3f}  {text}" for text, value in report.remaining.items()]
+    body += ["", "Drift of what should stay (0 = untouched)"]
+    body += [f"  {value:6.3f}  {text or '(empty prompt)'}" for text, value in report.drift.items()]
+    body += ["", *(f"Note: {note}" for note in report.notes), NOTE]
+    return "\n".join(body)
