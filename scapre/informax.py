@@ -16,7 +16,8 @@ from .settings import Settings
 
 SAMPLES = 5  # positive samples of the gate, and as many negative ones
 CODES = (SAMPLES + 1) ** 2
-_QUERIES = 2**22  # search queries at a time, 32 MB
+_QUERIES = 2**20  # search queries at a time, 8 MB
+_COLUMNS = 64  # concepts counted at a time
 
 
 def noise_bank(seed: int, width: int, settings: Settings) -> Tensor:
@@ -78,15 +79,21 @@ def gate_levels(codes: Tensor, settings: Settings) -> tuple[Tensor, Tensor]:
     Returns:
         Levels (m, 36), float64, and the commonest codes (m,), int64.
     """
-    rows, concepts = codes.shape
-    flat = codes.long() + CODES * torch.arange(concepts, device=codes.device)
-    counts = torch.bincount(flat.flatten(), minlength=concepts * CODES).view(concepts, CODES).double()
+    rows = len(codes)
+    counts = torch.cat([_histogram(part) for part in codes.split(_COLUMNS, dim=1)]).double()
     information = torch.tensor(_information(), dtype=torch.float64, device=codes.device)
     mean = (counts @ information / rows)[:, None]
     variance = (counts * (information - mean) ** 2).sum(-1, keepdim=True) / max(rows - 1, 1)
     spread = variance.sqrt()
     z = torch.where(spread > 1e-12, (information - mean) / spread.clamp(min=1e-12), torch.zeros_like(mean))
     return torch.sigmoid(z / settings.gate_temperature) ** settings.gate_power, counts.argmax(-1)
+
+
+def _histogram(codes: Tensor) -> Tensor:
+    """How often each code occurs in each column, (m, 36)."""
+    columns = codes.shape[1]
+    flat = codes.long() + CODES * torch.arange(columns, device=codes.device)
+    return torch.bincount(flat.flatten(), minlength=columns * CODES).view(columns, CODES)
 
 
 def retention(concepts: Tensor, noise: Tensor, bins: int) -> Tensor:

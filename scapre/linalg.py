@@ -10,6 +10,8 @@ from torch import Tensor
 
 from .progress import interruptible
 
+_PATIENCE = 1024  # a larger eigenproblem takes longer than a user should wait for Cancel
+
 
 def product(a: Tensor, b: Tensor) -> Tensor:
     """a @ b for a tall `a` (n x d) and a `b` (d x k) that many products share.
@@ -44,6 +46,10 @@ def range_basis(matrix: Tensor, poll: Callable[[], None]) -> tuple[Tensor, Tenso
     Returns:
         Eigenvalues (k,) and an orthonormal basis (d, k) of the range; k = rank.
     """
-    values, vectors = interruptible(torch.linalg.eigh, (matrix + matrix.T) / 2, poll=poll)
+    symmetric = (matrix + matrix.T) / 2
+    if len(matrix) > _PATIENCE:
+        values, vectors = interruptible(torch.linalg.eigh, symmetric, poll=poll)
+    else:
+        values, vectors = torch.linalg.eigh(symmetric)
     keep = values > values[-1] * torch.finfo(values.dtype).eps * len(values)
     return values[keep], vectors[:, keep].contiguous()

@@ -47,6 +47,7 @@ class Request:
         settings: Numbers of the method.
         seed: Of the noise.
         templates: Wordings that every concept and anchor is put in.
+        notes: What the host wants the report to say.
     """
 
     concepts: ConceptList
@@ -54,6 +55,7 @@ class Request:
     settings: Settings = field(default_factory=Settings)
     seed: int = 0
     templates: Sequence[str] = tuple(TEMPLATES["none"])
+    notes: tuple[str, ...] = ()
 
     def pairs(self) -> tuple[Pair, ...]:
         """Concepts and anchors as prompts; those that share an anchor lie side by side."""
@@ -139,7 +141,7 @@ def solve_edit(
             meter.add(name, weight, change)
         matrices[name] = {key: value.cpu() for key, value in rows.items()}
     progress("solve", len(projections.names), len(projections.names))
-    report = meter.report({"text encoding": encode_seconds} | watch.seconds, request.concepts.notes)
+    report = meter.report({"text encoding": encode_seconds} | watch.seconds, _notes(request))
     _check_result(report.change)
     edit = Edit(
         request.settings,
@@ -154,6 +156,11 @@ def solve_edit(
     )
     log.info("erased %d concepts in %d matrices, %.2f s", len(edit.concepts), len(matrices), sum(report.seconds.values()))
     return edit
+
+
+def _notes(request: Request) -> tuple[str, ...]:
+    kept = ("preserved names are measured here, but do not yet change the edit",) if request.preserve else ()
+    return (*request.concepts.notes, *request.notes, *kept)
 
 
 def _checked(weight: Tensor, name: str, width: int) -> Tensor:

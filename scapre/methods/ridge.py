@@ -25,7 +25,7 @@ from ..settings import Settings
 
 Tensors = Mapping[str, Tensor]
 
-BLOCK = 2**20  # numbers in one block of tokens or deviations: 8 MB in float64
+BLOCK = 2**19  # numbers in one block of tokens or deviations, 4 MB in float64: blocks fit the cache
 _SINGULAR = 1e-8  # of (CᵀC + 1e-8 I)⁻¹ in the subject projector
 
 
@@ -104,13 +104,19 @@ def fit_rows(probe: Probe, weight: Tensor, settings: Settings) -> dict[str, Tens
     if settings.informax:
         codes = gate_codes(concepts, neutral[:, 0], noise[:, : 2 * SAMPLES])
         levels, base = gate_levels(codes, settings)
-        rows |= {"codes": codes, "levels": levels, "base": base, "peak": gate(codes, levels).amax(1)}
+        rows |= {"codes": codes, "levels": levels, "base": base, "peak": _peak(codes, levels)}
     return rows
 
 
 def gate(codes: Tensor, levels: Tensor) -> Tensor:
     """Gate values r_ij (n, m) behind the codes."""
     return levels[torch.arange(len(levels), device=codes.device), codes.long()]
+
+
+def _peak(codes: Tensor, levels: Tensor) -> Tensor:
+    """max_i r_ij, (n,), float64, without all r_ij at once."""
+    parts = zip(codes.split(64, dim=1), levels.split(64), strict=True)
+    return torch.stack([gate(code, level).amax(1) for code, level in parts]).amax(0)
 
 
 def singular_gate(shared: Tensors, settings: Settings) -> Tensor:

@@ -1,0 +1,133 @@
+"""Erase concepts from a model on a real ComfyUI, and show every picture before and after.
+
+`python dev.py demo` sets everything up and runs this; see `python dev.py demo --help`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .graphs import REPORT, Sampling, picture_node, text_to_image
+from .host.base import add_checkpoint
+from .host.client import HostError, images
+from .host.places import base_folder, cache_folder, comfy_root
+from .host.server import Server, stop_on_terminate
+
+NOISE = (
+    "No checkpoint was given, so this ran on a small model with random weights: its pictures are noise, before and "
+    "after, and mean nothing. The result of this run is the report. Give a model with --checkpoint FILE."
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    stop_on_terminate()
+    options = parse(arguments)
+    try:
+        return run(options)
+    except (HostError, OSError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line; what is not given depends on whether there is a real model."""
+    parser = argparse.ArgumentParser(prog="dev.py demo", description="Show a model's pictures before and after.")
+    add = parser.add_argument
+    add("--checkpoint", type=Path, metavar="FILE", help="the model; without it, a small one with random weights")
+    add("--concepts", nargs="+", metavar="CONCEPT", default=["cat"], help="what to erase ('concept -> anchor' works)")
+    add("--prompts", nargs="+", metavar="PROMPT", help="what to draw; by default each concept, and a bicycle")
+    add("--size", type=int, help="pixels a side (64 with random weights, else 512)")
+    add("--steps", type=int, help="sampling steps (6 with random weights, else 20)")
+    add("--cfg", type=float, default=7.0, help="guidance scale (%(default)s)")
+    add("--seed", type=int, default=1, help="of the starting noise (%(default)s)")
+    add("--preset", help="the node's preset, such as styles (the node's default)")
+    add("--anchor", default="", help="what concepts without an anchor of their own become (empty: nothing)")
+    add("--out", type=Path, metavar="DIR", help="where the results go (demo-output in the cache)")
+    options = parser.parse_args(arguments)
+    drawn = options.checkpoint is not None
+    options.size = options.size or (512 if drawn else 64)
+    options.steps = options.steps or (20 if drawn else 6)
+    options.out = (options.out or cache_folder() / "demo-output").absolute()
+    options.prompts = options.prompts or default_prompts(options.concepts)
+    return options
+
+
+def default_prompts(concepts: Sequence[str]) -> list[str]:
+    """Ask for each concept, and for one thing that should stay as it is."""
+    names = [concept.split("->")[0].strip() for concept in concepts]
+    return [*(f"a photo of {name}" for name in names), "a photo of a bicycle"]
+
+
+def run(options: argparse.Namespace) -> int:
+    """Start a server, queue the workflow without and with the erase node, and save what came back."""
+    began = time.monotonic()
+    options.out.mkdir(parents=True, exist_ok=True)
+    server = Server(comfy_root(), base_folder("demo"), log=options.out / "server.log")
+    name = add_checkpoint(server.base, options.checkpoint or random_checkpoint())
+    print("Starting ComfyUI ...", flush=True)
+    with server:
+        before, after, report = pictures(server, name, options)
+    save(options, before, after, report)
+    print(f"\n{report.strip()}\n")
+    if options.checkpoint is None:
+        print(f"{NOISE}\n")
+    print(f"Pictures: {options.out / 'before-after.png'}")
+    print(f"Report:   {options.out / 'report.txt'}")
+    print(f"Done in {time.monotonic() - began:.0f} s.")
+    return 0
+
+
+def random_checkpoint() -> Path:
+    """Return the generated model, made on the first use."""
+    from .host.checkpoint import cached_checkpoint  # needs torch, which --help must not
+
+    return cached_checkpoint(cache_folder() / "checkpoints")
+
+
+def pictures(server: Server, checkpoint: str, options: argparse.Namespace) -> tuple[list[bytes], list[bytes], str]:
+    """Queue both workflows; all prompts share one run, so that the edit is solved once."""
+    sampling = Sampling(options.size, options.steps, options.cfg, options.seed)
+    erase = {"concepts": "\n".join(options.concepts), "anchor": options.anchor}
+    if options.preset:
+        erase["preset"] = options.preset
+    print(f"Drawing {len(options.prompts)} prompts with the model as it is ...", flush=True)
+    before, _ = draw(server, options.prompts, checkpoint, sampling, None, "before")
+    print(f"Erasing {', '.join(options.concepts)}, and drawing them again ...", flush=True)
+    after, entry = draw(server, options.prompts, checkpoint, sampling, erase, "after")
+    return before, after, "".join(entry["outputs"][REPORT]["text"])
+
+
+def draw(
+    server: Server,
+    prompts: Sequence[str],
+    checkpoint: str,
+    sampling: Sampling,
+    erase: dict[str, Any] | None,
+    label: str,
+) -> tuple[list[bytes], dict[str, Any]]:
+    """Run one workflow; return its pictures in the order of the prompts, and its history entry."""
+    graph = text_to_image(checkpoint, prompts, sampling, erase, prefix=f"scapre/{label}")
+    entry = server.run(graph, timeout=6 * 3600)
+    return [server.image(images(entry, picture_node(index))[0]) for index in range(len(prompts))], entry
+
+
+def save(options: argparse.Namespace, before: list[bytes], after: list[bytes], report: str) -> None:
+    """Write the sheet and the report."""
+    from .sheet import draw_sheet  # needs Pillow, which --help must not
+
+    rows = [(prompt, [old, new]) for prompt, old, new in zip(options.prompts, before, after, strict=True)]
+    sheet = draw_sheet(("before", f"after: {', '.join(options.concepts)} erased"), rows)
+    sheet.save(options.out / "before-after.png")
+    (options.out / "report.txt").write_text(report, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

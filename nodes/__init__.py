@@ -1,0 +1,24 @@
+"""The pack's nodes, one module each, and the extension that hands them to the host."""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+
+from .apply_edit import ApplyEdit
+from .concept_list import ConceptList
+from .erase_concepts import EraseConcepts
+
+NODES: tuple[type[io.ComfyNode], ...] = (EraseConcepts, ApplyEdit, ConceptList)
+
+
+class ScaPreExtension(ComfyExtension):
+    """The extension."""
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        """All nodes of the pack."""
+        return list(NODES)
+
+
+async def comfy_entrypoint() -> ScaPreExtension:
+    """Called by the host."""
+    return ScaPreExtension()

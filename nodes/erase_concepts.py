@@ -1,0 +1,164 @@
+"""Erase Concepts: the node between a loader and a sampler."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+
+from ..scapre.concepts import parse_concepts, parse_preserve
+from ..scapre.edit import Edit
+from ..scapre.prompts import TEMPLATES
+from ..scapre.report import render
+from ..scapre.settings import PRESETS
+from ..scapre.solve import Request, encode_request, solve_edit
+from .host import ClipEncoder, HostProgress, HostProjections, apply_edit, compute_device, with_cpu_fallback
+from .numerics import numeric_inputs, settings_from
+from .types import CATEGORY, STRENGTH_TOOLTIP, EditType
+
+_ALIASES = (
+    "erase remove delete forget unlearn ban block concept erasure artist style object nsfw explicit nudity negative "
+    "safety uce scapre"
+).split()
+
+
+class EraseConcepts(io.ComfyNode):
+    """Solves an edit for a list of concepts and patches the model with it."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return io.Schema(
+            node_id="ScaPreEraseConcepts",
+            display_name="Erase Concepts",
+            category=CATEGORY,
+            description="Makes a model forget the concepts you name: styles, objects, explicit content. It takes "
+            "seconds, needs no images, and changes no file.",
+            search_aliases=[*_ALIASES, "remove artist", "remove style", "remove object", "concept removal"],
+            inputs=[*_main_inputs(), *_advanced_inputs(), *numeric_inputs()],
+            outputs=[
+                io.Model.Output(
+                    display_name="model", tooltip="The model without the concepts. Connect it to a sampler."
+                ),
+                EditType.Output(display_name="edit", tooltip="The edit alone, for Apply Edit."),
+                io.String.Output(
+                    display_name="report",
+                    tooltip="What was erased and how the model's text projections answer now. Connect it to Preview as Text.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        clip: Any,
+        concepts: str,
+        anchor: str = "",
+        preserve: str = "",
+        preset: str = "objects-few",
+        strength: float = 1.0,
+        seed: int = 0,
+        templates: str = "none",
+        device: str = "auto",
+        **numerics: Any,
+    ) -> io.NodeOutput:
+        """Solves, patches and reports."""
+        parsed = parse_concepts(concepts, anchor)
+        names, settings = parse_preserve(preserve, parsed.concepts), settings_from(preset, numerics)
+        projections = HostProjections(model)
+        request = Request(parsed, names, settings, seed, tuple(TEMPLATES[templates]), projections.notes())
+        edit = _solve(projections, ClipEncoder(clip), request, compute_device(device))
+        return io.NodeOutput(apply_edit(model, edit, strength), edit, _report(edit, preset, strength))
+
+
+def _solve(projections: HostProjections, encoder: ClipEncoder, request: Request, device: torch.device) -> Edit:
+    progress = HostProgress()
+    states, seconds = encode_request(encoder, request, progress)
+
+    def solve(where: torch.device) -> Edit:
+        return solve_edit(states, projections, request, device=where, progress=progress, encode_seconds=seconds)
+
+    return with_cpu_fallback(solve, device, memory=3 * states.states.nbytes + 64 * states.width**2)
+
+
+def _report(edit: Edit, preset: str, strength: float) -> str:
+    plural = "" if len(edit.concepts) == 1 else "s"
+    title = f"Erased {len(edit.concepts)} concept{plural} from {edit.family} ({len(edit.matrices)} matrices)"
+    return render(edit.report, title, [f"Preset {preset}, variant {edit.settings.variant}, strength {strength:g}"])
+
+
+def _main_inputs() -> Sequence[io.Input]:
+    return (
+        io.Model.Input("model", tooltip="The model to edit, with any LoRA that should be erased along with it."),
+        io.Clip.Input("clip", tooltip="The text encoder of the same model; the one that your prompts use."),
+        io.String.Input(
+            "concepts",
+            multiline=True,
+            default="",
+            placeholder="one per line, such as\nVincent van Gogh\ncat -> dog",
+            dynamic_prompts=False,
+            tooltip="What to forget, one per line. \"cat -> dog\" makes the model answer a cat with a dog. Lines that "
+            "start with # are comments; double quotes take a name literally.",
+        ),
+        io.String.Input(
+            "anchor",
+            default="",
+            dynamic_prompts=False,
+            optional=True,
+            tooltip="What takes the place of concepts without an arrow, such as art or person. Empty: nothing at all "
+            "(the empty prompt).",
+        ),
+        io.String.Input(
+            "preserve",
+            multiline=True,
+            default="",
+            placeholder="names to watch, one per line (reported only)",
+            dynamic_prompts=False,
+            optional=True,
+            tooltip="Names that should stay, one per line. So far they are only measured in the report; they do not "
+            "change the edit.",
+        ),
+        io.Combo.Input(
+            "preset",
+            options=list(PRESETS),
+            default="objects-few",
+            optional=True,
+            tooltip="Released settings. " + " ".join(f"{p.name}: {p.about}" for p in PRESETS.values()),
+        ),
+        io.Float.Input(
+            "strength", default=1.0, min=0.0, max=2.0, step=0.05, round=0.001, optional=True, tooltip=STRENGTH_TOOLTIP
+        ),
+        io.Int.Input(
+            "seed",
+            default=0,
+            min=0,
+            max=2**63 - 1,
+            optional=True,
+            control_after_generate=False,
+            tooltip="Of the small noise that the method draws. Same seed, same edit.",
+        ),
+    )
+
+
+def _advanced_inputs() -> Sequence[io.Input]:
+    return (
+        io.Combo.Input(
+            "templates",
+            options=list(TEMPLATES),
+            default="none",
+            optional=True,
+            advanced=True,
+            tooltip="Also erase each concept in common wordings, such as \"painting by ...\". More wordings, more time.",
+        ),
+        io.Combo.Input(
+            "device",
+            options=["auto", "cpu"],
+            default="auto",
+            optional=True,
+            advanced=True,
+            tooltip="Where to compute. auto: on the GPU if there is one.",
+        ),
+    )

@@ -1,0 +1,75 @@
+"""Import the checkout as `pack`, the real ComfyUI beside it, and serve both.
+
+The root of this repository is a package with relative imports and a folder `nodes/`. On the search path it would be
+imported under the checkout's name and hide ComfyUI's `nodes.py`, so it is taken off, and `pack` stands for it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# Before torch is imported: threads that wait should not keep a core from the server that is being tested.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def _register_pack() -> None:
+    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
+    pack = types.ModuleType("pack")
+    pack.__path__ = [str(ROOT)]
+    sys.modules["pack"] = pack
+
+
+def _register_comfyui() -> None:
+    """Put ComfyUI on the search path, on the CPU: the choice must precede the import of its memory management."""
+    from pack import dev
+    from pack.benchmarks.host.places import cache_folder
+
+    comfy = Path(os.environ.get("COMFYUI_PATH") or cache_folder() / dev.COMFY_FOLDER)
+    if not dev.is_comfyui(comfy):
+        raise pytest.UsageError(
+            f"The tests need a real ComfyUI, and {comfy} is none. Run them with `python dev.py test`, "
+            "or set COMFYUI_PATH and use a Python that can run it."
+        )
+    os.environ["COMFYUI_PATH"] = str(comfy)
+    sys.path.insert(0, str(comfy))
+    from comfy.cli_args import args
+
+    args.cpu = True
+
+
+_register_pack()
+
+
+def pytest_configure() -> None:
+    """Fail with one sentence, instead of one import error for each test module."""
+    _register_comfyui()
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint() -> Path:
+    """A generated checkpoint in SD1.5's format that the stock loader opens, kept between sessions."""
+    from pack.benchmarks.host.checkpoint import cached_checkpoint
+    from pack.benchmarks.host.places import cache_folder
+
+    return cached_checkpoint(cache_folder() / "checkpoints")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Iterator[object]:
+    """A running ComfyUI with this pack and the tiny checkpoint, in a base directory whose path has a space."""
+    from pack.benchmarks.host.base import add_checkpoint
+    from pack.benchmarks.host.places import comfy_root
+    from pack.benchmarks.host.server import Server
+
+    running = Server(comfy_root(), tmp_path_factory.mktemp("base") / "with space")
+    add_checkpoint(running.base, tiny_checkpoint)
+    with running:
+        yield running
