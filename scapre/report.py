@@ -25,7 +25,9 @@ class Report:
     Attributes:
         seconds: By stage.
         change: ‖W' - W‖ / ‖W‖ by projection.
-        remaining: ‖W' c - W a‖ / ‖W (c - a)‖ by concept text: 1 is untouched, 0 is wholly replaced.
+        remaining: ‖W' c - W a‖ / ‖W (c - a)‖ by concept text: 1 is untouched, 0 answers like its anchor; above 1 where
+            the gate weakens the answer more than it turns it to the anchor.
+        kept: W' c · W c / ‖W c‖² by concept text: the share of the old answer in the new one.
         drift: ‖(W' - W) q‖ / ‖W q‖ by text, for anchors, preserved names and the null prompt.
         notes: What the user should know.
     """
@@ -33,6 +35,7 @@ class Report:
     seconds: Mapping[str, float]
     change: Mapping[str, float]
     remaining: Mapping[str, float]
+    kept: Mapping[str, float]
     drift: Mapping[str, float]
     notes: tuple[str, ...] = ()
 
@@ -53,7 +56,7 @@ class ResponseMeter:
         self.rotated = basis.T @ self.columns
         place = {text: len(pairs) + i for i, text in enumerate(self.held)} | {NULL: len(pairs) + len(self.held)}
         self.anchor_columns = torch.tensor([place[pair.anchor.text] for pair in pairs], device=null.device)
-        self.sums = torch.zeros(4, self.columns.shape[1], dtype=torch.float64, device=null.device)
+        self.sums = torch.zeros(5, self.columns.shape[1], dtype=torch.float64, device=null.device)
         self.change: dict[str, float] = {}
 
     def add(self, name: str, weight: Tensor, change: Change) -> None:
@@ -67,15 +70,18 @@ class ResponseMeter:
         self.sums[1, :m] += _squares(gap)
         self.sums[2] += _squares(moved)
         self.sums[3] += _squares(before)
+        self.sums[4] += torch.linalg.vecdot(moved, before, dim=0).double()
 
     def report(self, seconds: Mapping[str, float], notes: tuple[str, ...]) -> Report:
         """The figures so far."""
         m, end = len(self.concepts), len(self.concepts) + len(self.held)
-        left, gap, moved, before = (row.tolist() for row in self.sums.sqrt())
+        left, gap, moved, before = (row.tolist() for row in self.sums[:4].sqrt())
+        turned = (self.sums[4] / self.sums[3].clamp(min=torch.finfo(torch.float64).tiny)).tolist()
         remaining = {text: _ratio(left[i], gap[i]) for i, text in enumerate(self.concepts)}
+        kept = {text: 1 + turned[i] for i, text in enumerate(self.concepts)}
         drift = {text: _ratio(moved[m + i], before[m + i]) for i, text in enumerate(self.held)}
-        drift[NULL] = _ratio(*self.sums[2:, end:].sum(-1).sqrt().tolist())
-        return Report(seconds, self.change, remaining, drift, notes)
+        drift[NULL] = _ratio(*self.sums[2:4, end:].sum(-1).sqrt().tolist())
+        return Report(seconds, self.change, remaining, kept, drift, notes)
 
 
 def _squares(values: Tensor) -> Tensor:
@@ -95,9 +101,9 @@ def render(report: Report, title: str, lines: Sequence[str] = ()) -> str:
         f"Relative change of {len(changes)} matrices: least {min(changes):.3f}, mean {sum(changes) / len(changes):.3f}, "
         f"most {max(changes):.3f}"
     ]
-    body += ["", "Remaining response (1 = untouched, 0 = answers like its anchor)"]
-    body += [f"  {value:6.3f}  {text}" for text, value in report.remaining.items()]
-    body += ["", "Drift of what should stay (0 = untouched)"]
+    body += ["", "Erased: share of its old answer kept (1 = untouched, 0 = none), and remaining response (0 = as its anchor)"]
+    body += [f"  {report.kept[text]:6.3f}  {value:6.3f}  {text}" for text, value in report.remaining.items()]
+    body += ["", "Drift of anchors, preserved names and the empty prompt (0 = untouched)"]
     body += [f"  {value:6.3f}  {text or '(empty prompt)'}" for text, value in report.drift.items()]
     body += ["", *(f"Note: {note}" for note in report.notes), NOTE]
     return "\n".join(body)
