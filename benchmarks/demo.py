@@ -124,7 +124,7 @@ def save(options: argparse.Namespace, before: list[bytes], after: list[bytes], r
     from .sheet import draw_sheet  # needs Pillow, which --help must not
 
     rows = [(prompt, [old, new]) for prompt, old, new in zip(options.prompts, before, after, strict=True)]
-    sheet = draw_sheet(("before", f"after: {', '.join(options.concepts)} erased"), rows)
+    sheet = draw_sheet(("before", f"after erasing {', '.join(options.concepts)}"), rows)
     sheet.save(options.out / "before-after.png")
     (options.out / "report.txt").write_text(report, encoding="utf-8")
 

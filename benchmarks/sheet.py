@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 SMALLEST_SIDE = 256
 MARGIN, TEXT_SIZE = 12, 16
-PAPER, INK = "white", "black"
+PAPER, INK, RULE = "white", "black", "silver"
 
 
 def draw_sheet(columns: Sequence[str], rows: Sequence[tuple[str, Sequence[bytes]]]) -> Image.Image:
@@ -24,14 +24,15 @@ def draw_sheet(columns: Sequence[str], rows: Sequence[tuple[str, Sequence[bytes]
     height = max(picture.height for row in pictures for picture in row)
     font = ImageFont.load_default(TEXT_SIZE)
     line = TEXT_SIZE + MARGIN // 2
-    step = height + line + MARGIN
-    sheet = Image.new("RGB", (len(columns) * (width + MARGIN) + MARGIN, line + len(rows) * step + 2 * MARGIN), PAPER)
+    head, step = line + 2 * MARGIN, height + line + MARGIN
+    sheet = Image.new("RGB", (len(columns) * (width + MARGIN) + MARGIN, head + len(rows) * step), PAPER)
     draw = ImageDraw.Draw(sheet)
     lefts = [MARGIN + index * (width + MARGIN) for index in range(len(columns))]
     for left, heading in zip(lefts, columns, strict=True):
-        draw.text((left, MARGIN), heading, INK, font)
+        draw.text((left, MARGIN), shorten(heading, font, width), INK, font)
+    draw.line((MARGIN, head - MARGIN, sheet.width - MARGIN, head - MARGIN), RULE)
     for index, (caption, _) in enumerate(rows):
-        top = MARGIN + line + index * step
+        top = head + index * step
         draw.text((MARGIN, top), shorten(caption, font, sheet.width - 2 * MARGIN), INK, font)
         for left, picture in zip(lefts, pictures[index], strict=True):
             sheet.paste(picture, (left, top + line))

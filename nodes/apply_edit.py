@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ..scapre.edit import Edit
 from .host import apply_edit
-from .types import CATEGORY, STRENGTH_TOOLTIP, EditType
+from .types import CATEGORY, STRENGTH, EditType
 
 
 class ApplyEdit(io.ComfyNode):
@@ -33,10 +33,12 @@ class ApplyEdit(io.ComfyNode):
                     step=0.05,
                     round=0.001,
                     optional=True,
-                    tooltip=STRENGTH_TOOLTIP,
+                    tooltip=STRENGTH,
                 ),
             ],
-            outputs=[io.Model.Output(display_name="model", tooltip="The model with the edit. Connect it to a sampler.")],
+            outputs=[
+                io.Model.Output(display_name="model", tooltip="The model with the edit. Connect it to a sampler.")
+            ],
         )
 
     @classmethod

@@ -66,7 +66,7 @@ class ConceptList(io.ComfyNode):
         return f"{source} {status.st_mtime_ns} {status.st_size}"
 
     @classmethod
-    def execute(cls, source: str, filter: str = "", more: str = "") -> io.NodeOutput:  # noqa: A002 - the input's name
+    def execute(cls, source: str, filter: str = "", more: str = "") -> io.NodeOutput:
         """Reads, filters and joins."""
         lines = [line for line in _read(source).splitlines() if line.strip() and not line.lstrip().startswith("#")]
         kept = _filtered(lines, filter)
@@ -94,7 +94,9 @@ def _path(source: str) -> Path:
         root = Path(folder_paths.get_input_directory())
         path = root / source
     if not _inside(path, root) or path.suffix != ".txt":
-        raise ScaPreError(f"source: {shorten(source)} is not a .txt file in ComfyUI's input folder. Put the list there.")
+        raise ScaPreError(
+            f"source: {shorten(source)} is not a .txt file in ComfyUI's input folder. Put the list there."
+        )
     if not path.is_file():
         raise ScaPreError(f"source: {shorten(source)} does not exist. Refresh the node (key R) and choose again.")
     return path
@@ -111,7 +113,9 @@ def _read(source: str) -> str:
             f"source: {shorten(source)} is not UTF-8 text (byte {error.start}). Save it again with the encoding UTF-8."
         ) from None
     except OSError as error:
-        raise ScaPreError(f"source: {shorten(source)} cannot be read ({error.strerror}). Check its permissions.") from None
+        raise ScaPreError(
+            f"source: {shorten(source)} cannot be read ({error.strerror}). Check its permissions."
+        ) from None
 
 
 def _filtered(lines: list[str], words: str) -> list[str]:

@@ -16,12 +16,13 @@ from ..scapre.settings import PRESETS
 from ..scapre.solve import Request, encode_request, solve_edit
 from .host import ClipEncoder, HostProgress, HostProjections, apply_edit, compute_device, with_cpu_fallback
 from .numerics import numeric_inputs, settings_from
-from .types import CATEGORY, STRENGTH_TOOLTIP, EditType
+from .types import CATEGORY, STRENGTH, EditType
 
-_ALIASES = (
-    "erase remove delete forget unlearn ban block concept erasure artist style object nsfw explicit nudity negative "
-    "safety uce scapre"
-).split()
+_ALIASES = [
+    *("erase", "remove", "delete", "forget", "unlearn", "ban", "block", "negative", "concept erasure", "scapre", "uce"),
+    *("artist", "style", "object", "nsfw", "explicit", "nudity", "safety"),
+    *("remove artist", "remove style", "remove object"),
+]
 
 
 class EraseConcepts(io.ComfyNode):
@@ -36,7 +37,7 @@ class EraseConcepts(io.ComfyNode):
             category=CATEGORY,
             description="Makes a model forget the concepts you name: styles, objects, explicit content. It takes "
             "seconds, needs no images, and changes no file.",
-            search_aliases=[*_ALIASES, "remove artist", "remove style", "remove object", "concept removal"],
+            search_aliases=_ALIASES,
             inputs=[*_main_inputs(), *_advanced_inputs(), *numeric_inputs()],
             outputs=[
                 io.Model.Output(
@@ -45,7 +46,7 @@ class EraseConcepts(io.ComfyNode):
                 EditType.Output(display_name="edit", tooltip="The edit alone, for Apply Edit."),
                 io.String.Output(
                     display_name="report",
-                    tooltip="What was erased and how the model's text projections answer now. Connect it to Preview as Text.",
+                    tooltip="What was erased and how the text projections answer now. Connect it to Preview as Text.",
                 ),
             ],
         )
@@ -100,7 +101,7 @@ def _main_inputs() -> Sequence[io.Input]:
             default="",
             placeholder="one per line, such as\nVincent van Gogh\ncat -> dog",
             dynamic_prompts=False,
-            tooltip="What to forget, one per line. \"cat -> dog\" makes the model answer a cat with a dog. Lines that "
+            tooltip='What to forget, one per line. "cat -> dog" makes the model answer a cat with a dog. Lines that '
             "start with # are comments; double quotes take a name literally.",
         ),
         io.String.Input(
@@ -129,7 +130,14 @@ def _main_inputs() -> Sequence[io.Input]:
             tooltip="Released settings. " + " ".join(f"{p.name}: {p.about}" for p in PRESETS.values()),
         ),
         io.Float.Input(
-            "strength", default=1.0, min=0.0, max=2.0, step=0.05, round=0.001, optional=True, tooltip=STRENGTH_TOOLTIP
+            "strength",
+            default=1.0,
+            min=0.0,
+            max=2.0,
+            step=0.05,
+            round=0.001,
+            optional=True,
+            tooltip=f"{STRENGTH} To turn it without solving again, use Apply Edit.",
         ),
         io.Int.Input(
             "seed",
@@ -151,7 +159,7 @@ def _advanced_inputs() -> Sequence[io.Input]:
             default="none",
             optional=True,
             advanced=True,
-            tooltip="Also erase each concept in common wordings, such as \"painting by ...\". More wordings, more time.",
+            tooltip='Also erase each concept in common wordings, such as "painting by ...". More wordings, more time.',
         ),
         io.Combo.Input(
             "device",

@@ -131,8 +131,8 @@ class HostProjections:
             weight = self.model.backup[name].weight
         if type(weight) not in (Tensor, torch.nn.Parameter) or weight.dtype not in _FLOATS:
             raise ScaPreError(
-                f"model: {name} is quantised ({type(weight).__name__}, {weight.dtype}). Storing the edit in it would round most of it away; load the "
-                "model in fp16, bf16 or fp32 (weight_dtype default)."
+                f"model: {name} is quantised ({type(weight).__name__}, {weight.dtype}). Storing the edit in it would "
+                "round much of it away; load the model in fp16, bf16 or fp32 (weight_dtype default)."
             )
         weight = management.cast_to_device(weight, device, torch.float32, copy=True)
         if name in self.model.patches:

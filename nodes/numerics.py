@@ -36,7 +36,10 @@ _NUMBERS: Mapping[str, tuple[float, float, str]] = {
 _COUNTS: Mapping[str, tuple[int, str]] = {
     "samples": (1000, "Noisy samples of each concept for the retention estimate."),
     "bins": (256, "Histogram bins of the retention estimate."),
-    "bures_steps": (100, "scale: iterations of the Bures step, which draws rows back to the original; 0 leaves it out."),
+    "bures_steps": (
+        100,
+        "scale: iterations of the Bures step, which draws rows back to the original; 0 leaves it out.",
+    ),
 }
 
 
@@ -44,21 +47,37 @@ def numeric_inputs() -> list[io.Input]:
     """Inputs for every setting, hidden behind the node's advanced view."""
     choices = [
         io.Combo.Input(
-            name, options=[KEEP, *options], default=KEEP, optional=True, advanced=True,
+            name,
+            options=[KEEP, *options],
+            default=KEEP,
+            optional=True,
+            advanced=True,
             tooltip=f"{about} preset: as the preset has it.",
         )
         for name, (options, about) in _CHOICES.items()
     ]
     numbers = [
         io.Float.Input(
-            name, default=UNSET, min=UNSET, max=most, step=step, round=False, optional=True, advanced=True,
+            name,
+            default=UNSET,
+            min=UNSET,
+            max=most,
+            step=step,
+            round=False,
+            optional=True,
+            advanced=True,
             tooltip=f"{about} -1: as the preset has it.",
         )
         for name, (most, step, about) in _NUMBERS.items()
     ]
     counts = [
         io.Int.Input(
-            name, default=UNSET, min=UNSET, max=most, optional=True, advanced=True,
+            name,
+            default=UNSET,
+            min=UNSET,
+            max=most,
+            optional=True,
+            advanced=True,
             tooltip=f"{about} -1: as the preset has it.",
         )
         for name, (most, about) in _COUNTS.items()

@@ -6,4 +6,4 @@ from comfy_api.latest import io
 
 EditType = io.Custom("SCAPRE_EDIT")
 CATEGORY = "model/scapre"
-STRENGTH_TOOLTIP = "How much of the edit is applied: 0 none, 1 as solved, up to 2 for stubborn concepts. Changing it alone takes no time."
+STRENGTH = "How much of the edit is applied: 0 none, 1 as solved, up to 2 for stubborn concepts."

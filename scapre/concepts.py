@@ -172,6 +172,7 @@ def _check_name(name: str, where: str) -> str:
     _check_length(name, where)
     if not any(unicodedata.category(char)[0] in "LN" or unicodedata.category(char) == "So" for char in name):
         raise ScaPreError(
-            f"{where}: {shorten(name)} has no letter, digit or symbol. A concept needs a name; delete the line or write one."
+            f"{where}: {shorten(name)} has no letter, digit or symbol. A concept needs a name; "
+            "delete the line or write one."
         )
     return name

@@ -76,5 +76,8 @@ class Edit:
     @property
     def nbytes(self) -> int:
         """Bytes held by the tensors."""
-        tensors: Iterable[Tensor] = (*self.shared.values(), *(t for rows in self.matrices.values() for t in rows.values()))
+        tensors: Iterable[Tensor] = (
+            *self.shared.values(),
+            *(t for rows in self.matrices.values() for t in rows.values()),
+        )
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

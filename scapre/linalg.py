@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from .progress import interruptible
+
+T = TypeVar("T")
 
 _PATIENCE = 1024  # a larger eigenproblem takes longer than a user should wait for Cancel
 
@@ -46,10 +50,25 @@ def range_basis(matrix: Tensor, poll: Callable[[], None]) -> tuple[Tensor, Tenso
     Returns:
         Eigenvalues (k,) and an orthonormal basis (d, k) of the range; k = rank.
     """
-    symmetric = (matrix + matrix.T) / 2
-    if len(matrix) > _PATIENCE:
-        values, vectors = interruptible(torch.linalg.eigh, symmetric, poll=poll)
-    else:
-        values, vectors = torch.linalg.eigh(symmetric)
+    values, vectors = _factorise(torch.linalg.eigh, (matrix + matrix.T) / 2, poll)
     keep = values > values[-1] * torch.finfo(values.dtype).eps * len(values)
     return values[keep], vectors[:, keep].contiguous()
+
+
+def left_singular(matrix: Tensor, poll: Callable[[], None]) -> tuple[Tensor, Tensor]:
+    """Left singular vectors (d, r) and singular values (r,) of a (d, m) matrix; r = rank."""
+    vectors, values, _ = _factorise(partial(torch.linalg.svd, full_matrices=False), matrix, poll)
+    keep = values > values[0] * torch.finfo(values.dtype).eps * max(matrix.shape)
+    return vectors[:, keep].contiguous(), values[keep]
+
+
+def _factorise(function: Callable[[Tensor], T], matrix: Tensor, poll: Callable[[], None]) -> T:
+    return interruptible(function, matrix, poll=poll) if max(matrix.shape) > _PATIENCE else function(matrix)
+
+
+def add_rows(total: Tensor, rows: Tensor, values: Tensor) -> None:
+    """total[rows] += values, where rows may repeat; the same bits every time."""
+    if total.device.type == "cpu":
+        total.index_add_(0, rows, values)
+    else:  # adds in the order that threads arrive in; index_put_ sorts instead
+        total.index_put_((rows,), values, accumulate=True)

@@ -120,8 +120,8 @@ def encode_prompts(
     broken = [text for text, ok in zip(texts, states.isfinite().all(-1).all(-1).tolist(), strict=True) if not ok]
     if broken:
         raise ScaPreError(
-            f"clip: the text encoder returned NaN or infinity for {shorten(broken[0])}. Its weights are damaged or were "
-            "never loaded; load another text encoder."
+            f"clip: the text encoder returned NaN or infinity for {shorten(broken[0])}. Its weights are damaged or "
+            "were never loaded; load another text encoder."
         )
     return TokenStates(states, {text: i for i, text in enumerate(texts)}, last)
 

@@ -85,7 +85,8 @@ class ResponseMeter:
 
 
 def _squares(values: Tensor) -> Tensor:
-    return torch.linalg.vecdot(values, values, dim=0).double()
+    squares: Tensor = torch.linalg.vecdot(values, values, dim=0)
+    return squares.double()
 
 
 def _ratio(top: float, bottom: float) -> float:
@@ -98,10 +99,13 @@ def render(report: Report, title: str, lines: Sequence[str] = ()) -> str:
     body = [title, *lines, ""]
     body += ["Seconds: " + ", ".join(f"{stage} {value:.2f}" for stage, value in report.seconds.items())]
     body += [
-        f"Relative change of {len(changes)} matrices: least {min(changes):.3f}, mean {sum(changes) / len(changes):.3f}, "
-        f"most {max(changes):.3f}"
+        f"Relative change of {len(changes)} matrices: least {min(changes):.3f}, "
+        f"mean {sum(changes) / len(changes):.3f}, most {max(changes):.3f}"
     ]
-    body += ["", "Erased: share of its old answer kept (1 = untouched, 0 = none), and remaining response (0 = as its anchor)"]
+    body += [
+        "",
+        "Erased: share of its old answer kept (1 = untouched, 0 = none), and remaining response (0 = as its anchor)",
+    ]
     body += [f"  {report.kept[text]:6.3f}  {value:6.3f}  {text}" for text, value in report.remaining.items()]
     body += ["", "Drift of anchors, preserved names and the empty prompt (0 = untouched)"]
     body += [f"  {value:6.3f}  {text or '(empty prompt)'}" for text, value in report.drift.items()]

@@ -29,8 +29,15 @@ log = logging.getLogger("scapre")
 class Projections(Protocol):
     """The text projections of a model, read one at a time; hosts provide it."""
 
-    family: str
-    names: Sequence[str]
+    @property
+    def family(self) -> str:
+        """Title of the model's family."""
+        ...
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Names of the projections, in the model's order."""
+        ...
 
     def read(self, name: str, device: torch.device) -> Tensor:
         """The current weight of one projection, (n, d), on a device, in its own or a wider float dtype."""
@@ -154,7 +161,9 @@ def solve_edit(
         matrices,
         report,
     )
-    log.info("erased %d concepts in %d matrices, %.2f s", len(edit.concepts), len(matrices), sum(report.seconds.values()))
+    log.info(
+        "erased %d concepts in %d matrices, %.2f s", len(edit.concepts), len(matrices), sum(report.seconds.values())
+    )
     return edit
 
 
@@ -171,8 +180,8 @@ def _checked(weight: Tensor, name: str, width: int) -> Tensor:
         )
     if not all(bound.isfinite() for bound in weight.aminmax()):
         raise ScaPreError(
-            f"model: {name} contains NaN or infinity, so it cannot be edited. The checkpoint or a LoRA before this node "
-            "is damaged; load another file."
+            f"model: {name} contains NaN or infinity, so it cannot be edited. The checkpoint or a LoRA before "
+            "this node is damaged; load another file."
         )
     return weight
 

@@ -44,7 +44,10 @@ def test_fifty_concepts_of_sdxl_fit_in_150_mb():
 @pytest.mark.parametrize("case", ["preset objects-few", "preset confusable-many", "valve"])
 def test_the_report_equals_what_the_dense_change_does(case):
     request = ask("cat -> dog\nbird", CASES[case], preserve=("fish",))
-    projections, states = Projections(SHAPES), encode_request(Encoder(WIDTH), ask("cat -> dog\nbird", CASES[case], preserve=("fish",)))[0]
+    projections, states = (
+        Projections(SHAPES),
+        encode_request(Encoder(WIDTH), ask("cat -> dog\nbird", CASES[case], preserve=("fish",)))[0],
+    )
     edit = edit_of(request, projections)
     weights = torch.cat([w.double() for w in projections.weights.values()])
     deltas = torch.cat([edit.delta(name, weight) for name, weight in projections.weights.items()])
@@ -52,7 +55,9 @@ def test_the_report_equals_what_the_dense_change_does(case):
     gap = weights @ (state["cat"] - state["dog"])
     assert edit.report.remaining["cat"] == pytest.approx(((gap + deltas @ state["cat"]).norm() / gap.norm()).item())
     answer = weights @ state["bird"]
-    assert edit.report.kept["bird"] == pytest.approx(((answer + deltas @ state["bird"]) @ answer / (answer @ answer)).item())
+    assert edit.report.kept["bird"] == pytest.approx(
+        ((answer + deltas @ state["bird"]) @ answer / (answer @ answer)).item()
+    )
     for text in ("dog", "fish"):
         drift = (deltas @ state[text]).norm() / (weights @ state[text]).norm()
         assert edit.report.drift[text] == pytest.approx(drift.item())
@@ -84,9 +89,20 @@ def test_a_fingerprint_tells_weights_apart():
 def test_presets_carry_the_documented_values():
     assert PRESETS["objects-few"].settings == Settings(variant="precise", gate_power=2, alpha_min=0.8, samples=20)
     many = PRESETS["objects-many"].settings
-    assert (many.variant, many.erase_scale, many.gate_power, many.bures_steps, many.informax) == ("scale", 3, 5, 1, True)
+    assert (many.variant, many.erase_scale, many.gate_power, many.bures_steps, many.informax) == (
+        "scale",
+        3,
+        5,
+        1,
+        True,
+    )
     confusable = PRESETS["confusable"].settings
-    assert (confusable.variant, confusable.residual, confusable.alpha_min, confusable.gate_power) == ("precise", True, 1, 2)
+    assert (confusable.variant, confusable.residual, confusable.alpha_min, confusable.gate_power) == (
+        "precise",
+        True,
+        1,
+        2,
+    )
     long = PRESETS["confusable-many"].settings
     assert (long.spectral, long.erase_scale, long.gate_power, long.samples, long.bins) == (True, 2, 8, 30, 20)
     styles = PRESETS["styles"]
@@ -99,7 +115,15 @@ def test_presets_carry_the_documented_values():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("ridge", 0), ("ridge", float("nan")), ("bins", 1), ("samples", 1), ("alpha_min", 1.5), ("variant", "x"), ("noise", -1)],
+    [
+        ("ridge", 0),
+        ("ridge", float("nan")),
+        ("bins", 1),
+        ("samples", 1),
+        ("alpha_min", 1.5),
+        ("variant", "x"),
+        ("noise", -1),
+    ],
 )
 def test_settings_outside_their_range_are_refused(name, value):
     with pytest.raises(ScaPreError, match=name):

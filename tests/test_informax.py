@@ -34,7 +34,9 @@ def test_the_gate_equals_its_definition_however_the_samples_mix(noise):
         assert len(codes.unique()) > 3  # the case where the gate does not saturate was really met
 
 
-@pytest.mark.parametrize(("concepts", "samples", "bins"), [(1, 20, 20), (1, 2, 2), (30, 5, 7), (3, 300, 256), (40, 40, 10)])
+@pytest.mark.parametrize(
+    ("concepts", "samples", "bins"), [(1, 20, 20), (1, 2, 2), (30, 5, 7), (3, 300, 256), (40, 40, 10)]
+)
 def test_retention_equals_the_histogram_of_all_samples(concepts, samples, bins):
     torch.manual_seed(0)
     weight = torch.randn(50, 16, dtype=torch.float64)

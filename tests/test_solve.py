@@ -25,6 +25,7 @@ from pack.tests.worlds import (
     reference,
 )
 
+
 @pytest.mark.parametrize("names", LISTS)
 @pytest.mark.parametrize("case", CASES)
 def test_the_edit_equals_the_row_by_row_solution(case, names):
@@ -85,7 +86,8 @@ def test_neither_order_nor_repeats_matter(case):
 def test_same_seed_same_bits_and_another_seed_another_edit():
     projections = Projections(SHAPES)
     one, two, other = (
-        edit_of(ask(LISTS["many"], CASES["preset objects-many"], seed), projections, torch.float32) for seed in (7, 7, 8)
+        edit_of(ask(LISTS["many"], CASES["preset objects-many"], seed), projections, torch.float32)
+        for seed in (7, 7, 8)
     )
     name, weight = next(iter(projections.weights.items()))
     assert torch.equal(one.delta(name, weight), two.delta(name, weight))

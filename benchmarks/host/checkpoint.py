@@ -2,7 +2,7 @@
 
 ComfyUI tells a checkpoint's family by the shapes of a few weights: 320 channels after the first convolution, a text
 width of 768, and projections around the attention that are 1x1 convolutions mean SD1.5. How deep the network is stays
-free, so this one has a single resolution, and a transformer on the way in, in the middle and on the way out (five
+free, so this one has a single resolution, and a transformer on the way in, in the middle and on the way out (four
 cross-attentions, of all three block families). The text encoder cannot be smaller: the stock loader always builds a
 whole CLIP-L, and would leave weights it does not find uninitialised. The autoencoder has TAESD's format.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-VERSION = 1
+VERSION = 2
 """Raise this when the weights change: cached files are named by it."""
 
 CHANNELS, TIME_WIDTH = 320, 1280
@@ -61,9 +61,9 @@ class Weights:
         self.put(f"{name}.weight", torch.ones(size, dtype=self._dtype))
         self.bias(name, size)
 
-    def linear(self, name: str, inputs: int, outputs: int, *, bias: bool = True) -> None:
-        """Store a linear layer that keeps the size of its input."""
-        self.normal(f"{name}.weight", outputs, inputs, std=1 / math.sqrt(inputs))
+    def linear(self, name: str, inputs: int, outputs: int, *, gain: float = 1.0, bias: bool = True) -> None:
+        """Store a linear layer that makes its input `gain` times as large."""
+        self.normal(f"{name}.weight", outputs, inputs, std=gain / math.sqrt(inputs))
         if bias:
             self.bias(name, outputs)
 
@@ -153,15 +153,17 @@ def write_attention(weights: Weights, name: str, context: int) -> None:
 
 
 def write_text_encoder(weights: Weights) -> None:
-    """Write a whole CLIP-L text encoder."""
-    weights.normal("embeddings.token_embedding.weight", TOKENS, TEXT_WIDTH, std=0.02)
-    weights.normal("embeddings.position_embedding.weight", POSITIONS, TEXT_WIDTH, std=0.01)
+    """Write a whole CLIP-L text encoder, its layers so gentle that a state still tells which token it belongs to."""
+    weights.normal("embeddings.token_embedding.weight", TOKENS, TEXT_WIDTH, std=0.3)
+    weights.normal("embeddings.position_embedding.weight", POSITIONS, TEXT_WIDTH, std=0.1)
+    gentle = 1 / math.sqrt(2 * TEXT_LAYERS)
     for layer in range(TEXT_LAYERS):
         with weights.part(f"encoder.layers.{layer}"):
-            for projection in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            for projection in ("q_proj", "k_proj", "v_proj"):
                 weights.linear(f"self_attn.{projection}", TEXT_WIDTH, TEXT_WIDTH)
+            weights.linear("self_attn.out_proj", TEXT_WIDTH, TEXT_WIDTH, gain=gentle)
             weights.linear("mlp.fc1", TEXT_WIDTH, 4 * TEXT_WIDTH)
-            weights.linear("mlp.fc2", 4 * TEXT_WIDTH, TEXT_WIDTH)
+            weights.linear("mlp.fc2", 4 * TEXT_WIDTH, TEXT_WIDTH, gain=gentle)
             weights.norm("layer_norm1", TEXT_WIDTH)
             weights.norm("layer_norm2", TEXT_WIDTH)
     weights.norm("final_layer_norm", TEXT_WIDTH)

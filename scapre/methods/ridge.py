@@ -18,14 +18,13 @@ import torch
 from torch import Tensor
 
 from ..informax import SAMPLES, gate_codes, gate_levels, noise_bank, retention
-from ..linalg import gram, product, range_basis
+from ..linalg import gram, left_singular, product, range_basis
 from ..progress import Progress
 from ..prompts import NULL, Pair, TokenStates, align
 from ..settings import Settings
 
 Tensors = Mapping[str, Tensor]
 
-BLOCK = 2**19  # numbers in one block of tokens or deviations, 4 MB in float64: blocks fit the cache
 _SINGULAR = 1e-8  # of (CᵀC + 1e-8 I)⁻¹ in the subject projector
 
 
@@ -52,31 +51,38 @@ def build_shared(
     alignment = align(states, pairs)
     flat = states.states.flatten(0, 1)
     valid = torch.arange(alignment.source.shape[1]) < alignment.count[:, None]
-    blocks = torch.arange(len(pairs)).split(max(1, BLOCK // (alignment.source.shape[1] * states.width)))
+    blocks = torch.arange(len(pairs)).split(block_size(device, alignment.source.shape[1] * states.width))
 
     def tokens(index: int, done: int = 0) -> Tensor:
         progress("statistics", done + index, 2 * len(blocks))
         rows = flat[alignment.source[blocks[index]].to(device)].double()
         return rows * valid[blocks[index]].to(device)[..., None]
 
+    def poll() -> None:
+        progress("statistics", len(blocks), 2 * len(blocks))
+
     concepts = subjects(states, pairs)
     matrix = gram(lambda index: tokens(index).flatten(0, 1), len(blocks), states.width, device)
     matrix = settings.erase_scale * matrix + concepts.T @ concepts
-    values, basis = range_basis(matrix, poll=lambda: progress("statistics", len(blocks), 2 * len(blocks)))
+    values, basis = range_basis(matrix, poll)
     rotated = torch.empty(*alignment.source.shape, len(values), dtype=dtype, device=device)
     for index, block in enumerate(blocks):
         rotated[block[0] : block[-1] + 1] = tokens(index, len(blocks)) @ basis
-    directions, sigma, _ = torch.linalg.svd((concepts @ basis).T, full_matrices=False)
-    keep = sigma > sigma[0] * torch.finfo(sigma.dtype).eps * max(concepts.shape)
+    directions, sigma = left_singular((concepts @ basis).T, poll)
     return {
         "basis": basis.to(dtype),
         "eigenvalues": values,
         "tokens": rotated,
         "anchors": flat[alignment.anchors.to(device)].to(dtype),
         "target": alignment.target.to(device),
-        "directions": directions[:, keep].contiguous(),
-        "sigma": sigma[keep],
+        "directions": directions,
+        "sigma": sigma,
     }
+
+
+def block_size(device: torch.device, entry: int) -> int:
+    """How many entries of so many numbers to work on at once: a block fits a CPU's cache, or keeps a GPU busy."""
+    return max(1, (2**19 if device.type == "cpu" else 2**25) // entry)
 
 
 def subjects(states: TokenStates, pairs: Sequence[Pair]) -> Tensor:

@@ -41,9 +41,7 @@ def solve(shared: Tensors, rows: Tensors, weight: Tensor, settings: Settings) ->
     return Change(change, factor, norm)
 
 
-def _solve(
-    right: Tensor, shared: Tensors, rows: Tensors, settings: Settings, ridge: float, retained: float
-) -> None:
+def _solve(right: Tensor, shared: Tensors, rows: Tensors, settings: Settings, ridge: float, retained: float) -> None:
     """Replaces the right-hand sides (n, k) by the solutions, in place.
 
     In the basis G is diagonal but for R = μ U diag(1 - g) Uᵀ, and M_j adds α_j Π: two updates of rank r.
@@ -56,11 +54,17 @@ def _solve(
     if settings.spectral:
         held = (retained * (1 - singular_gate(shared, settings))).sqrt() * shared["directions"]
         weighted = inverse[:, None] * held
-        core = torch.linalg.inv_ex(torch.eye(held.shape[1], dtype=held.dtype, device=held.device) + held.T @ weighted)[0]
+        core = torch.linalg.inv_ex(torch.eye(held.shape[1], dtype=held.dtype, device=held.device) + held.T @ weighted)[
+            0
+        ]
         solved_subject -= weighted @ (core @ (held.T @ solved_subject))
         _subtract(right, held, weighted @ core, None)
     kappa, vectors = torch.linalg.eigh(subject.T @ solved_subject)
-    alpha = settings.erase_scale * rows["peak"][:, None] if "peak" in rows else inverse.new_full((1, 1), settings.erase_scale)
+    alpha = (
+        settings.erase_scale * rows["peak"][:, None]
+        if "peak" in rows
+        else inverse.new_full((1, 1), settings.erase_scale)
+    )
     _subtract(right, subject @ vectors, solved_subject @ vectors, alpha / (1 + alpha * kappa))
 
 

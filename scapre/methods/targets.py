@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ..linalg import product
-from .ridge import BLOCK, Tensors, gate
+from ..linalg import add_rows, product
+from .ridge import Tensors, block_size, gate
 
 
 def gated_targets(weight: Tensor, rotated: Tensor, shared: Tensors, rows: Tensors, technique: str) -> Tensor:
@@ -63,16 +63,17 @@ def _add_deviations(total: Tensor, values: Tensor, concepts: slice, shared: Tens
         return
     change = levels[concept, codes[row, concept].long()] - levels[concept, base[concept]]
     counts = torch.bincount(concept, minlength=len(tokens))
-    slot = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[concept]
-    size = max(1, BLOCK // (int(counts.max()) * max(tokens.shape[1:])))
-    for first in range(0, len(tokens), size):
-        block = tokens[first : first + size]
-        part = (concept >= first) & (concept < first + size)
+    ends = counts.cumsum(0)
+    slot = torch.arange(len(row), device=row.device) - (ends - counts)[concept]
+    sizes, starts = counts.tolist(), [0, *ends.tolist()]
+    step = block_size(total.device, max(sizes) * max(tokens.shape[1:]))
+    for first in range(0, len(tokens), step):
+        last = min(first + step, len(tokens))
+        part = slice(starts[first], starts[last])
         place = concept[part] - first, slot[part]
-        width = int(counts[first : first + size].max())
-        left = values.new_zeros(len(block), width, values.shape[1])
+        left = values.new_zeros(last - first, max(sizes[first:last]), values.shape[1])
         left[place] = values[row[part]] * change[part, None].to(values.dtype)
-        total.index_add_(0, row[part], (left @ block)[place])
+        add_rows(total, row[part], (left @ tokens[first:last])[place])
 
 
 def _add_tensor(

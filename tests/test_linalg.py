@@ -1,0 +1,89 @@
+"""The shared linear algebra, and stopping a factorisation that is under way."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+import torch
+
+from pack.scapre import linalg
+from pack.scapre.change import Change
+from pack.scapre.progress import interruptible
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(5, 7, 3), (1, 64, 64), (200, 96, 1), (3, 1, 2)])
+def test_product_equals_the_plain_product_for_any_layout(shape, dtype):
+    n, d, k = shape
+    torch.manual_seed(0)
+    a, b = torch.randn(n, d, dtype=dtype), torch.randn(d, k, dtype=dtype)
+    expected = a.double() @ b.double()
+    bound = 1e-5 if dtype == torch.float32 else 1e-13
+    for left in (a, a.T.contiguous().T):
+        for right in (b, b.T.contiguous().T):
+            result = linalg.product(left, right)
+            assert result.dtype == dtype
+            assert (result.double() - expected).abs().max() < bound * d**0.5
+
+
+def test_gram_sums_its_blocks_in_float64():
+    torch.manual_seed(0)
+    rows = torch.randn(30, 8, dtype=torch.float64)
+    total = linalg.gram(lambda index: rows[10 * index : 10 * index + 10], 3, 8, rows.device)
+    assert torch.allclose(total, rows.T @ rows, atol=1e-12)
+
+
+@pytest.mark.parametrize("patience", [0, 1024])
+def test_range_basis_and_left_singular_drop_the_null_space(patience, monkeypatch):
+    monkeypatch.setattr(linalg, "_PATIENCE", patience)
+    torch.manual_seed(0)
+    factor = torch.randn(20, 5, dtype=torch.float64)
+    values, basis = linalg.range_basis(factor @ factor.T, lambda: None)
+    assert basis.shape == (20, 5)
+    assert torch.allclose(basis @ torch.diag(values) @ basis.T, factor @ factor.T, atol=1e-10)
+    vectors, sigma = linalg.left_singular(torch.cat((factor, factor[:, :2]), 1), lambda: None)
+    assert len(sigma) == 5
+    assert torch.allclose(vectors @ (vectors.T @ factor), factor, atol=1e-10)
+
+
+def test_add_rows_adds_repeated_rows():
+    total = torch.zeros(4, 2)
+    linalg.add_rows(total, torch.tensor([1, 1, 3]), torch.tensor([[1.0, 2.0], [10.0, 20.0], [5.0, 6.0]]))
+    assert total.tolist() == [[0, 0], [11, 22], [0, 0], [5, 6]]
+
+
+def test_a_compact_change_is_its_dense_change():
+    torch.manual_seed(0)
+    basis = torch.linalg.qr(torch.randn(12, 4, dtype=torch.float64)).Q
+    weight, rows = torch.randn(6, 12, dtype=torch.float64), torch.randn(6, 1, dtype=torch.float64)
+    states = torch.randn(12, 3, dtype=torch.float64)
+    for scale in (None, rows):
+        change = Change(torch.randn(6, 4, dtype=torch.float64), scale, 0.0)
+        dense = change.coefficients @ basis.T + (0 if scale is None else scale * weight)
+        assert torch.allclose(change.dense(weight, basis), dense)
+        assert torch.allclose(change.respond(basis.T @ states, weight @ states), dense @ states)
+
+
+def test_a_running_factorisation_can_be_left():
+    class Cancelled(BaseException):
+        pass
+
+    release, polls = threading.Event(), []
+
+    def poll() -> None:
+        polls.append(time.monotonic())
+        if len(polls) == 3:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        interruptible(release.wait, 60, poll=poll)
+    release.set()
+    assert len(polls) == 3
+
+
+def test_an_error_in_the_thread_reaches_the_caller():
+    with pytest.raises(torch.linalg.LinAlgError):
+        interruptible(torch.linalg.cholesky, -torch.eye(3), poll=lambda: None)
+    assert interruptible(lambda value: value + 1, 1, poll=lambda: None) == 2
