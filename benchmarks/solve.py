@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import argparse
 import gc
+import itertools
 import json
+import multiprocessing
 import os
 import platform
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -119,18 +122,18 @@ def ask(count: int, preset: str) -> Request:
     return Request(parse_concepts("\n".join(names)), settings=PRESETS[preset].settings)
 
 
-def measure(model: str, count: int, preset: str, device: torch.device, oracle_rows: int) -> dict[str, Any]:
-    """One row of the table."""
-    shapes = SHAPES[model]
+def measure(model: str, count: int, preset: str, where: str, oracle_rows: int) -> dict[str, Any]:
+    """One row of the table. Runs in a process of its own, so that no row finds memory that another has left."""
+    shapes, device = SHAPES[model], torch.device(where)
     weights, request = Weights(shapes, device), ask(count, preset)
     states, _ = encode_request(States(shapes[0][1]), request)
-    solve_edit(states, Weights(shapes[:1], device), request, device=device)  # first use of the libraries
-    gc.collect()
+    one = ask(1, preset)
+    solve_edit(encode_request(States(shapes[0][1]), one)[0], Weights(shapes[:1], device), one, device=device)  # warm-up
     with PeakMemory(device) as memory:
         began = time.perf_counter()
         edit = solve_edit(states, weights, request, device=device)
         total = time.perf_counter() - began
-    row: dict[str, Any] = {"model": model, "concepts": count, "preset": preset, "device": str(device), "total": total}
+    row: dict[str, Any] = {"model": model, "concepts": count, "preset": preset, "device": where, "total": total}
     row |= {stage: edit.report.seconds[stage] for stage in STAGES}
     row |= {"apply": apply(edit, weights, device), "peak_mb": memory.megabytes, "edit_mb": edit.nbytes / 1e6}
     if oracle_rows:
@@ -239,11 +242,11 @@ def main() -> None:
     results: list[dict[str, Any]] = []
     for device in map(torch.device, options.devices):
         rows = []
-        for model in options.models:
-            for count in options.counts:
-                rows_of_oracle = options.oracle_rows if device.type == "cpu" and count <= 100 else 0
-                rows.append(measure(model, count, options.preset, device, rows_of_oracle))
-                print(f"{model}, {count} concepts, {device}: {rows[-1]['total']:.2f} s", file=sys.stderr, flush=True)
+        for model, count in itertools.product(options.models, options.counts):
+            oracle_rows = options.oracle_rows if device.type == "cpu" and count <= 100 else 0
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
+                rows.append(fresh.submit(measure, model, count, options.preset, str(device), oracle_rows).result())
+            print(f"{model}, {count} concepts, {device}: {rows[-1]['total']:.2f} s", file=sys.stderr, flush=True)
         print(
             f"\n{machine(device)}, torch {torch.__version__}, preset {options.preset}\n\n{table(rows, text_seconds)}\n"
         )

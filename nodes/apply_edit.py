@@ -23,7 +23,10 @@ class ApplyEdit(io.ComfyNode):
             "again, or to put one edit on several branches.",
             search_aliases=["erase", "forget", "unlearn", "concept erasure", "strength", "scapre"],
             inputs=[
-                io.Model.Input("model", tooltip="The model to edit; the one that the edit was made from."),
+                io.Model.Input(
+                    "model",
+                    tooltip="The model that the edit was made from: what goes into Erase Concepts, not what comes out of it.",
+                ),
                 EditType.Input("edit", tooltip="From Erase Concepts."),
                 io.Float.Input(
                     "strength",

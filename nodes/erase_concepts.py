@@ -38,6 +38,7 @@ class EraseConcepts(io.ComfyNode):
             description="Makes a model forget the concepts you name: styles, objects, explicit content. It takes "
             "seconds, needs no images, and changes no file.",
             search_aliases=_ALIASES,
+            hidden=[io.Hidden.unique_id],
             inputs=[*_main_inputs(), *_advanced_inputs(), *numeric_inputs()],
             outputs=[
                 io.Model.Output(
@@ -71,12 +72,15 @@ class EraseConcepts(io.ComfyNode):
         names, settings = parse_preserve(preserve, parsed.concepts), settings_from(preset, numerics)
         projections = HostProjections(model)
         request = Request(parsed, names, settings, seed, tuple(TEMPLATES[templates]), projections.notes())
-        edit = _solve(projections, ClipEncoder(clip), request, compute_device(device))
+        progress = HostProgress(getattr(cls.hidden, "unique_id", None))
+        edit = _solve(projections, ClipEncoder(clip), request, compute_device(device), progress)
+        progress.say(f"{_summary(edit)}, {sum(edit.report.seconds.values()):.1f} s")
         return io.NodeOutput(apply_edit(model, edit, strength), edit, _report(edit, preset, strength))
 
 
-def _solve(projections: HostProjections, encoder: ClipEncoder, request: Request, device: torch.device) -> Edit:
-    progress = HostProgress()
+def _solve(
+    projections: HostProjections, encoder: ClipEncoder, request: Request, device: torch.device, progress: HostProgress
+) -> Edit:
     states, seconds = encode_request(encoder, request, progress)
 
     def solve(where: torch.device) -> Edit:
@@ -85,10 +89,15 @@ def _solve(projections: HostProjections, encoder: ClipEncoder, request: Request,
     return with_cpu_fallback(solve, device, memory=3 * states.states.nbytes + 64 * states.width**2)
 
 
-def _report(edit: Edit, preset: str, strength: float) -> str:
+def _summary(edit: Edit) -> str:
     plural = "" if len(edit.concepts) == 1 else "s"
-    title = f"Erased {len(edit.concepts)} concept{plural} from {edit.family} ({len(edit.matrices)} matrices)"
-    return render(edit.report, title, [f"Preset {preset}, variant {edit.settings.variant}, strength {strength:g}"])
+    return f"Erased {len(edit.concepts)} concept{plural} from {edit.family} ({len(edit.matrices)} matrices)"
+
+
+def _report(edit: Edit, preset: str, strength: float) -> str:
+    return render(
+        edit.report, _summary(edit), [f"Preset {preset}, variant {edit.settings.variant}, strength {strength:g}"]
+    )
 
 
 def _main_inputs() -> Sequence[io.Input]:
@@ -146,7 +155,7 @@ def _main_inputs() -> Sequence[io.Input]:
             max=2**63 - 1,
             optional=True,
             control_after_generate=False,
-            tooltip="Of the small noise that the method draws. Same seed, same edit.",
+            tooltip="Seed of the small noise that the method draws. The same seed gives the same edit.",
         ),
     )
 
@@ -167,6 +176,6 @@ def _advanced_inputs() -> Sequence[io.Input]:
             default="auto",
             optional=True,
             advanced=True,
-            tooltip="Where to compute. auto: on the GPU if there is one.",
+            tooltip="Where to solve. auto: the GPU, or the CPU where its memory or float64 is missing.",
         ),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -31,13 +32,23 @@ _STAGES = {"text encoding": (0.0, 0.4), "statistics": (0.4, 0.55), "solve": (0.5
 class HostProgress:
     """Progress on the node, and the host's Cancel."""
 
-    def __init__(self, node_id: str | None = None) -> None:
-        """Shows progress on the running node, or on the one named."""
+    def __init__(self, node_id: str | None) -> None:
+        """Shows progress on the node of this id."""
+        self.node_id, self.stage = node_id, ""
         self.bar = comfy.utils.ProgressBar(1000, node_id=node_id)
+
+    def say(self, text: str) -> None:
+        """Shows a line of text on the node, where there is a server to show it."""
+        server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+        if server is not None and self.node_id is not None:
+            server.send_progress_text(text, self.node_id)
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Moves the bar; raises the host's interruption when the user has cancelled."""
         management.throw_exception_if_processing_interrupted()
+        if stage != self.stage:
+            self.stage = stage
+            self.say(f"{stage} …")
         start, end = _STAGES[stage]
         self.bar.update_absolute(round(1000 * (start + (end - start) * done / max(total, 1))))
 
@@ -82,7 +93,7 @@ class ClipEncoder:
         if len(sections) > 1:
             window = len(sections[0]) - 2
             raise ScaPreError(
-                f"concepts: {shorten(text)} needs more than the {window} tokens that the text encoder reads at once. "
+                f"{shorten(text)} needs more than the {window} tokens that the text encoder reads at once. "
                 "Shorten the name, or use a shorter template."
             )
         ids = [entry[0] for entry in sections[0]]
@@ -210,12 +221,16 @@ def apply_edit(model: Any, edit: Edit, strength: float) -> Any:
     """A clone of the model with the edit as a patch; the model itself at strength 0.
 
     Raises:
-        ScaPreError: If the edit was made for another architecture.
+        ScaPreError: If the edit was made for another architecture, or is on the model already.
     """
-    projections = HostProjections(model)
-    _check_match(projections, edit)
+    _check_match(HostProjections(model), edit)
     if not strength:
         return model
+    if _carries(model, edit):
+        raise ScaPreError(
+            "edit: the model already carries this edit, and would get it twice. Connect the model that goes into Erase "
+            "Concepts; for a stronger edit, raise strength."
+        )
     copies = _Copies(edit)
     patches = {name: EditPatch(set(), (torch.zeros(1), copies)) for name in edit.matrices}
     clone = model.clone()
@@ -225,6 +240,11 @@ def apply_edit(model: Any, edit: Edit, strength: float) -> Any:
     for event in (CallbacksMP.ON_LOAD, CallbacksMP.ON_CLEANUP):
         clone.add_callback_with_key(event, "scapre", copies.drop)
     return clone
+
+
+def _carries(model: Any, edit: Edit) -> bool:
+    patches = (entry[1] for name in edit.matrices for entry in model.patches.get(name, ()))
+    return any(isinstance(patch, EditPatch) and patch.weights[1].edit is edit for patch in patches)
 
 
 def _check_match(projections: HostProjections, edit: Edit) -> None:

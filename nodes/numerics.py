@@ -14,7 +14,7 @@ UNSET = -1
 
 _CHOICES: Mapping[str, tuple[tuple[str, ...], str]] = {
     "variant": (("precise", "scale"), "precise: few or confusable concepts. scale: many concepts."),
-    "informax": (("on", "off"), "Gate each row by what it tells about the concept (Informax)."),
+    "informax": (("on", "off"), "Gates each row by what it tells about the concept."),
     "residual": (("on", "off"), "precise: also remove the weak directions that the concepts share."),
     "spectral": (("on", "off"), "scale: hold back weak directions of the concepts (spectral regulariser)."),
     "row_valve": (("on", "off"), "scale: keep length and direction of rows that matter to everything."),
@@ -29,9 +29,13 @@ _NUMBERS: Mapping[str, tuple[float, float, str]] = {
     "gate_power": (20, 0.1, "p, how sharply rows are told apart by the gate."),
     "gate_temperature": (10, 0.01, "How softly rows are told apart by the gate."),
     "noise": (1, 0.001, "σ of the samples drawn around each concept."),
-    "alpha_min": (1, 0.01, "precise: least share of the edit that every row takes."),
-    "spectral_temperature": (10, 0.01, "T of the gate on singular values."),
-    "spectral_power": (20, 0.1, "q of the gate on singular values."),
+    "alpha_min": (1, 0.01, "precise: the least share of the edit that a row takes; 1 gives every row all of it."),
+    "spectral_temperature": (
+        10,
+        0.01,
+        "For residual and spectral: how softly strong and weak directions are told apart.",
+    ),
+    "spectral_power": (20, 0.1, "For residual and spectral: how sharply strong and weak directions are told apart."),
 }
 _COUNTS: Mapping[str, tuple[int, str]] = {
     "samples": (1000, "Noisy samples of each concept for the retention estimate."),
@@ -66,7 +70,7 @@ def numeric_inputs() -> list[io.Input]:
             round=False,
             optional=True,
             advanced=True,
-            tooltip=f"{about} -1: as the preset has it.",
+            tooltip=f"{about} Below 0: as the preset has it.",
         )
         for name, (most, step, about) in _NUMBERS.items()
     ]
@@ -78,7 +82,7 @@ def numeric_inputs() -> list[io.Input]:
             max=most,
             optional=True,
             advanced=True,
-            tooltip=f"{about} -1: as the preset has it.",
+            tooltip=f"{about} Below 0: as the preset has it.",
         )
         for name, (most, about) in _COUNTS.items()
     ]
@@ -92,5 +96,5 @@ def settings_from(preset: str, values: Mapping[str, Any]) -> Settings:
         ScaPreError: For an unknown preset or a value outside its range.
     """
     words: Mapping[str, Any] = {"on": True, "off": False}
-    chosen = {name: value for name, value in values.items() if value not in (KEEP, UNSET)}
+    chosen = {name: value for name, value in values.items() if value != KEEP and (isinstance(value, str) or value >= 0)}
     return preset_settings(preset, {name: words.get(value, value) for name, value in chosen.items()})

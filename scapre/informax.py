@@ -7,6 +7,7 @@ concept's samples have the stated distribution, and neither the order of the lis
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import cache
 
 import torch
@@ -66,8 +67,23 @@ def _mutual_information(above: int, below: int) -> float:
     return sum(p * math.log(p / (sum(row) * column[y])) for row in joint for y, p in enumerate(row))
 
 
-def gate_levels(codes: Tensor, settings: Settings) -> tuple[Tensor, Tensor]:
-    """Gate value of every code and the commonest code, for each concept.
+@dataclass(frozen=True)
+class Gate:
+    """The gate r (n, m) in compact form: r_ij = levels[i, codes[j, i]].
+
+    Attributes:
+        codes: (n, m) uint8, numbered by the levels that occur.
+        levels: (m, levels) gate values, float64.
+        base: (m,) the commonest code of each concept.
+    """
+
+    codes: Tensor
+    levels: Tensor
+    base: Tensor
+
+
+def gate_levels(codes: Tensor, settings: Settings) -> Gate:
+    """Gate value of every code, for each concept.
 
     r = sigmoid(z / temperature)^p with z the z-score of the information over the rows (unbiased). Where all rows tell
     equally much, z is 0.
@@ -76,8 +92,6 @@ def gate_levels(codes: Tensor, settings: Settings) -> tuple[Tensor, Tensor]:
         codes: (n, m) from `gate_codes`.
         settings: For the temperature and power.
 
-    Returns:
-        Levels (m, 36), float64, and the commonest codes (m,), int64.
     """
     rows = len(codes)
     counts = torch.cat([_histogram(part) for part in codes.split(_COLUMNS, dim=1)]).double()
@@ -86,7 +100,10 @@ def gate_levels(codes: Tensor, settings: Settings) -> tuple[Tensor, Tensor]:
     variance = (counts * (information - mean) ** 2).sum(-1, keepdim=True) / max(rows - 1, 1)
     spread = variance.sqrt()
     z = torch.where(spread > 1e-12, (information - mean) / spread.clamp(min=1e-12), torch.zeros_like(mean))
-    return torch.sigmoid(z / settings.gate_temperature) ** settings.gate_power, counts.argmax(-1)
+    levels = torch.sigmoid(z / settings.gate_temperature) ** settings.gate_power
+    present = counts.any(0)
+    number = present.cumsum(0).sub(1).clamp(min=0)
+    return Gate(number.to(torch.uint8)[codes.long()], levels[:, present], number[counts.argmax(-1)])
 
 
 def _histogram(codes: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -110,12 +110,14 @@ def encode_prompts(
     Raises:
         ScaPreError: For a text that does not fit the encoder, or states that are not finite.
     """
-    prompts = [Prompt(NULL, NULL), *(p for pair in pairs for p in (pair.concept, pair.anchor))]
-    prompts += [Prompt(name, name) for name in preserve]
-    for text in dict.fromkeys(p.text for p in prompts):
-        encoder.last_token(text)
-    last = {p.head: encoder.last_token(p.head) for p in prompts}
-    texts = list(dict.fromkeys(p.text for p in prompts))
+    last = {}
+    for field, prompt in _by_field(pairs, preserve):
+        try:
+            encoder.last_token(prompt.text)
+            last[prompt.head] = encoder.last_token(prompt.head)
+        except ScaPreError as error:
+            raise ScaPreError(f"{field}: {error}") from None
+    texts = list(dict.fromkeys(prompt.text for _, prompt in _by_field(pairs, preserve)))
     states = encoder.encode(texts, progress)
     broken = [text for text, ok in zip(texts, states.isfinite().all(-1).all(-1).tolist(), strict=True) if not ok]
     if broken:
@@ -124,6 +126,16 @@ def encode_prompts(
             "were never loaded; load another text encoder."
         )
     return TokenStates(states, {text: i for i, text in enumerate(texts)}, last)
+
+
+def _by_field(pairs: Sequence[Pair], preserve: Sequence[str]) -> Iterator[tuple[str, Prompt]]:
+    """Every prompt of an edit, the null prompt first, with the input that it came from."""
+    yield "anchor", Prompt(NULL, NULL)
+    for pair in pairs:
+        yield "concepts", pair.concept
+        yield "anchor", pair.anchor
+    for name in preserve:
+        yield "preserve", Prompt(name, name)
 
 
 @dataclass(frozen=True)

@@ -102,16 +102,24 @@ def fit_rows(probe: Probe, weight: Tensor, settings: Settings) -> dict[str, Tens
 
     Returns:
         retention: (n,), float64; and with the gate on
-        codes: (n, m) uint8, levels: (m, 36) float64, base: (m,) commonest codes, peak: (n,) max_i r_ij, float64.
+        codes, levels, base: a `Gate`; peak: (n,) max_i r_ij, float64.
     """
+    step = block_size(weight.device, max(weight.shape[1], probe.columns.shape[1]))
+    parts = [_fit_block(probe, block, settings) for block in weight.split(step)]
+    kept, codes = (torch.cat(values) for values in zip(*parts, strict=True))
+    if not settings.informax:
+        return {"retention": kept}
+    levels = gate_levels(codes, settings)
+    peak = _peak(levels.codes, levels.levels)
+    return {"retention": kept, "codes": levels.codes, "levels": levels.levels, "base": levels.base, "peak": peak}
+
+
+def _fit_block(probe: Probe, weight: Tensor, settings: Settings) -> tuple[Tensor, Tensor]:
+    """Retention and gate codes of some rows."""
     response = weight.double() @ probe.columns
     concepts, neutral, noise = response.split((probe.concepts, 1, response.shape[1] - probe.concepts - 1), 1)
-    rows = {"retention": retention(concepts, noise[:, 2 * SAMPLES :], settings.bins)}
-    if settings.informax:
-        codes = gate_codes(concepts, neutral[:, 0], noise[:, : 2 * SAMPLES])
-        levels, base = gate_levels(codes, settings)
-        rows |= {"codes": codes, "levels": levels, "base": base, "peak": _peak(codes, levels)}
-    return rows
+    codes = gate_codes(concepts, neutral[:, 0], noise[:, : 2 * SAMPLES]) if settings.informax else neutral
+    return retention(concepts, noise[:, 2 * SAMPLES :], settings.bins), codes
 
 
 def gate(codes: Tensor, levels: Tensor) -> Tensor:

@@ -1,0 +1,233 @@
+"""What people read (tooltips, translations, help pages, the README), held against the code that it describes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from comfy_api.latest import io
+from PIL import Image
+
+from pack import dev
+from pack.nodes import NODES
+from pack.nodes.concept_list import ConceptList
+from pack.nodes.types import CATEGORY
+from pack.scapre.families import FAMILIES
+from pack.scapre.prompts import TEMPLATES
+from pack.scapre.settings import PRESETS, Settings
+
+ROOT = Path(__file__).parents[1]
+DOCS, LOCALES = ROOT / "web" / "docs", ROOT / "locales"
+SCHEMAS: dict[str, io.Schema] = {schema.node_id: schema for schema in (node.GET_SCHEMA() for node in NODES)}
+LANGUAGES = sorted(folder.name for folder in LOCALES.iterdir())
+ERASE, LIST = "ScaPreEraseConcepts", "ScaPreConceptList"
+
+each_node = pytest.mark.parametrize("node", SCHEMAS)
+each_language = pytest.mark.parametrize("language", LANGUAGES)
+each_translation = pytest.mark.parametrize("language", [language for language in LANGUAGES if language != "en"])
+
+
+def translations(language: str, file: str = "nodeDefs") -> dict[str, Any]:
+    return json.loads((LOCALES / language / f"{file}.json").read_text(encoding="utf-8"))
+
+
+def texts_of(tree: dict[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in tree.items():
+        yield from texts_of(value, f"{path}/{key}") if isinstance(value, dict) else [(f"{path}/{key}", value)]
+
+
+def help_file(node: str, language: str) -> Path:
+    """The file that the frontend asks for first, and for English the one that every other language falls back to."""
+    return DOCS / f"{node}.md" if language == "en" else DOCS / node / f"{language}.md"
+
+
+def help_page(node: str, language: str) -> str:
+    return help_file(node, language).read_text(encoding="utf-8")
+
+
+PAGES_ON_ERASING = [ROOT / "README.md", *(help_file(ERASE, language) for language in LANGUAGES)]
+
+
+def entries(page: str) -> list[tuple[str, str]]:
+    """What opens with code, and the text on it: in a table's first two columns, or in a list, parted by a colon."""
+    rows = re.findall(r"^[|*] (`[^`]+`[^|:\uff1a]*)[|:\uff1a] ?(.*)$", page, re.MULTILINE)
+    return [(head.strip(), text.split(" | ")[0].strip("| ")) for head, text in rows]
+
+
+def code_in(cell: str) -> list[str]:
+    return re.findall(r"`([^`]*)`", cell)
+
+
+def as_shown(value: Any) -> str:
+    return ("off", "on")[value] if isinstance(value, bool) else value if isinstance(value, str) else f"{value:g}"
+
+
+def test_english_texts_are_those_of_the_nodes() -> None:
+    expected = {
+        node: {
+            "display_name": schema.display_name,
+            "description": schema.description,
+            "inputs": {entry.id: {"name": entry.id, "tooltip": entry.tooltip} for entry in schema.inputs},
+            "outputs": {
+                str(index): {"name": entry.display_name, "tooltip": entry.tooltip}
+                for index, entry in enumerate(schema.outputs)
+            },
+        }
+        for node, schema in SCHEMAS.items()
+    }
+    assert dict(texts_of(translations("en"))) == dict(texts_of(expected))
+
+
+@each_language
+def test_every_text_is_there_and_nothing_else(language: str) -> None:
+    for file in ("nodeDefs", "main"):
+        texts = dict(texts_of(translations(language, file)))
+        assert texts.keys() == dict(texts_of(translations("en", file))).keys()
+        assert all(text and text == text.strip() for text in texts.values())
+
+
+@each_translation
+def test_translations_are_translated(language: str) -> None:
+    english, texts = dict(texts_of(translations("en"))), dict(texts_of(translations(language)))
+    assert [key for key, text in texts.items() if text == english[key]] == []
+
+
+@each_language
+def test_no_text_is_taken_for_message_syntax(language: str) -> None:
+    texts = [*texts_of(translations(language)), *texts_of(translations(language, "main"))]
+    assert [key for key, text in texts if re.search(r"[{}|@]", text)] == []
+
+
+@each_language
+def test_tooltip_of_the_preset_names_every_preset(language: str) -> None:
+    tooltip = translations(language)[ERASE]["inputs"]["preset"]["tooltip"]
+    assert [name for name in PRESETS if not re.search(rf"\b{name}(?![\w-])", tooltip)] == []
+
+
+@each_language
+def test_category_has_a_name(language: str) -> None:
+    assert CATEGORY.split("/")[-1] in translations(language, "main")["nodeCategories"]
+
+
+def test_every_help_page_belongs_to_a_node_and_a_language() -> None:
+    expected = {help_file(node, language) for node in SCHEMAS for language in LANGUAGES}
+    assert set(DOCS.rglob("*.md")) == expected
+
+
+@each_language
+@each_node
+def test_help_page_is_titled_and_names_every_input_and_output(node: str, language: str) -> None:
+    page, schema = help_page(node, language), SCHEMAS[node]
+    assert page.splitlines()[0] == f"# {translations(language)[node]['display_name']}"
+    described = {code_in(head)[0] for head, text in entries(page) if text}
+    names = {entry.id for entry in schema.inputs} | {entry.display_name for entry in schema.outputs}
+    assert names - described == set()
+
+
+@each_translation
+@each_node
+def test_help_page_calls_inputs_what_the_node_calls_them(node: str, language: str) -> None:
+    labels = {key: entry["name"] for key, entry in translations(language)[node]["inputs"].items()}
+    heads = [head for head, _ in reversed(entries(help_page(node, language)))]  # inputs come first, and count
+    shown = {code_in(head)[0]: head.split("`")[-1] for head in heads}
+    assert [key for key, label in labels.items() if label != shown[key][1:-1]] == []
+
+
+@pytest.mark.parametrize("file", PAGES_ON_ERASING)
+def test_presets_are_described_as_they_are(file: Path) -> None:
+    page = file.read_text(encoding="utf-8")
+    described = dict(re.findall(r"^[|*] `([\w-]+)`(.*`(?:precise|scale)`(?:,| \|) .*)", page, re.MULTILINE))
+    presets = json.loads((ROOT / "scapre" / "presets.json").read_text(encoding="utf-8"))
+    assert described.keys() == presets.keys()
+    for name, preset in presets.items():
+        settings = {key: as_shown(value) for key, value in preset["settings"].items()}
+        assert f"`{settings.pop('variant')}`" in described[name]
+        assert dict(re.findall(r"`(\w+)` (\d+(?:\.\d+)?|on|off)", described[name])) == settings
+        assert "anchor" not in preset or f"`{preset['anchor']}`" in described[name]
+
+
+@each_language
+def test_help_page_tells_the_value_of_every_setting(language: str) -> None:
+    page = help_page(ERASE, language)
+    advanced = entries(page[page.index("* `templates`") :])
+    shown = {code_in(head)[0]: re.findall(r"[\w.]+", text)[-1] for head, text in advanced}
+    settings = {key: as_shown(value) for key, value in asdict(Settings()).items()}
+    assert shown == {**settings, "templates": "none", "device": "auto"}
+
+
+@each_language
+def test_help_page_quotes_every_wording(language: str) -> None:
+    page = help_page(ERASE, language)
+    wordings = {wording.replace("{concept}", "…") for group in TEMPLATES.values() for wording in group} - {"…"}
+    assert [wording for wording in wordings if wording not in page] == []
+
+
+@each_language
+def test_help_page_knows_the_bundled_lists_and_what_a_filter_leaves(language: str) -> None:
+    shown = [(code_in(head)[0], text) for head, text in entries(help_page(LIST, language))]
+    sources = next(entry for entry in SCHEMAS[LIST].inputs if entry.id == "source").options
+    bundled = [source for source in sources if source.startswith("bundled: ")]
+    assert [name for name, _ in shown if name.startswith("bundled: ")] == bundled
+    examples = dict(shown[shown.index(("pa", "Pablo Picasso, Paul Cezanne")) - 1 :])
+    assert len(examples) >= 3
+    for words, left in examples.items():
+        assert ConceptList.execute("bundled: painters", words).result == ("\n".join(left.split(", ")),)
+
+
+@each_language
+@each_node
+def test_help_page_links_nowhere_within_the_server(node: str, language: str) -> None:
+    # The frontend resolves pictures against web/docs in every language, and other relative links not at all.
+    page = help_page(node, language)
+    for picture, target in re.findall(r"(!?)\[[^\]]*\]\(([^)\s]+)\)", page):
+        assert (DOCS / target).is_file() if picture else target.startswith("https://")
+
+
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md"])
+def test_links_lead_somewhere(name: str) -> None:
+    page = (ROOT / name).read_text(encoding="utf-8")
+    targets = [target for _, target in re.findall(r"\[([^\]]*)\]\(([^)\s]+)\)", page)]
+    assert [to for to in targets if not to.startswith("https://") and not (ROOT / to).is_file()] == []
+
+
+def test_readme_names_files_that_exist() -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    paths = re.findall(r"`((?:benchmarks|example_workflows|locales|nodes|scapre|tests|web)/[\w./-]*)`", page)
+    assert paths
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_picture_of_the_workflow_carries_a_workflow_with_the_nodes_as_they_are() -> None:
+    with Image.open(DOCS / "images" / "workflow.png") as picture:
+        workflow = json.loads(picture.info["workflow"])
+    nodes = {node["type"]: node for node in workflow["nodes"] if node["type"].startswith("ScaPre")}
+    assert ERASE in nodes
+    for name, node in nodes.items():
+        widgets = [entry for entry in SCHEMAS[name].inputs if isinstance(entry, io.WidgetInput)]
+        assert len(node["widgets_values"]) == len(widgets)
+
+
+def test_readme_is_short_and_names_commands_and_nodes_that_exist() -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(page.splitlines()) < 200
+    assert set(re.findall(r"python dev\.py (\w+)", page)) == set(dev.MODULES)
+    for schema in SCHEMAS.values():
+        assert f"**{schema.display_name}**" in page
+
+
+@pytest.mark.parametrize("file", PAGES_ON_ERASING)
+def test_every_family_is_named(file: Path) -> None:
+    page = file.read_text(encoding="utf-8")
+    assert [family.title for family in FAMILIES.values() if family.title not in page] == []
+
+
+def test_changelog_has_the_version() -> None:
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    version = re.search(r'^version = "([^"]+)"', project, re.MULTILINE)
+    assert version
+    assert f"## [{version[1]}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
