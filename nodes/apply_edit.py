@@ -25,7 +25,7 @@ class ApplyEdit(io.ComfyNode):
             inputs=[
                 io.Model.Input(
                     "model",
-                    tooltip="The model that the edit was made from: what goes into Erase Concepts, not what comes out of it.",
+                    tooltip="The model that the edit was made from: what goes into Erase Concepts, not its output.",
                 ),
                 EditType.Input("edit", tooltip="From Erase Concepts."),
                 io.Float.Input(

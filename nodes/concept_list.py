@@ -77,7 +77,7 @@ class ConceptList(io.ComfyNode):
 
 def _sources() -> list[str]:
     root = Path(folder_paths.get_input_directory())
-    found = (path for path in root.rglob("*.txt") if path.is_file() and _inside(path, root))
+    found = (p for p in root.rglob("*.txt") if p.suffix == ".txt" and p.is_file() and _inside(p, root))
     names = sorted(path.relative_to(root).as_posix() for path in found)
     return [*(_PREFIX + path.stem for path in sorted(_BUNDLED.glob("*.txt"))), *names]
 

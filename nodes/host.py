@@ -14,6 +14,7 @@ import comfy.utils
 import comfy.weight_adapter
 import torch
 from comfy.patcher_extension import CallbacksMP
+from comfy.quant_ops import QuantizedTensor
 from torch import Tensor
 
 from ..scapre.edit import Edit
@@ -100,7 +101,7 @@ class ClipEncoder:
         return ids.index(_end_token(ids), 1) - 1
 
     def encode(self, texts: Sequence[str], progress: Progress) -> Tensor:
-        """States of the texts, (texts, tokens, width), float32 on the CPU; equal to encoding them one by one."""
+        """States of the texts, (texts, tokens, width), float32 on the CPU."""
         states = []
         for first in range(0, len(texts), _BATCH):
             progress("text encoding", first, len(texts))
@@ -135,20 +136,32 @@ class HostProjections:
         Raises:
             ScaPreError: If the weight is quantised.
         """
+        weight = management.cast_to_device(self._original(name), device, torch.float32, copy=True)
+        if name in self.model.patches:
+            weight = comfy.lora.calculate_weight(self.model.patches[name], weight, name, torch.float32)
+        return weight
+
+    def _original(self, name: str) -> Tensor:
+        """The weight without any patch, in whatever state the host keeps the model."""
         weight, _, _ = comfy.model_patcher.get_key_weight(self.model.model, name)
-        if name in self.model.hook_backup:
-            weight = self.model.hook_backup[name][0]
-        elif name in self.model.backup:  # the original, while some clone of the model is loaded with patches
+        if name in self.model.backup:  # some clone of the model is loaded with patches
             weight = self.model.backup[name].weight
-        if type(weight) not in (Tensor, torch.nn.Parameter) or weight.dtype not in _FLOATS:
+        elif name in self.model.hook_backup:  # a schedule of weights is running
+            weight = self.model.hook_backup[name][0]
+        if isinstance(weight, QuantizedTensor) or weight.dtype not in _FLOATS:
             raise ScaPreError(
                 f"model: {name} is quantised ({type(weight).__name__}, {weight.dtype}). Storing the edit in it would "
                 "round much of it away; load the model in fp16, bf16 or fp32 (weight_dtype default)."
             )
-        weight = management.cast_to_device(weight, device, torch.float32, copy=True)
-        if name in self.model.patches:
-            weight = comfy.lora.calculate_weight(self.model.patches[name], weight, name, torch.float32)
         return weight
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of every projection.
+
+        Raises:
+            ScaPreError: If a weight is quantised.
+        """
+        return {name: tuple(self._original(name).shape) for name in self.names}
 
     def notes(self) -> tuple[str, ...]:
         """What the edit cannot see of this model."""
@@ -221,7 +234,7 @@ def apply_edit(model: Any, edit: Edit, strength: float) -> Any:
     """A clone of the model with the edit as a patch; the model itself at strength 0.
 
     Raises:
-        ScaPreError: If the edit was made for another architecture, or is on the model already.
+        ScaPreError: If the edit was made for another architecture or is on the model already, or a weight is quantised.
     """
     _check_match(HostProjections(model), edit)
     if not strength:
@@ -248,9 +261,8 @@ def _carries(model: Any, edit: Edit) -> bool:
 
 
 def _check_match(projections: HostProjections, edit: Edit) -> None:
-    parameters = projections.model.model.state_dict()
     width = len(edit.shared["basis"])
-    here = {name: tuple(parameters[name].shape) for name in projections.names}
+    here = projections.shapes()
     there = {name: (len(rows["retention"]), width) for name, rows in edit.matrices.items()}
     if here != there:
         raise ScaPreError(

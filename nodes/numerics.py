@@ -67,7 +67,7 @@ def numeric_inputs() -> list[io.Input]:
             min=UNSET,
             max=most,
             step=step,
-            round=False,
+            round=1e-6,
             optional=True,
             advanced=True,
             tooltip=f"{about} Below 0: as the preset has it.",

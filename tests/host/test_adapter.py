@@ -19,9 +19,8 @@ import comfy.text_encoders.z_image as z_image
 import comfy.weight_adapter
 import pytest
 import torch
-from comfy.model_patcher import ModelPatcher
+from comfy.model_patcher import LowVramPatch, ModelPatcher
 from comfy.quant_ops import QuantizedTensor
-from comfy.supported_models_base import ClipTarget
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -195,7 +194,8 @@ SUPPORTED = {  # class: what its checkpoints look like, and its cross-attentions
     "SDXLRefiner": (
         big_sdxl(
             [0, 0, 4, 4, 4, 4, 0, 0], [0, 0, 0, 4, 4, 4, 4, 4, 4, 0, 0, 0], 4,
-            channel_mult=[1, 2, 4, 4], num_res_blocks=[2] * 4, model_channels=384, context_dim=1280, adm_in_channels=2560,
+            channel_mult=[1, 2, 4, 4], num_res_blocks=[2] * 4, model_channels=384, context_dim=1280,
+            adm_in_channels=2560,
         ),
         44,
     ),
@@ -222,7 +222,8 @@ REFUSED = {
     },
     "PixArtSigma": {
         "image_model": "pixart_sigma", "num_heads": 2, "patch_size": 2, "hidden_size": 32, "in_channels": 4, "depth": 1,
-        "model_max_length": 7, "input_size": 64, "pe_interpolation": 1, "micro_condition": False, "caption_channels": 24,
+        "model_max_length": 7, "input_size": 64, "pe_interpolation": 1, "micro_condition": False,
+        "caption_channels": 24,
     },
 }  # fmt: skip
 
@@ -328,12 +329,7 @@ def test_reading_sees_earlier_edits(edit: Edit) -> None:
     "patched",
     [
         False,
-        pytest.param(
-            True,
-            marks=pytest.mark.xfail(
-                strict=True, reason="hook_backup holds the patched weight of a loaded model, so patches count twice"
-            ),
-        ),
+        True,
     ],
 )
 def test_reading_leaves_out_the_patches_of_a_schedule(patched: bool) -> None:
@@ -516,6 +512,22 @@ def test_a_merge_takes_its_share_of_the_edit(edit: Edit) -> None:
         torch.testing.assert_close(found[name], weight + 0.25 * edit.delta(name, weight), rtol=0, atol=1e-6)
 
 
+def test_the_patch_survives_the_hosts_prefetching(edit: Edit) -> None:
+    """When weights are streamed, the host copies each patch's tensors ahead and builds the patch anew around them."""
+    model = unet()
+    edited = apply_edit(model, edit, 1.0)
+    for name, weight in projections(model).items():
+        patch = LowVramPatch(name, edited.patches)
+        direct = patch(weight.clone())
+        size = patch.memory_required()
+        assert size <= 1024  # a marker; the edit itself is shared by all matrices
+        patch.prepare(torch.empty(size, dtype=torch.uint8), None)
+        assert patch.prepared_patches is not None
+        assert patch.prepared_patches[0][1] is not edited.patches[name][0][1]
+        assert torch.equal(patch(weight.clone()), direct)
+        assert not torch.equal(direct, weight)
+
+
 def test_an_edit_is_kept_by_clones_and_by_its_tensors_alone(edit: Edit) -> None:
     model = unet()
     clone = apply_edit(model, edit, 1.0).clone()
@@ -565,7 +577,7 @@ def test_the_encoder_of_another_family_is_refused_with_both_widths(kind: str, ot
 def test_an_encoder_that_returns_no_numbers_is_refused() -> None:
     clip = models.text_encoder()
     clip.cond_stage_model.clip_l.transformer.text_model.final_layer_norm.weight.data[0] = math.nan
-    with pytest.raises(ScaPreError, match="clip: .*NaN"):
+    with pytest.raises(ScaPreError, match=r"clip: .*NaN"):
         solve(unet(), clip)
 
 
@@ -607,7 +619,6 @@ def test_a_quantised_model_is_not_solved(clip: comfy.sd.CLIP, make: Callable[[],
     assert before is None or torch.equal(answer(model), before)
 
 
-@pytest.mark.xfail(strict=True, reason="apply_edit compares shapes only and stores the edit in 8 bits, without a word")
 @pytest.mark.parametrize("make", QUANTISED)
 def test_a_quantised_model_is_not_edited(edit: Edit, make: Callable[[], ModelPatcher]) -> None:
     with pytest.raises(ScaPreError, match="quantised"):
@@ -750,5 +761,6 @@ def test_cancel_stops_the_text_encoding(clip: comfy.sd.CLIP) -> None:
 
     with pytest.raises(management.InterruptProcessingException):
         ClipEncoder(clip).encode([f"text {index}" for index in range(200)], first_batch_then_cancel)
-    assert done == [0, 32]
+    assert len(done) == 2  # the start and the batch after which Cancel was pressed
+    assert 0 < done[1] < 200
     assert not management.processing_interrupted()

@@ -50,8 +50,8 @@ def milliseconds(entry: dict[str, Any], kind: str) -> int:
 def test_node_is_served_with_a_tooltip_on_every_input(server: Server, node: str) -> None:
     info = server.object_info(node)
     assert info["python_module"] == "custom_nodes.comfyui-scapre"
-    for group in info["input"].values():
-        for declaration in group.values():
+    for group in ("required", "optional"):
+        for declaration in info["input"].get(group, {}).values():
             assert declaration[1]["tooltip"]
 
 

@@ -114,7 +114,7 @@ def forget(server: Server) -> None:
     # The request is granted between two prompts, and the next one may already be on its way: let one pass.
     server.run(
         {
-            "latent": {"class_type": "EmptyLatentImage", "inputs": {"width": 64, "height": 64, "batch_size": 1}},
+            "latent": {"class_type": "EmptyLatentImage", "inputs": {"width": 16, "height": 16, "batch_size": 1}},
             "show": {"class_type": "PreviewAny", "inputs": {"source": ["latent", 0]}},
         }
     )
