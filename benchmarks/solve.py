@@ -29,7 +29,6 @@ import torch
 from scapre.concepts import parse_concepts
 from scapre.edit import Edit
 from scapre.informax import noise_bank
-from scapre.prompts import TokenStates
 from scapre.settings import PRESETS
 from scapre.solve import Request, encode_request, solve_edit
 
@@ -131,13 +130,13 @@ def measure(model: str, count: int, preset: str, where: str, oracle_rows: int) -
     solve_edit(encode_request(States(shapes[0][1]), one)[0], Weights(shapes[:1], device), one, device=device)  # warm-up
     with PeakMemory(device) as memory:
         began = time.perf_counter()
-        edit = solve_edit(states, weights, request, device=device)
+        edit = solve_edit(states, weights, request, device=device, reuse_states=True)
         total = time.perf_counter() - began
     row: dict[str, Any] = {"model": model, "concepts": count, "preset": preset, "device": where, "total": total}
     row |= {stage: edit.report.seconds[stage] for stage in STAGES}
     row |= {"apply": apply(edit, weights, device), "peak_mb": memory.megabytes, "edit_mb": edit.nbytes / 1e6}
     if oracle_rows:
-        row["oracle_seconds"] = oracle_seconds(request, states, weights, oracle_rows)
+        row["oracle_seconds"] = oracle_seconds(request, weights, oracle_rows)
         row["ratio"] = row["oracle_seconds"] / total
     return row
 
@@ -153,7 +152,7 @@ def apply(edit: Edit, weights: Weights, device: torch.device) -> float:
     return time.perf_counter() - began
 
 
-def oracle_seconds(request: Request, states: TokenStates, weights: Weights, rows: int) -> float:
+def oracle_seconds(request: Request, weights: Weights, rows: int) -> float:
     """Seconds that the row-by-row oracle would take, extrapolated from its first rows.
 
     The slope between `rows` and 3 `rows` rows counts once a row, the rest (what it prepares) once a matrix.
@@ -161,6 +160,7 @@ def oracle_seconds(request: Request, states: TokenStates, weights: Weights, rows
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     import oracle
 
+    states, _ = encode_request(States(weights.shapes[0][1]), request)
     pairs = request.pairs()
     items = [
         (states.of(p.concept.text), states.last[p.concept.head], states.of(p.anchor.text), states.last[p.anchor.head])

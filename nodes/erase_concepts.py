@@ -84,7 +84,16 @@ def _solve(
     states, seconds = encode_request(encoder, request, progress)
 
     def solve(where: torch.device) -> Edit:
-        return solve_edit(states, projections, request, device=where, progress=progress, encode_seconds=seconds)
+        last_try = where.type == "cpu"
+        return solve_edit(
+            states,
+            projections,
+            request,
+            device=where,
+            progress=progress,
+            encode_seconds=seconds,
+            reuse_states=last_try,
+        )
 
     return with_cpu_fallback(solve, device, memory=3 * states.states.nbytes + 64 * states.width**2)
 

@@ -43,7 +43,7 @@ class Report:
 class ResponseMeter:
     """Adds up the responses of the probed states, matrix by matrix."""
 
-    def __init__(self, states: TokenStates, pairs: Sequence[Pair], preserve: Sequence[str], basis: Tensor) -> None:
+    def __init__(self, states: TokenStates, pairs: Sequence[Pair], preserve: Sequence[str]) -> None:
         """Collects the states: concepts, anchors, preserved names and every token of the null prompt."""
         self.concepts = [pair.concept.text for pair in pairs]
         anchors = {pair.anchor.text: pair.anchor for pair in pairs}
@@ -52,12 +52,16 @@ class ResponseMeter:
         null = states.of(NULL)
         columns = [states.subject(pair.concept) for pair in pairs]
         columns += [states.subject(held[text]) for text in self.held]
-        self.columns = torch.cat((torch.stack(columns), null)).T.to(basis).contiguous()
-        self.rotated = basis.T @ self.columns
+        self.columns = torch.cat((torch.stack(columns), null)).T.contiguous()
         place = {text: len(pairs) + i for i, text in enumerate(self.held)} | {NULL: len(pairs) + len(self.held)}
         self.anchor_columns = torch.tensor([place[pair.anchor.text] for pair in pairs], device=null.device)
         self.sums = torch.zeros(5, self.columns.shape[1], dtype=torch.float64, device=null.device)
         self.change: dict[str, float] = {}
+
+    def rotate(self, basis: Tensor) -> None:
+        """Takes the basis of the changes that will be added."""
+        self.columns = self.columns.to(basis)
+        self.rotated = basis.T @ self.columns
 
     def add(self, name: str, weight: Tensor, change: Change) -> None:
         """Adds one projection W (n, d) and its change."""

@@ -108,6 +108,7 @@ def solve_edit(
     dtype: torch.dtype = torch.float32,
     progress: Progress = silent,
     encode_seconds: float = 0.0,
+    reuse_states: bool = False,
 ) -> Edit:
     """Computes an edit; the model is only read.
 
@@ -119,6 +120,8 @@ def solve_edit(
         dtype: Of the rows' arithmetic; statistics are float64 in any case.
         progress: Told each step; may raise to stop.
         encode_seconds: Time that encoding took, for the report.
+        reuse_states: Whether the states may be overwritten: halves the memory of a long list, and nothing else may
+            use them afterwards.
 
     Raises:
         ScaPreError: If the encoder's width is not the projections', or a weight or result is not finite.
@@ -126,11 +129,14 @@ def solve_edit(
     device = torch.device(device)
     watch = Stopwatch(device)
     pairs = request.pairs()
-    states = TokenStates(states.states.to(device), states.row, states.last)
+    moved = states.states.to(device)
+    reuse_states |= moved is not states.states
+    states = TokenStates(moved, states.row, states.last)
     with watch("statistics"):
-        shared = build_shared(states, pairs, request.settings, dtype, progress)
         probe = build_probe(states, pairs, request.settings, request.seed)
-        meter = ResponseMeter(states, pairs, request.preserve, shared["basis"])
+        meter = ResponseMeter(states, pairs, request.preserve)
+        shared = build_shared(states, pairs, request.settings, dtype, progress, reuse_states)
+        meter.rotate(shared["basis"])
     solve = method(request.settings.variant)
     matrices: dict[str, Mapping[str, Tensor]] = {}
     samples: list[tuple[str, bytes]] = []

@@ -11,6 +11,7 @@ ridge, would drown the rest.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ from torch import Tensor
 from ..informax import SAMPLES, gate_codes, gate_levels, noise_bank, retention
 from ..linalg import gram, left_singular, product, range_basis
 from ..progress import Progress
-from ..prompts import NULL, Pair, TokenStates, align
+from ..prompts import NULL, Alignment, Pair, TokenStates, align
 from ..settings import Settings
 
 Tensors = Mapping[str, Tensor]
@@ -37,9 +38,22 @@ class Probe:
 
 
 def build_shared(
-    states: TokenStates, pairs: Sequence[Pair], settings: Settings, dtype: torch.dtype, progress: Progress
+    states: TokenStates,
+    pairs: Sequence[Pair],
+    settings: Settings,
+    dtype: torch.dtype,
+    progress: Progress,
+    reuse_states: bool = False,
 ) -> dict[str, Tensor]:
     """Token statistics that all matrices share.
+
+    Args:
+        states: Encoder outputs.
+        pairs: Concepts and anchors; those of one anchor side by side.
+        settings: For the erase scale.
+        dtype: Of basis, tokens and anchors.
+        progress: Told each step; may raise to stop.
+        reuse_states: Whether the memory of `states` may be overwritten with the tokens, where they fit.
 
     Returns:
         basis: (d, k) Q. eigenvalues: (k,) Λ, float64.
@@ -65,7 +79,8 @@ def build_shared(
     matrix = gram(lambda index: tokens(index).flatten(0, 1), len(blocks), states.width, device)
     matrix = settings.erase_scale * matrix + concepts.T @ concepts
     values, basis = range_basis(matrix, poll)
-    rotated = torch.empty(*alignment.source.shape, len(values), dtype=dtype, device=device)
+    anchors = flat[alignment.anchors.to(device)].to(dtype)
+    rotated = _token_store(states.states, alignment, len(values), dtype, reuse_states)
     for index, block in enumerate(blocks):
         rotated[block[0] : block[-1] + 1] = tokens(index, len(blocks)) @ basis
     directions, sigma = left_singular((concepts @ basis).T, poll)
@@ -73,11 +88,24 @@ def build_shared(
         "basis": basis.to(dtype),
         "eigenvalues": values,
         "tokens": rotated,
-        "anchors": flat[alignment.anchors.to(device)].to(dtype),
+        "anchors": anchors,
         "target": alignment.target.to(device),
         "directions": directions,
         "sigma": sigma,
     }
+
+
+def _token_store(states: Tensor, alignment: Alignment, rank: int, dtype: torch.dtype, reuse: bool) -> Tensor:
+    """Memory for the rotated tokens (m, T, k), in place of the states if those may go.
+
+    Tokens are written in order and are no larger than a text's states. So where the concepts' texts come in order, a
+    state has been read before something is written over it.
+    """
+    shape = (*alignment.source.shape, rank)
+    texts = alignment.source[:, 0] // states.shape[1]
+    if reuse and states.dtype == dtype and states.is_contiguous() and bool((texts.diff() > 0).all()):
+        return states.view(-1)[: math.prod(shape)].view(shape)
+    return torch.empty(shape, dtype=dtype, device=states.device)
 
 
 def block_size(device: torch.device, entry: int) -> int:
