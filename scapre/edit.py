@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -43,6 +44,12 @@ class Edit:
     shared: Mapping[str, Tensor]
     matrices: Mapping[str, Mapping[str, Tensor]]
     report: Report
+
+    def __post_init__(self) -> None:
+        """Closes the mappings; an edit is shared by every model that carries it."""
+        object.__setattr__(self, "shared", MappingProxyType(dict(self.shared)))
+        rows = {name: MappingProxyType(dict(values)) for name, values in self.matrices.items()}
+        object.__setattr__(self, "matrices", MappingProxyType(rows))
 
     def delta(self, name: str, weight: Tensor) -> Tensor:
         """W' - W of one projection, (n, d), on the device of `shared` and in its dtype.

@@ -20,6 +20,9 @@ def test_an_edit_is_frozen_and_says_what_made_it():
     assert (edit.concepts[0].text, edit.concepts[0].anchor, edit.seed, edit.family) == ("cat", "dog", 5, "SD1.x")
     with pytest.raises(dataclasses.FrozenInstanceError):
         edit.seed = 6  # type: ignore[misc]
+    for mapping in (edit.shared, edit.matrices, edit.matrices["block.0.weight"]):
+        with pytest.raises(TypeError):
+            mapping["basis"] = torch.zeros(1)  # type: ignore[index]
 
 
 def test_an_edit_refuses_other_names_and_shapes():
