@@ -175,15 +175,29 @@ class _Copies:
 
     def __init__(self, edit: Edit) -> None:
         self.edit = edit
-        self.device, self.copy = torch.device("cpu"), edit
+        self.drop()
 
-    def on(self, device: torch.device) -> Edit:
+    def drop(self, *_: Any) -> None:
+        """Keeps the edit on the CPU alone, and believes in the device's memory again."""
+        self.device, self.copy, self.fits = torch.device("cpu"), self.edit, True
+
+    def delta(self, key: str, weight: Tensor) -> Tensor:
+        """The edit of a weight, computed where the weight is if that has float64 and the memory, else on the CPU."""
+        if self.fits and management.supports_fp64(weight.device):
+            try:
+                return self._on(weight.device).delta(key, weight)
+            except Exception as error:
+                management.raise_non_oom(error)
+            self.drop()
+            self.fits = False
+            management.soft_empty_cache()
+            log.warning("not enough GPU memory to apply the edit there; using the CPU")
+        return self.edit.delta(key, weight.cpu()).to(weight.device)
+
+    def _on(self, device: torch.device) -> Edit:
         if device != self.device:
             self.device, self.copy = device, self.edit.to(device)
         return self.copy
-
-    def drop(self, *_: Any) -> None:
-        self.device, self.copy = torch.device("cpu"), self.edit
 
 
 class EditPatch(comfy.weight_adapter.WeightAdapterBase):
@@ -213,21 +227,8 @@ class EditPatch(comfy.weight_adapter.WeightAdapterBase):
     ) -> Tensor:
         """Adds strength times the edit to the weight, in place as the host expects."""
         if strength:
-            weight += function((strength * _evaluate(self.weights[1], key, weight)).to(weight.dtype))
+            weight += function((strength * self.weights[1].delta(key, weight)).to(weight.dtype))
         return weight
-
-
-def _evaluate(copies: _Copies, key: str, weight: Tensor) -> Tensor:
-    if not management.supports_fp64(weight.device):
-        return copies.edit.delta(key, weight.cpu()).to(weight.device)
-    try:
-        return copies.on(weight.device).delta(key, weight)
-    except Exception as error:
-        management.raise_non_oom(error)
-    copies.drop()
-    management.soft_empty_cache()
-    log.warning("not enough GPU memory to apply the edit there; using the CPU")
-    return copies.edit.delta(key, weight.cpu()).to(weight.device)
 
 
 def apply_edit(model: Any, edit: Edit, strength: float) -> Any:

@@ -54,17 +54,11 @@ def _solve(right: Tensor, shared: Tensors, rows: Tensors, settings: Settings, ri
     if settings.spectral:
         held = (retained * (1 - singular_gate(shared, settings))).sqrt() * shared["directions"]
         weighted = inverse[:, None] * held
-        core = torch.linalg.inv_ex(torch.eye(held.shape[1], dtype=held.dtype, device=held.device) + held.T @ weighted)[
-            0
-        ]
+        core = torch.cholesky_inverse(torch.linalg.cholesky(torch.eye(held.shape[1]).to(held) + held.T @ weighted))
         solved_subject -= weighted @ (core @ (held.T @ solved_subject))
         _subtract(right, held, weighted @ core, None)
     kappa, vectors = torch.linalg.eigh(subject.T @ solved_subject)
-    alpha = (
-        settings.erase_scale * rows["peak"][:, None]
-        if "peak" in rows
-        else inverse.new_full((1, 1), settings.erase_scale)
-    )
+    alpha = settings.erase_scale * (rows["peak"][:, None] if "peak" in rows else inverse.new_ones(1, 1))
     _subtract(right, subject @ vectors, solved_subject @ vectors, alpha / (1 + alpha * kappa))
 
 
