@@ -49,6 +49,7 @@ def shorten(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width
     """Cut a caption that is too long for its row."""
     if font.getlength(text) <= width:
         return text
+    text = text[:width]  # a letter is at least a pixel wide
     while text and font.getlength(text + "...") > width:
         text = text[:-1]
     return text.rstrip() + "..."
