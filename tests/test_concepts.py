@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pack.scapre.concepts import Concept, parse_concepts, parse_preserve
+from pack.scapre.concepts import MAX_CHARACTERS, Concept, normalise, parse_concepts, parse_preserve
 from pack.scapre.errors import ScaPreError
 
 
@@ -87,3 +89,27 @@ def test_preserve_is_read_like_concepts_and_may_not_overlap():
         parse_preserve("dog\nCAT", (Concept("cat"),))
     with pytest.raises(ScaPreError, match="arrow"):
         parse_preserve("cat -> dog")
+
+
+NAMES = st.text(st.characters(exclude_categories=("Cc", "Cs", "Z"), exclude_characters='"“”\ufeff'), min_size=1)
+LISTS = st.lists(st.one_of(st.text(), st.builds("{} -> {} # {}".format, NAMES, NAMES, st.text()), NAMES), max_size=8)
+
+
+@given(LISTS, st.text())
+def test_any_text_is_a_list_or_a_clear_refusal(lines, anchor):
+    try:
+        parsed = parse_concepts("\n".join(lines), anchor)
+    except ScaPreError as error:
+        assert len(str(error)) > 20
+        return
+    names = [normalise(concept.text) for concept in parsed.concepts]
+    assert names and all(names) and len(set(names)) == len(names)
+    for concept in parsed.concepts:
+        assert len(concept.text) <= MAX_CHARACTERS and len(concept.anchor) <= MAX_CHARACTERS
+        assert normalise(concept.text) != normalise(concept.anchor)
+        assert "\n" not in concept.text + concept.anchor
+
+
+@given(NAMES.filter(lambda name: any(char.isalnum() for char in name)).filter(lambda name: len(name) < MAX_CHARACTERS))
+def test_any_name_survives_in_quotes(name):
+    assert texts(f'"{name}" -> "{name} #2 -> x"  # note') == [(name, f"{name} #2 -> x")]
