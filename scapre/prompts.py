@@ -81,7 +81,7 @@ class TokenStates:
     Attributes:
         states: (texts, tokens, width) encoder outputs, float32.
         row: Index of a text in `states`.
-        last: Position of the last token of a head.
+        last: Position of the last token of a text or head.
     """
 
     states: Tensor
@@ -110,14 +110,13 @@ def encode_prompts(
     Raises:
         ScaPreError: For a text that does not fit the encoder, or states that are not finite.
     """
-    last = {}
-    for field, prompt in _by_field(pairs, preserve):
-        try:
-            encoder.last_token(prompt.text)
-            last[prompt.head] = encoder.last_token(prompt.head)
-        except ScaPreError as error:
-            raise ScaPreError(f"{field}: {error}") from None
-    texts = list(dict.fromkeys(prompt.text for _, prompt in _by_field(pairs, preserve)))
+    prompts = list(_by_field(pairs, preserve))
+    fields: dict[str, str] = {}
+    for field, prompt in prompts:
+        fields.setdefault(prompt.text, field)
+        fields.setdefault(prompt.head, field)
+    last = {text: _last_token(encoder, text, field) for text, field in fields.items()}
+    texts = list(dict.fromkeys(prompt.text for _, prompt in prompts))
     states = encoder.encode(texts, progress)
     broken = [text for text, ok in zip(texts, states.isfinite().all(-1).all(-1).tolist(), strict=True) if not ok]
     if broken:
@@ -126,6 +125,13 @@ def encode_prompts(
             "were never loaded; load another text encoder."
         )
     return TokenStates(states, {text: i for i, text in enumerate(texts)}, last)
+
+
+def _last_token(encoder: Encoder, text: str, field: str) -> int:
+    try:
+        return encoder.last_token(text)
+    except ScaPreError as error:
+        raise ScaPreError(f"{field}: {error}") from None
 
 
 def _by_field(pairs: Sequence[Pair], preserve: Sequence[str]) -> Iterator[tuple[str, Prompt]]:
