@@ -18,7 +18,7 @@ from .settings import Settings
 SAMPLES = 5  # positive samples of the gate, and as many negative ones
 CODES = (SAMPLES + 1) ** 2
 _QUERIES = 2**20  # search queries at a time, 8 MB
-_COLUMNS = 64  # concepts counted at a time
+_COLUMNS = 64  # concepts at a time
 
 
 def noise_bank(seed: int, width: int, settings: Settings) -> Tensor:
@@ -81,6 +81,16 @@ class Gate:
     levels: Tensor
     base: Tensor
 
+    def peak(self) -> Tensor:
+        """max_i r_ij, (n,), float64, without all r_ij at once."""
+        parts = zip(self.codes.split(_COLUMNS, dim=1), self.levels.split(_COLUMNS), strict=True)
+        return torch.stack([gate_values(codes, levels).amax(1) for codes, levels in parts]).amax(0)
+
+
+def gate_values(codes: Tensor, levels: Tensor) -> Tensor:
+    """Gate values r_ij (n, m) behind the codes."""
+    return levels[torch.arange(len(levels), device=codes.device), codes.long()]
+
 
 def gate_levels(codes: Tensor, settings: Settings) -> Gate:
     """Gate value of every code, for each concept.
@@ -91,7 +101,6 @@ def gate_levels(codes: Tensor, settings: Settings) -> Gate:
     Args:
         codes: (n, m) from `gate_codes`.
         settings: For the temperature and power.
-
     """
     rows = len(codes)
     counts = torch.cat([_histogram(part) for part in codes.split(_COLUMNS, dim=1)]).double()

@@ -7,8 +7,7 @@ import math
 import pytest
 import torch
 
-from pack.scapre.informax import gate_codes, gate_levels, noise_bank, retention
-from pack.scapre.methods.ridge import gate
+from pack.scapre.informax import gate_codes, gate_levels, gate_values, noise_bank, retention
 from pack.scapre.settings import Settings
 from pack.tests import oracle
 
@@ -28,7 +27,7 @@ def test_the_gate_equals_its_definition_however_the_samples_mix(noise):
     codes = gate_codes(weight @ states.T, weight @ neutral, weight @ bank.T)
     compact = gate_levels(codes, settings)
     expected = oracle.informax(weight, items_from(states), neutral, bank, settings)
-    assert torch.allclose(gate(compact.codes, compact.levels), expected, atol=1e-9)
+    assert torch.allclose(gate_values(compact.codes, compact.levels), expected, atol=1e-9)
     assert torch.equal(compact.base, compact.codes.long().mode(0).values)
     if noise == 3.0:
         assert compact.levels.shape[1] > 3  # the case where the gate does not saturate was really met

@@ -133,32 +133,22 @@ def fit_rows(probe: Probe, weight: Tensor, settings: Settings) -> dict[str, Tens
         codes, levels, base: a `Gate`; peak: (n,) max_i r_ij, float64.
     """
     step = block_size(weight.device, max(weight.shape[1], probe.columns.shape[1]))
-    parts = [_fit_block(probe, block, settings) for block in weight.split(step)]
-    kept, codes = (torch.cat(values) for values in zip(*parts, strict=True))
-    if not settings.informax:
-        return {"retention": kept}
-    levels = gate_levels(codes, settings)
-    peak = _peak(levels.codes, levels.levels)
-    return {"retention": kept, "codes": levels.codes, "levels": levels.levels, "base": levels.base, "peak": peak}
+    blocks = [_fit_block(probe, block, settings) for block in weight.split(step)]
+    rows = {key: torch.cat([block[key] for block in blocks]) for key in blocks[0]}
+    if settings.informax:
+        compact = gate_levels(rows["codes"], settings)
+        rows |= {"codes": compact.codes, "levels": compact.levels, "base": compact.base, "peak": compact.peak()}
+    return rows
 
 
-def _fit_block(probe: Probe, weight: Tensor, settings: Settings) -> tuple[Tensor, Tensor]:
-    """Retention and gate codes of some rows."""
+def _fit_block(probe: Probe, weight: Tensor, settings: Settings) -> dict[str, Tensor]:
+    """Retention of some rows, and with the gate on their codes."""
     response = weight.double() @ probe.columns
     concepts, neutral, noise = response.split((probe.concepts, 1, response.shape[1] - probe.concepts - 1), 1)
-    codes = gate_codes(concepts, neutral[:, 0], noise[:, : 2 * SAMPLES]) if settings.informax else neutral
-    return retention(concepts, noise[:, 2 * SAMPLES :], settings.bins), codes
-
-
-def gate(codes: Tensor, levels: Tensor) -> Tensor:
-    """Gate values r_ij (n, m) behind the codes."""
-    return levels[torch.arange(len(levels), device=codes.device), codes.long()]
-
-
-def _peak(codes: Tensor, levels: Tensor) -> Tensor:
-    """max_i r_ij, (n,), float64, without all r_ij at once."""
-    parts = zip(codes.split(64, dim=1), levels.split(64), strict=True)
-    return torch.stack([gate(code, level).amax(1) for code, level in parts]).amax(0)
+    rows = {"retention": retention(concepts, noise[:, 2 * SAMPLES :], settings.bins)}
+    if settings.informax:
+        rows["codes"] = gate_codes(concepts, neutral[:, 0], noise[:, : 2 * SAMPLES])
+    return rows
 
 
 def singular_gate(shared: Tensors, settings: Settings) -> Tensor:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from ..informax import gate_values
 from ..linalg import add_rows, product
-from .ridge import Tensors, block_size, gate
+from .ridge import Tensors, block_size
 
 
 def gated_targets(weight: Tensor, rotated: Tensor, shared: Tensors, rows: Tensors, technique: str) -> Tensor:
@@ -80,7 +81,9 @@ def _add_tensor(
     total: Tensor, values: Tensor, rotated: Tensor, concepts: slice, shared: Tensors, rows: Tensors
 ) -> None:
     """Adds targets v - (û·v) û, with û the concept's own values W x over their Frobenius norm."""
-    share = gate(rows["codes"][:, concepts], rows["levels"][concepts]).to(values.dtype) if "codes" in rows else None
+    share = (
+        gate_values(rows["codes"][:, concepts], rows["levels"][concepts]).to(values.dtype) if "codes" in rows else None
+    )
     for index, tokens in enumerate(shared["tokens"][concepts]):
         own = rotated @ tokens.T
         common = (own * values).sum() / own.square().sum().clamp(min=torch.finfo(own.dtype).tiny)
