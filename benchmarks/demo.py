@@ -89,7 +89,7 @@ def random_checkpoint() -> Path:
     """Return the generated model, made on the first use."""
     from .host.checkpoint import cached_checkpoint  # needs torch, which --help must not
 
-    return cached_checkpoint(cache_folder() / "checkpoints")
+    return cached_checkpoint()
 
 
 def pictures(server: Server, checkpoint: str, options: argparse.Namespace) -> tuple[list[bytes], list[bytes], str]:

@@ -161,11 +161,7 @@ def oracle_seconds(request: Request, weights: Weights, rows: int) -> float:
     import oracle
 
     states, _ = encode_request(States(weights.shapes[0][1]), request)
-    pairs = request.pairs()
-    items = [
-        (states.of(p.concept.text), states.last[p.concept.head], states.of(p.anchor.text), states.last[p.anchor.head])
-        for p in pairs
-    ]
+    items = oracle.items_of(states, request.pairs())
     weight = next(iter(weights.held.values())).cpu()
     noise = noise_bank(0, weight.shape[1], request.settings)
 

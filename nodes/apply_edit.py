@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ..scapre.edit import Edit
 from .host import apply_edit
-from .types import CATEGORY, STRENGTH, EditType
+from .types import CATEGORY, EditType, strength_input
 
 
 class ApplyEdit(io.ComfyNode):
@@ -28,16 +28,7 @@ class ApplyEdit(io.ComfyNode):
                     tooltip="The model that the edit was made from: what goes into Erase Concepts, not its output.",
                 ),
                 EditType.Input("edit", tooltip="From Erase Concepts."),
-                io.Float.Input(
-                    "strength",
-                    default=1.0,
-                    min=0.0,
-                    max=2.0,
-                    step=0.05,
-                    round=0.001,
-                    optional=True,
-                    tooltip=STRENGTH,
-                ),
+                strength_input(),
             ],
             outputs=[
                 io.Model.Output(display_name="model", tooltip="The model with the edit. Connect it to a sampler.")

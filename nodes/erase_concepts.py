@@ -16,7 +16,7 @@ from ..scapre.settings import PRESETS
 from ..scapre.solve import Request, encode_request, solve_edit
 from .host import ClipEncoder, HostProgress, HostProjections, apply_edit, compute_device, with_cpu_fallback
 from .numerics import numeric_inputs, settings_from
-from .types import CATEGORY, STRENGTH, EditType
+from .types import CATEGORY, EditType, strength_input
 
 _ALIASES = [
     *("erase", "remove", "delete", "forget", "unlearn", "ban", "block", "negative", "concept erasure", "scapre", "uce"),
@@ -74,7 +74,7 @@ class EraseConcepts(io.ComfyNode):
         request = Request(parsed, names, settings, seed, tuple(TEMPLATES[templates]), projections.notes())
         progress = HostProgress(getattr(cls.hidden, "unique_id", None))
         edit = _solve(projections, ClipEncoder(clip), request, compute_device(device), progress)
-        progress.say(f"{_summary(edit)}, {sum(edit.report.seconds.values()):.1f} s")
+        progress.say(f"{_summary(edit)}, {edit.report.total_seconds:.1f} s")
         return io.NodeOutput(apply_edit(model, edit, strength), edit, _report(edit, preset, strength))
 
 
@@ -147,16 +147,7 @@ def _main_inputs() -> Sequence[io.Input]:
             optional=True,
             tooltip="Released settings. " + " ".join(f"{p.name}: {p.about}" for p in PRESETS.values()),
         ),
-        io.Float.Input(
-            "strength",
-            default=1.0,
-            min=0.0,
-            max=2.0,
-            step=0.05,
-            round=0.001,
-            optional=True,
-            tooltip=f"{STRENGTH} To turn it without solving again, use Apply Edit.",
-        ),
+        strength_input(" To turn it without solving again, use Apply Edit."),
         io.Int.Input(
             "seed",
             default=0,

@@ -1,4 +1,4 @@
-"""Socket types of this pack."""
+"""What the nodes share: their category, the socket of an edit, and the strength of one."""
 
 from __future__ import annotations
 
@@ -6,4 +6,17 @@ from comfy_api.latest import io
 
 EditType = io.Custom("SCAPRE_EDIT")
 CATEGORY = "model/scapre"
-STRENGTH = "How much of the edit is applied: 0 none, 1 as solved, up to 2 for stubborn concepts."
+
+
+def strength_input(more: str = "") -> io.Input:
+    """The input `strength`, with more said in its tooltip."""
+    return io.Float.Input(
+        "strength",
+        default=1.0,
+        min=0.0,
+        max=2.0,
+        step=0.05,
+        round=0.001,
+        optional=True,
+        tooltip=f"How much of the edit is applied: 0 none, 1 as solved, up to 2 for stubborn concepts.{more}",
+    )

@@ -39,6 +39,11 @@ class Report:
     drift: Mapping[str, float]
     notes: tuple[str, ...] = ()
 
+    @property
+    def total_seconds(self) -> float:
+        """Seconds of all stages."""
+        return sum(self.seconds.values())
+
 
 class ResponseMeter:
     """Adds up the responses of the probed states, matrix by matrix."""

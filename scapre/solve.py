@@ -167,9 +167,7 @@ def solve_edit(
         matrices,
         report,
     )
-    log.info(
-        "erased %d concepts in %d matrices, %.2f s", len(edit.concepts), len(matrices), sum(report.seconds.values())
-    )
+    log.info("erased %d concepts in %d matrices, %.2f s", len(edit.concepts), len(matrices), report.total_seconds)
     return edit
 
 

@@ -57,9 +57,8 @@ def pytest_configure() -> None:
 def tiny_checkpoint() -> Path:
     """A generated checkpoint in SD1.5's format that the stock loader opens, kept between sessions."""
     from pack.benchmarks.host.checkpoint import cached_checkpoint
-    from pack.benchmarks.host.places import cache_folder
 
-    return cached_checkpoint(cache_folder() / "checkpoints")
+    return cached_checkpoint()
 
 
 @pytest.fixture(scope="session")

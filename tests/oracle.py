@@ -12,6 +12,14 @@ import torch
 SAMPLES = 5
 
 
+def items_of(states, pairs):
+    """What `edited` takes for each pair, from the states of all texts."""
+    return [
+        (states.of(p.concept.text), states.last[p.concept.head], states.of(p.anchor.text), states.last[p.anchor.head])
+        for p in pairs
+    ]
+
+
 def edited(weight, items, empty, noise, o):
     """W' (n, d). items: (E_concept, f, E_anchor, g); empty: E(""); noise: (10 + samples, d); o: settings."""
     weight = weight.double()

@@ -52,9 +52,8 @@ def test_the_gradient_of_the_ridge_objective_vanishes_at_the_solution():
     (name, weight), states = next(iter(projections.weights.items())), encode_request(Encoder(WIDTH), request)[0]
     edited = (weight.double() + edit_of(request, projections).delta(name, weight)).requires_grad_()
     loss = 0.7 * (edited - weight.double()).square().sum()
-    for pair in request.pairs():
-        item = (states.of(pair.concept.text), states.last[pair.concept.head])
-        x, y = oracle.aligned((*item, states.of(pair.anchor.text), states.last[pair.anchor.head]))
+    for item in oracle.items_of(states, request.pairs()):
+        x, y = oracle.aligned(item)
         loss = loss + (edited @ x[0].double()).square().sum()
         loss = loss + 1.3 * (edited @ x.double().T - weight.double() @ y.double().T).square().sum()
     (gradient,) = torch.autograd.grad(loss, edited)

@@ -89,10 +89,7 @@ def edit_of(request: Request, projections: Projections, dtype: torch.dtype = tor
 def reference(request: Request, weight: torch.Tensor) -> torch.Tensor:
     """ΔW of the oracle."""
     states, _ = encode_request(Encoder(weight.shape[1]), request)
-    items = [
-        (states.of(p.concept.text), states.last[p.concept.head], states.of(p.anchor.text), states.last[p.anchor.head])
-        for p in request.pairs()
-    ]
+    items = oracle.items_of(states, request.pairs())
     noise = noise_bank(request.seed, weight.shape[1], request.settings)
     return oracle.edited(weight, items, states.of(""), noise, request.settings) - weight.double()
 

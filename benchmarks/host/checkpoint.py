@@ -18,6 +18,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from .places import cache_folder
+
 VERSION = 2
 """Raise this when the weights change: cached files are named by it."""
 
@@ -74,8 +76,9 @@ class Weights:
             self.bias(name, outputs)
 
 
-def cached_checkpoint(folder: Path) -> Path:
-    """Return the generated checkpoint in `folder`, writing it there first when it is missing."""
+def cached_checkpoint() -> Path:
+    """Return the generated checkpoint in the cache, writing it there first when it is missing."""
+    folder = cache_folder() / "checkpoints"
     file = folder / f"random-sd15-v{VERSION}.safetensors"
     if not file.is_file():
         folder.mkdir(parents=True, exist_ok=True)

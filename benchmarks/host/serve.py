@@ -16,7 +16,7 @@ from pathlib import Path
 
 from .base import add_checkpoint, share_models
 from .client import HostError
-from .places import base_folder, cache_folder, comfy_root
+from .places import base_folder, comfy_root
 from .server import Server, free_port, stop_on_terminate
 
 USUAL_PORT = 8188
@@ -45,7 +45,7 @@ def serve(options: argparse.Namespace) -> None:
     from .checkpoint import cached_checkpoint  # needs torch, which --help must not
 
     server = Server(comfy_root(), base_folder("serve"), port=options.port or usual_or_free_port())
-    add_checkpoint(server.base, options.checkpoint or cached_checkpoint(cache_folder() / "checkpoints"))
+    add_checkpoint(server.base, options.checkpoint or cached_checkpoint())
     share_models(server.base, server.comfy)
     print("Starting ComfyUI ...", flush=True)
     with server:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,19 +32,9 @@ from pack.scapre.progress import silent
 from pack.tests.host import models
 from pack.tests.host.models import CPU, KINDS, answer, loaded, projection, projections, same, snapshot, solve, unet
 
+pytestmark = pytest.mark.usefixtures("nothing_left_loaded")
+
 PAD_L, END, START = 49407, 49407, 49406
-
-
-@pytest.fixture(autouse=True)
-def nothing_left_loaded() -> Iterator[None]:
-    yield
-    management.unload_all_models()
-
-
-@pytest.fixture(scope="module")
-def clip() -> comfy.sd.CLIP:
-    """SD1.x's text encoder; no test changes it."""
-    return models.text_encoder()
 
 
 @pytest.fixture(scope="module")

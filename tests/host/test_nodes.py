@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import re
-from collections.abc import Iterator
 from typing import Any
 
-import comfy.model_management as management
 import comfy.sd
 import pytest
 import torch
@@ -50,19 +48,9 @@ ADVANCED = INPUTS["ScaPreEraseConcepts"].split()[8:]
 NUMERIC = ADVANCED[2:]
 SCALE = {"variant": "scale", "spectral": "on", "row_valve": "on", "technique": "tensor", "informax": "off"}
 
+pytestmark = pytest.mark.usefixtures("nothing_left_loaded")
+
 every_node = pytest.mark.parametrize("node", NODES, ids=lambda node: node.GET_SCHEMA().node_id)
-
-
-@pytest.fixture(autouse=True)
-def nothing_left_loaded() -> Iterator[None]:
-    yield
-    management.unload_all_models()
-
-
-@pytest.fixture(scope="module")
-def clip() -> comfy.sd.CLIP:
-    """SD1.x's text encoder; no test changes it."""
-    return models.text_encoder()
 
 
 @pytest.fixture
