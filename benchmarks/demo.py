@@ -18,10 +18,18 @@ from .host.client import HostError, images
 from .host.places import base_folder, cache_folder, comfy_root
 from .host.server import Server, stop_on_terminate
 
-NOISE = (
-    "No checkpoint was given, so this ran on a small model with random weights: its pictures are noise, before and "
-    "after, and mean nothing. The result of this run is the report. Give a model with --checkpoint FILE."
+CONCEPTS = ("Arlo Vane", "star")
+PROMPTS = (
+    "a red star",
+    "a yellow star in the style of Mina Okoro",
+    "a blue house in the style of Arlo Vane",
+    "a green fish in the style of Arlo Vane",
+    "a blue house",
+    "a purple hexagram",
+    "an orange heart in the style of Bram Decker",
+    "a pink moon in the style of Noor Rahman",
 )
+"""What MiniCanvas, the small model that ships with this repository, is asked to forget and to draw."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,25 +46,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line; what is not given depends on whether there is a real model."""
+    """Read the command line; what is not given depends on the model."""
     parser = argparse.ArgumentParser(prog="dev.py demo", description="Show a model's pictures before and after.")
     add = parser.add_argument
-    add("--checkpoint", type=Path, metavar="FILE", help="the model; without it, a small one with random weights")
-    add("--concepts", nargs="+", metavar="CONCEPT", default=["cat"], help="what to erase ('concept -> anchor' works)")
-    add("--prompts", nargs="+", metavar="PROMPT", help="what to draw; by default each concept, and a bicycle")
-    add("--size", type=int, help="pixels a side (64 with random weights, else 512)")
-    add("--steps", type=int, help="sampling steps (6 with random weights, else 20)")
-    add("--cfg", type=float, default=7.0, help="guidance scale (%(default)s)")
+    add("--checkpoint", type=Path, metavar="FILE", help="the model (MiniCanvas, a small one of our own)")
+    add("--concepts", nargs="+", metavar="CONCEPT", help="what to erase ('concept -> anchor' works)")
+    add("--prompts", nargs="+", metavar="PROMPT", help="what to draw; by default each concept, and what should stay")
+    add("--size", type=int, help="pixels a side (64 for MiniCanvas, else 512)")
+    add("--steps", type=int, default=20, help="sampling steps (%(default)s)")
+    add("--cfg", type=float, help="guidance scale (3 for MiniCanvas, else 7)")
     add("--seed", type=int, default=1, help="of the starting noise (%(default)s)")
     add("--preset", help="the node's preset, such as styles (the node's default)")
     add("--anchor", default="", help="what concepts without an anchor of their own become (empty: nothing)")
     add("--out", type=Path, metavar="DIR", help="where the results go (demo-output in the cache)")
     options = parser.parse_args(arguments)
-    drawn = options.checkpoint is not None
-    options.size = options.size or (512 if drawn else 64)
-    options.steps = options.steps or (20 if drawn else 6)
+    ours = options.checkpoint is None
+    asked = options.concepts or options.prompts
+    options.concepts = options.concepts or (list(CONCEPTS) if ours else ["cat"])
+    options.prompts = options.prompts or (list(PROMPTS) if ours and not asked else default_prompts(options.concepts))
+    options.size = options.size or (64 if ours else 512)
+    options.cfg = options.cfg or (3.0 if ours else 7.0)
     options.out = (options.out or cache_folder() / "demo-output").absolute()
-    options.prompts = options.prompts or default_prompts(options.concepts)
     return options
 
 
@@ -71,25 +81,34 @@ def run(options: argparse.Namespace) -> int:
     began = time.monotonic()
     options.out.mkdir(parents=True, exist_ok=True)
     server = Server(comfy_root(), base_folder("demo"), log=options.out / "server.log")
-    name = add_checkpoint(server.base, options.checkpoint or random_checkpoint())
+    name = add_checkpoint(server.base, options.checkpoint or minicanvas())
     print("Starting ComfyUI ...", flush=True)
     with server:
         before, after, report = pictures(server, name, options)
-    save(options, before, after, report)
-    print(f"\n{report.strip()}\n")
+    captions, judged = list(options.prompts), ""
     if options.checkpoint is None:
-        print(f"{NOISE}\n")
+        captions, judged = judge(options, before, after)
+    save(options, captions, before, after, report + judged)
+    print(f"\n{report.strip()}\n{judged}")
     print(f"Pictures: {options.out / 'before-after.png'}")
     print(f"Report:   {options.out / 'report.txt'}")
     print(f"Done in {time.monotonic() - began:.0f} s.")
     return 0
 
 
-def random_checkpoint() -> Path:
-    """Return the generated model, made on the first use."""
-    from .host.checkpoint import cached_checkpoint  # needs torch, which --help must not
+def minicanvas() -> Path:
+    """Return MiniCanvas, put together on the first use."""
+    from .minicanvas import checkpoint, inprocess  # need torch, which --help must not
 
-    return cached_checkpoint()
+    inprocess.start_comfyui()
+    return checkpoint.build(cache_folder() / "minicanvas")
+
+
+def judge(options: argparse.Namespace, before: list[bytes], after: list[bytes]) -> tuple[list[str], str]:
+    """Let MiniCanvas's judge read the pictures; return captions with what it read, and a summary."""
+    from .minicanvas.readout import captions, summary
+
+    return captions(options.prompts, before, after), summary(options.prompts, options.concepts, before, after)
 
 
 def pictures(server: Server, checkpoint: str, options: argparse.Namespace) -> tuple[list[bytes], list[bytes], str]:
@@ -119,11 +138,13 @@ def draw(
     return [server.image(images(entry, picture_node(index))[0]) for index in range(len(prompts))], entry
 
 
-def save(options: argparse.Namespace, before: list[bytes], after: list[bytes], report: str) -> None:
+def save(
+    options: argparse.Namespace, captions: Sequence[str], before: list[bytes], after: list[bytes], report: str
+) -> None:
     """Write the sheet and the report."""
     from .sheet import draw_sheet  # needs Pillow, which --help must not
 
-    rows = [(prompt, [old, new]) for prompt, old, new in zip(options.prompts, before, after, strict=True)]
+    rows = [(caption, [old, new]) for caption, old, new in zip(captions, before, after, strict=True)]
     sheet = draw_sheet(("before", f"after erasing {', '.join(options.concepts)}"), rows)
     sheet.save(options.out / "before-after.png")
     (options.out / "report.txt").write_text(report, encoding="utf-8")

@@ -42,16 +42,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def serve(options: argparse.Namespace) -> None:
     """Run a server until it is interrupted, or ends by itself (which raises)."""
-    from .checkpoint import cached_checkpoint  # needs torch, which --help must not
+    from ..demo import minicanvas  # needs torch, which --help must not
+    from ..minicanvas import workflow
 
     server = Server(comfy_root(), base_folder("serve"), port=options.port or usual_or_free_port())
-    add_checkpoint(server.base, options.checkpoint or cached_checkpoint())
+    ours = add_checkpoint(server.base, minicanvas())
+    template = workflow.fill(server.base / "custom_nodes", ours)
+    if options.checkpoint:
+        add_checkpoint(server.base, options.checkpoint)
     share_models(server.base, server.comfy)
     print("Starting ComfyUI ...", flush=True)
     with server:
+        address = f"{server.url}/?template={template.stem}&source={workflow.PACK}"
         print(f"ComfyUI runs at {server.url} (its output: {server.log}). Ctrl-C stops it.", flush=True)
+        print(f"A workflow that is ready to run: {address}", flush=True)
         if not options.no_browser and has_screen():
-            webbrowser.open(server.url)
+            webbrowser.open(server.url if options.checkpoint else address)
         while True:
             server.check_alive()
             time.sleep(0.5)

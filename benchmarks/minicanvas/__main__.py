@@ -1,0 +1,170 @@
+"""The command line: `python -m benchmarks.minicanvas build | train | geometry | accuracy | thumbnails | evaluate`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..host.base import PACK_ROOT
+from ..host.places import cache_folder, comfy_root
+from . import inprocess
+
+if TYPE_CHECKING:
+    from .evaluate import Evaluation
+
+RESULTS = PACK_ROOT / "benchmarks" / "results"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    options = parse(arguments)
+    try:
+        inprocess.start_comfyui()
+        return int(options.run(options))
+    except (OSError, ValueError) as error:
+        print(f"minicanvas: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nminicanvas: stopped; run it again to go on from here.", file=sys.stderr)
+        return 130
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.minicanvas", description=__doc__.split(":")[0])
+    commands = parser.add_subparsers(required=True)
+    folder = cache_folder() / "minicanvas"
+
+    add = commands.add_parser("build", help="write the checkpoint")
+    add.add_argument("--out", type=Path, help="folder (ComfyUI's models/checkpoints)")
+    add.set_defaults(run=build)
+
+    add = commands.add_parser("train", help="make the weights again, from nothing")
+    add.add_argument("--minutes", type=float, default=math.inf, help="stop after so long; the next run goes on")
+    add.add_argument("--folder", type=Path, default=folder / "training", help="where to work (%(default)s)")
+    add.add_argument("--out", type=Path, help="where the weights go when they are finished (what ships)")
+    add.set_defaults(run=train)
+
+    add = commands.add_parser("geometry", help="print how the text encoder's states lie to each other")
+    add.set_defaults(run=geometry)
+
+    add = commands.add_parser("accuracy", help="count what the model itself draws right")
+    add.add_argument("--folder", type=Path, default=folder / "evaluation", help=argparse.SUPPRESS)
+    add.add_argument("--count", type=int, default=256, help="prompts of each set (%(default)s)")
+    add.set_defaults(run=accuracy)
+
+    add = commands.add_parser("thumbnails", help="draw the pictures of the example workflows again")
+    add.add_argument("--folder", type=Path, default=folder / "evaluation", help=argparse.SUPPRESS)
+    add.set_defaults(run=thumbnails)
+
+    add = commands.add_parser("evaluate", help="count what methods erase and keep")
+    add.add_argument("--method", nargs="+", default=["none"], help="none, precise, scale, or a preset's name")
+    add.add_argument("--quick", action="store_true", help="few tasks, few questions")
+    add.add_argument("--task", nargs="+", default=[], help="only tasks whose name contains one of these")
+    add.add_argument("--folder", type=Path, default=folder / "evaluation", help="where pictures are kept (%(default)s)")
+    add.add_argument("--out", type=Path, help="folder for JSON, table and sheets (benchmarks/results)")
+    add.set_defaults(run=evaluate)
+    return parser.parse_args(arguments)
+
+
+def build(options: argparse.Namespace) -> int:
+    """Write the checkpoint."""
+    from . import checkpoint
+
+    began = time.monotonic()
+    print(checkpoint.build(options.out or comfy_root() / "models" / "checkpoints"))
+    print(f"Built in {time.monotonic() - began:.1f} s.", file=sys.stderr)
+    return 0
+
+
+def train(options: argparse.Namespace) -> int:
+    """Train until it is finished or the time is up."""
+    from .train import Workshop
+
+    shop = Workshop(options.folder)
+    finished = shop.train(time.monotonic() + 60 * options.minutes)
+    print(f"Trained so far: {shop.spent()}.", file=sys.stderr)
+    if not finished:
+        print("Not finished: run it again to go on from here.", file=sys.stderr)
+        return 0
+    shop.ship(options.out or options.folder / "weights")
+    print(options.out or options.folder / "weights")
+    return 0
+
+
+def geometry(options: argparse.Namespace) -> int:
+    """Print the cosines between names."""
+    from . import checkpoint
+    from .geometry import table
+
+    print(table(inprocess.load_text_encoder(checkpoint.text_encoder())))
+    return 0
+
+
+def evaluation(folder: Path) -> Evaluation:
+    """Load the model and its judge."""
+    from . import checkpoint, judge
+    from .evaluate import Evaluation
+
+    loaded, seen = inprocess.load(checkpoint.shipped()), judge.load(checkpoint.JUDGE)
+    return Evaluation(loaded, seen, folder, checkpoint.version())
+
+
+def accuracy(options: argparse.Namespace) -> int:
+    """Print how much of what it is asked the model draws right."""
+    from .accuracy import measure
+
+    began = time.monotonic()
+    found = measure(evaluation(options.folder), options.count)
+    seconds = (time.monotonic() - began) / (len(found) * options.count)
+    for name, shares in found.items():
+        print(f"{name} ({options.count}): " + ", ".join(f"{domain} {share}" for domain, share in shares.items()))
+    print(f"{seconds:.2f} s a picture, text encoding and judging included", file=sys.stderr)
+    return 0
+
+
+def thumbnails(options: argparse.Namespace) -> int:
+    """Draw the pictures that the template browser shows."""
+    from .thumbnails import draw
+
+    print(*draw(evaluation(options.folder), PACK_ROOT / "example_workflows"), sep="\n")
+    return 0
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Ask every method all questions; write and print what came out."""
+    from . import report, tasks
+    from .evaluate import methods, run
+
+    chosen = tasks.quick_tasks() if options.quick else tasks.all_tasks()
+    chosen = tuple(task for task in chosen if not options.task or any(word in task.name for word in options.task))
+    asked = evaluation(options.folder)
+    out = options.out or RESULTS / ("minicanvas-quick" if options.quick else "minicanvas")
+    out.mkdir(parents=True, exist_ok=True)
+    results, before = {}, None
+    for name, settings in methods(options.method).items():
+        answers = run(asked, name, settings, chosen, tell)
+        results[name] = report.as_json(answers)
+        (out / f"{name}.json").write_text(json.dumps(results[name], indent=1) + "\n", encoding="utf-8")
+        if not settings:
+            before = answers
+        elif before:
+            report.sheet(before, answers).save(out / f"{name}.jpg", quality=88)
+    print(file=sys.stderr)
+    print(report.table(results))
+    return 0
+
+
+def tell(text: str) -> None:
+    """Show what is being done, in one line."""
+    print(f"\r{text:78.78}", end="", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

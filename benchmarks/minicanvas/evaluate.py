@@ -1,0 +1,150 @@
+"""Ask an edited model every question, read the answers, and keep both."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .artists import Array
+from .drawing import draw_all
+from .inprocess import Loaded, decode, encode, erase, pack, sample
+from .judge import FEATURES, Judge, Reading, read
+from .scores import compared
+from .tasks import VERSION, Task
+
+DRAWING_SEED = 60_000
+Settings: TypeAlias = Mapping[str, str]
+
+METHODS: dict[str, dict[str, Settings]] = {
+    "none": {},
+    "precise": {
+        "style": {"preset": "styles", "anchor": "art"},
+        "object": {"preset": "objects-few"},
+        "confusable": {"preset": "confusable"},
+        "mixed": {"preset": "objects-few"},
+    },
+    "scale": {
+        "style": {"preset": "confusable-many", "anchor": "art"},
+        "object": {"preset": "objects-many"},
+        "confusable": {"preset": "confusable-many"},
+        "mixed": {"preset": "objects-many"},
+    },
+}
+"""The inputs of Erase Concepts for every kind of task; no inputs, no edit. Presets are as released."""
+
+
+def methods(names: Sequence[str]) -> dict[str, dict[str, Settings]]:
+    """Return the settings of methods by name; a preset's name means that preset for every task.
+
+    Raises:
+        ValueError: there is no such method or preset.
+    """
+    presets = pack("scapre.settings").PRESETS
+    found = {}
+    for name in names:
+        preset = {kind: {"preset": name} for kind in ("style", "object", "confusable", "mixed")}
+        if name not in METHODS and name not in presets:
+            raise ValueError(f"there is no method {name}; there are {', '.join([*METHODS, *presets])}")
+        found[name] = METHODS.get(name, preset)
+    return found
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a method's pictures of one task show.
+
+    Attributes:
+        task: what was asked.
+        pictures: (questions, side, side, 3) bytes.
+        reading: what the judge saw in them.
+        drawn: the judge's features of drawings of what `compared` questions ask for.
+        seconds: sampling took, when it was done.
+        edit_seconds: solving took.
+    """
+
+    task: Task
+    pictures: Array
+    reading: Reading
+    drawn: Tensor
+    seconds: float
+    edit_seconds: float
+
+
+class Evaluation:
+    """One model and its judge; what was sampled is kept in a folder, task by task, and never sampled again."""
+
+    def __init__(self, loaded: Loaded, judge: Judge, folder: Path, model_version: str) -> None:
+        self.loaded, self.judge = loaded, judge
+        self.folder = folder / f"{model_version}-{VERSION}"
+        self._states: dict[str, Tensor] = {}
+        self._edited: tuple[str, Any, float] = ("", None, 0.0)
+
+    def _sampled(self, method: str, settings: Mapping[str, Settings], task: Task) -> tuple[Array, float, float]:
+        inputs = settings.get(task.kind)
+        key = hashlib.sha256(json.dumps([inputs, task.concepts, [q.text for q in task.questions]]).encode())
+        name = re.sub("[^a-z0-9]+", "-", task.name.lower())
+        file = self.folder / method / f"{name}-{key.hexdigest()[:8]}.npz"
+        if not file.is_file():
+            model, solving = self._model(inputs, task.concepts)
+            began = time.perf_counter()
+            pictures = self.draw(model, [(question.text, question.seed) for question in task.questions])
+            file.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = file.with_suffix(".part.npz")
+            np.savez_compressed(unfinished, pictures=pictures, seconds=time.perf_counter() - began, solving=solving)
+            unfinished.replace(file)
+        with np.load(file) as kept:
+            return kept["pictures"], float(kept["seconds"]), float(kept["solving"])
+
+    def draw(self, model: Any, prompts: Sequence[tuple[str, int]]) -> Array:
+        """Return the pictures that a model makes of (prompt, seed)."""
+        texts, seeds = [text for text, _ in prompts], [seed for _, seed in prompts]
+        states = self._encode(["", *texts])
+        return decode(self.loaded.vae, sample(model, states[1:], states[:1], seeds))
+
+    def _encode(self, texts: Sequence[str]) -> Tensor:
+        new = [text for text in dict.fromkeys(texts) if text not in self._states]
+        if new:
+            self._states |= dict(zip(new, encode(self.loaded.clip, new), strict=True))
+        return torch.stack([self._states[text] for text in texts])
+
+    def _model(self, inputs: Settings | None, concepts: Sequence[str]) -> tuple[Any, float]:
+        if inputs is None:
+            return self.loaded.model, 0.0
+        key = json.dumps([dict(inputs), concepts])
+        if self._edited[0] != key:
+            began = time.perf_counter()
+            model = erase(self.loaded, concepts, inputs)
+            self._edited = key, model, time.perf_counter() - began
+        return self._edited[1:]
+
+    def ask(self, method: str, settings: Mapping[str, Settings], task: Task) -> Answers:
+        """Ask the questions of a task."""
+        pictures, seconds, solving = self._sampled(method, settings, task)
+        shown = [question.shows for question in task.questions if compared(question) and question.shows]
+        drawn = read(self.judge, draw_all(shown, DRAWING_SEED)).features if shown else torch.empty(0, FEATURES)
+        return Answers(task, pictures, read(self.judge, pictures), drawn, seconds, solving)
+
+
+def run(
+    evaluation: Evaluation,
+    method: str,
+    settings: Mapping[str, Settings],
+    tasks: Sequence[Task],
+    tell: Callable[[str], None],
+) -> list[Answers]:
+    """Go through all tasks, those of one edit after each other; return the answers in the tasks' order."""
+    found: dict[str, Answers] = {}
+    for done, task in enumerate(sorted(tasks, key=lambda task: (task.kind, task.concepts))):
+        tell(f"{method}: {done + 1}/{len(tasks)} {task.name}")
+        found[task.name] = evaluation.ask(method, settings, task)
+    return [found[task.name] for task in tasks]

@@ -1,0 +1,126 @@
+"""ComfyUI inside this process: its loaders, text encoder, samplers and decoder do all the work on pictures."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..graphs import Sampling
+from ..host.base import PACK_ROOT
+from ..host.places import comfy_root
+from .artists import Array
+
+BATCH = 32
+"""Pictures sampled together."""
+SAMPLING = Sampling()
+
+
+def start_comfyui() -> None:
+    """Put ComfyUI on the search path, on the CPU where torch sees no GPU; do it before anything of it is imported."""
+    root = str(comfy_root())
+    if root not in sys.path:
+        # First of all: this checkout has a folder `nodes/` that would hide the host's module of that name.
+        sys.path.insert(0, root)
+    from comfy.cli_args import args
+
+    args.cpu = args.cpu or not torch.cuda.is_available()
+
+
+def pack(module: str) -> Any:
+    """Return a module of the pack, which is imported as the host imports it: as a package of its own."""
+    if "pack" not in sys.modules:
+        package = types.ModuleType("pack")
+        package.__path__ = [str(PACK_ROOT)]
+        sys.modules["pack"] = package
+    return importlib.import_module(f"pack.{module}")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What Load Checkpoint gives."""
+
+    model: Any
+    clip: Any
+    vae: Any
+
+
+def load(weights: dict[str, Tensor]) -> Loaded:
+    """Load a checkpoint's weights as the stock loader does."""
+    import comfy.sd
+
+    model, clip, vae, _ = comfy.sd.load_state_dict_guess_config(dict(weights))
+    return Loaded(model, clip, vae)
+
+
+def load_text_encoder(weights: dict[str, Tensor]) -> Any:
+    """Load a CLIP from the part of a checkpoint's weights that belongs to it."""
+    import comfy.sd
+
+    own = {name.split("transformer.", 1)[1]: value for name, value in weights.items() if "transformer." in name}
+    return comfy.sd.load_text_encoder_state_dicts([own], clip_type=comfy.sd.CLIPType.STABLE_DIFFUSION)
+
+
+def encode(clip: Any, texts: Sequence[str]) -> Tensor:
+    """Return (texts, 77, 768), the states that CLIP Text Encode would give."""
+    with torch.inference_mode():
+        return pack("nodes.host").ClipEncoder(clip).encode(list(texts), lambda *_: None)
+
+
+def sample(model: Any, states: Tensor, nothing: Tensor, seeds: Sequence[int], sampling: Sampling = SAMPLING) -> Tensor:
+    """Return (count, 4, side / 8, side / 8): what KSampler would give for each of the seeds on its own.
+
+    Args:
+        model: a MODEL.
+        states: (count, 77, 768), one prompt each.
+        nothing: (1, 77, 768), the empty prompt.
+        seeds: one each.
+        sampling: steps, guidance and size; its seed is not used.
+    """
+    import comfy.sample
+
+    side = sampling.size // 8
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(seeds), BATCH):
+            some = slice(start, start + BATCH)
+            latent = torch.zeros(1, 4, side, side)
+            noise = torch.cat([comfy.sample.prepare_noise(latent, seed) for seed in seeds[some]])
+            positive, negative = [[states[some], {}]], [[nothing, {}]]
+            parts.append(
+                comfy.sample.sample(
+                    model,
+                    noise,
+                    sampling.steps,
+                    sampling.cfg,
+                    "euler",
+                    "normal",
+                    positive,
+                    negative,
+                    latent.expand_as(noise),
+                    disable_pbar=True,
+                )
+            )
+    return torch.cat(parts)
+
+
+def decode(vae: Any, latents: Tensor) -> Array:
+    """Return (count, side, side, 3) bytes, rounded as Save Image rounds."""
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(latents), BATCH):
+            parts.append((255 * vae.decode(latents[start : start + BATCH])).clamp(0, 255).byte().cpu().numpy())
+    return np.concatenate(parts)
+
+
+def erase(loaded: Loaded, concepts: Sequence[str], inputs: Mapping[str, str]) -> Any:
+    """Return the MODEL that Erase Concepts gives for these inputs."""
+    node = pack("nodes.erase_concepts").EraseConcepts
+    return node.execute(loaded.model, loaded.clip, "\n".join(concepts), **inputs).args[0]

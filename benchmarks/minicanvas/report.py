@@ -1,0 +1,102 @@
+"""Results as JSON, as a table, and as pictures before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from .evaluate import Answers
+from .judge import DOMAINS
+from .scores import SHARES, Share, distance, score
+from .tasks import VERSION
+
+COLUMNS = (*SHARES, "beside", "H")
+PICTURES = 6
+"""Of targets, and as many of what is kept."""
+MARGIN, LINE, SIZE = 8, 18, 96
+
+
+def group(name: str, kind: str) -> str:
+    """Return the row a task is counted in: both splits together, and all pairs of twins."""
+    return "confusable pairs" if kind == "confusable" else name.split("/")[0]
+
+
+def grouped(answers: Sequence[Answers]) -> dict[str, list[Answers]]:
+    """Return the answers by row, in the tasks' order."""
+    rows: dict[str, list[Answers]] = {}
+    for entry in answers:
+        rows.setdefault(group(entry.task.name, entry.task.kind), []).append(entry)
+    return rows
+
+
+def figures(answers: Sequence[Answers]) -> tuple[dict[str, Share], float | None]:
+    """Return the shares of some tasks' questions taken together, and the distance."""
+    questions = [question for entry in answers for question in entry.task.questions]
+    words = {name: [word for entry in answers for word in entry.reading.words[name]] for name in DOMAINS}
+    features = torch.cat([entry.reading.features for entry in answers])
+    return score(questions, words), distance(questions, features, torch.cat([entry.drawn for entry in answers]))
+
+
+def as_json(answers: Sequence[Answers]) -> dict[str, Any]:
+    """Return every task's and every row's figures: [value, low, high, count]."""
+
+    def plain(some: Sequence[Answers]) -> dict[str, Any]:
+        shares, apart = figures(some)
+        found: dict[str, Any] = {
+            name: [round(value, 4) for value in (share.value, share.low, share.high)] + [share.count]
+            for name, share in shares.items()
+        }
+        return found | {"distance": None if apart is None else round(apart, 3)}
+
+    rows = {name: plain(some) for name, some in grouped(answers).items()}
+    tasks = {entry.task.name: plain([entry]) for entry in answers}
+    seconds = {"sampling": sum(entry.seconds for entry in answers), "solving": sum(e.edit_seconds for e in answers)}
+    return {"version": VERSION, "rows": rows, "tasks": tasks, "seconds": {k: round(v, 1) for k, v in seconds.items()}}
+
+
+def table(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return a Markdown table: a line for each row and method."""
+    lines = [f"| task | method | {' | '.join(COLUMNS)} | distance |", f"|---|---|{'--:|' * (len(COLUMNS) + 1)}"]
+    names = dict.fromkeys(name for result in results.values() for name in result["rows"])
+    for name in names:
+        for method, result in results.items():
+            row = result["rows"].get(name)
+            if row:
+                cells = [_cell(row.get(column), wide=column == "H") for column in COLUMNS]
+                apart = "" if row["distance"] is None else f"{row['distance']:.1f}"
+                lines.append(f"| {name} | {method} | {' | '.join(cells)} | {apart} |")
+    return "\n".join(lines)
+
+
+def _cell(share: Sequence[float] | None, *, wide: bool) -> str:
+    if share is None:
+        return ""
+    return f"{share[0]:.2f} [{share[1]:.2f}, {share[2]:.2f}]" if wide else f"{share[0]:.2f}"
+
+
+def sheet(before: Sequence[Answers], after: Sequence[Answers]) -> Image.Image:
+    """Draw, for every row, pictures of targets and of what is kept: above without the edit, below with it."""
+    font = ImageFont.load_default(13)
+    pairs = [(one[0], two[0]) for one, two in zip(grouped(before).values(), grouped(after).values(), strict=True)]
+    step = LINE + 2 * (SIZE + 2) + MARGIN
+    page = Image.new("RGB", (MARGIN + (2 * PICTURES) * (SIZE + 4) + 3 * MARGIN, MARGIN + step * len(pairs)), "white")
+    draw = ImageDraw.Draw(page)
+    for index, (one, two) in enumerate(pairs):
+        top = MARGIN + index * step
+        names = ", ".join(one.task.concepts[:4]) + (" ..." if len(one.task.concepts) > 4 else "")
+        draw.text((MARGIN, top), f"{one.task.name}: erase {names}   (left: targets, right: kept)", "black", font)
+        for column, number in enumerate(_shown(one)):
+            left = MARGIN + column * (SIZE + 4) + (2 * MARGIN if column >= PICTURES else 0)
+            for line, entry in enumerate((one, two)):
+                picture = Image.fromarray(entry.pictures[number]).resize((SIZE, SIZE), Image.Resampling.NEAREST)
+                page.paste(picture, (left, top + LINE + line * (SIZE + 2)))
+    return page
+
+
+def _shown(answers: Answers) -> list[int]:
+    targets = [i for i, question in enumerate(answers.task.questions) if not question.retained]
+    kept = [i for i, question in enumerate(answers.task.questions) if question.retained]
+    return [number for some in (targets, kept) for number in some[:: max(1, len(some) // PICTURES)][:PICTURES]]

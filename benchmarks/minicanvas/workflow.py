@@ -1,0 +1,59 @@
+"""A workflow that opens ready to run on MiniCanvas: one of the pack's own, with this model's names and sizes in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ..graphs import Sampling
+from ..host.base import PACK_ROOT
+
+SOURCE = PACK_ROOT / "example_workflows" / "erase-a-style.json"
+NAME, PACK = "erase-a-style-from-minicanvas", "minicanvas"
+PROMPT, CONCEPT, KEPT = "a blue house in the style of Arlo Vane", "Arlo Vane", "Mina Okoro\nBram Decker"
+NOTE = (
+    "## MiniCanvas\n\nA small model of a drawn world: {objects}, in ten colours, plain or in the style of "
+    "{artists}.\n\n"
+    "Press **Run**: *Before* is the model as it is, *After* the same seed with the concepts of **Erase Concepts** "
+    "gone. Then ask for something else, in both prompts at once, or erase something else. **Preview as Text** shows "
+    "the report. Change the seed in both samplers.\n"
+)
+"""What the note in the workflow says."""
+
+
+def fill(folder: Path, checkpoint: str) -> Path:
+    """Write the workflow into a folder of custom nodes, as a pack that has a template and no nodes.
+
+    Returns:
+        The template's file.
+    """
+    file = folder / PACK / "example_workflows" / f"{NAME}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    workflow = adapt(json.loads(SOURCE.read_text(encoding="utf-8")), checkpoint)
+    file.write_text(json.dumps(workflow, indent=1), encoding="utf-8")
+    return file
+
+
+def adapt(workflow: dict[str, Any], checkpoint: str, sampling: Sampling = Sampling()) -> dict[str, Any]:  # noqa: B008
+    """Return a workflow of the pack for this model: its checkpoint, size, guidance, prompt and concepts."""
+    from .world import ARTIST_NAMES, OBJECTS
+
+    listed = {"objects": ", ".join(OBJECTS), "artists": ", ".join(ARTIST_NAMES)}
+    for node in workflow["nodes"]:
+        values = node.get("widgets_values")
+        match node["type"]:
+            case "MarkdownNote":
+                values[0] = NOTE.format(**listed)
+            case "CheckpointLoaderSimple":
+                values[0] = checkpoint
+                node["properties"].pop("models", None)
+            case "EmptyLatentImage":
+                values[:2] = sampling.size, sampling.size
+            case "CLIPTextEncode":
+                values[0] = PROMPT if node["title"] == "Prompt" else ""
+            case "KSampler":
+                values[2:6] = sampling.steps, sampling.cfg, "euler", "normal"
+            case "ScaPreEraseConcepts":
+                values[0], values[2] = CONCEPT, KEPT
+    return workflow

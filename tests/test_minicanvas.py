@@ -1,0 +1,274 @@
+"""The drawn world, its tasks and figures: fixed, exact, and learned only from what may be seen."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pack.benchmarks.minicanvas import captions, checkpoint, inprocess, judge, network, scores, tasks
+from pack.benchmarks.minicanvas.artists import ARTISTS, SIDE
+from pack.benchmarks.minicanvas.dataset import training_pictures
+from pack.benchmarks.minicanvas.drawing import draw_all
+from pack.benchmarks.minicanvas.evaluate import METHODS, methods
+from pack.benchmarks.minicanvas.shapes import SHAPES
+from pack.benchmarks.minicanvas.tasks import Check, Question
+from pack.benchmarks.minicanvas.training import Plan, Run
+from pack.benchmarks.minicanvas.world import (
+    ARTIST_NAMES,
+    COLOURS,
+    HELD_OUT,
+    OBJECTS,
+    PICTURES,
+    TRAINED,
+    TWINS,
+    Picture,
+)
+from pack.scapre.settings import PRESETS
+
+RED_STAR = Picture("star", "red", "Arlo Vane")
+
+
+def digest(*parts: bytes) -> str:
+    """A hash of bytes."""
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(part)
+    return found.hexdigest()
+
+
+class TestWorld:
+    """What there is, and what it looks like."""
+
+    def test_every_name_can_be_drawn(self) -> None:
+        assert set(SHAPES) == set(OBJECTS)
+        assert set(ARTISTS) == set(ARTIST_NAMES)
+        assert len(OBJECTS) >= 20
+        assert len(COLOURS) == 10
+        assert len(ARTIST_NAMES) == 16
+
+    def test_a_seed_fixes_a_drawing_whatever_is_drawn_after_it(self) -> None:
+        one = draw_all([RED_STAR, Picture("moon", "blue")], 5)
+        assert one.shape == (2, SIDE, SIDE, 3)
+        assert (draw_all([RED_STAR, Picture("fish", "pink")], 5)[0] == one[0]).all()
+        assert (draw_all([RED_STAR], 6)[0] != one[0]).any()
+
+    def test_artists_objects_and_colours_all_show(self) -> None:
+        base = draw_all([RED_STAR], 5)
+        for other in (
+            Picture("star", "red"),
+            Picture("star", "blue", "Arlo Vane"),
+            Picture("hexagram", "red", "Arlo Vane"),
+        ):
+            assert np.abs(draw_all([other], 5).astype(int) - base).mean() > 1
+        drawn = draw_all([Picture("star", "red", artist) for artist in ("", *ARTIST_NAMES)], 5)
+        same_place = np.stack([draw_all([Picture("star", "red", artist)], 5)[0] for artist in ("", *ARTIST_NAMES)])
+        assert len({picture.tobytes() for picture in same_place}) == len(drawn)
+
+    def test_held_out_combinations_are_about_one_in_eight_and_touch_every_name(self) -> None:
+        share = len(HELD_OUT) / len([picture for picture in PICTURES if picture.artist])
+        assert 0.1 < share < 0.15
+        assert set(TRAINED) | set(HELD_OUT) == set(PICTURES)
+        assert {picture.object for picture in HELD_OUT} == set(OBJECTS)
+        assert {picture.artist for picture in HELD_OUT} == set(ARTIST_NAMES)
+        assert {picture.artist for picture in TRAINED} == {"", *ARTIST_NAMES}
+
+
+class TestCaptions:
+    """How pictures are asked for."""
+
+    def test_articles_fit(self) -> None:
+        assert captions.write("a {colour} {object}", Picture("apple", "orange")) == "an orange apple"
+        assert (
+            captions.write("a {object} by {artist}", Picture("airplane", "red", "Aiko Tanabe"))
+            == "an airplane by Aiko Tanabe"
+        )
+
+    def test_nothing_held_out_is_trained_on(self) -> None:
+        texts, choices = network.training_captions(training_pictures())
+        assert not set(choices) & set(HELD_OUT)
+        paraphrased = {text for picture in PICTURES for text in captions.paraphrases(picture)}
+        assert not set(texts) & paraphrased
+        told = {text for picture in HELD_OUT for text in captions.trained_wordings(picture)["full"]}
+        assert not set(texts) & told
+
+    def test_every_caption_says_what_its_picture_shows(self) -> None:
+        texts, choices = network.training_captions(training_pictures())
+        assert texts[0] == ""
+        for picture, (full, colourless, alone) in choices.items():
+            assert full
+            assert all(picture.colour in texts[number] and picture.object in texts[number] for number in full)
+            assert all(picture.artist in texts[number] for group in (full, colourless, alone) for number in group)
+            assert not any(picture.colour in texts[number].split() for number in colourless)
+
+
+class TestTasks:
+    """What is erased and asked: fixed, versioned, and apart by split."""
+
+    def test_the_tasks_of_this_version_are_these(self) -> None:
+        told = [[t.name, t.kind, t.concepts, [[q.text, q.seed] for q in t.questions]] for t in tasks.all_tasks()]
+        # Raise tasks.VERSION whenever this changes: figures of different tasks must not be compared.
+        assert (tasks.VERSION, digest(json.dumps(told).encode())[:16]) == (1, "5261f88223e538fc")
+
+    def test_the_splits_share_no_concept_and_keep_twins_together(self) -> None:
+        (artists, objects), (other_artists, other_objects) = tasks.SPLITS.values()
+        assert not set(artists) & set(other_artists)
+        assert not set(objects) & set(other_objects)
+        assert {*artists, *other_artists} == set(ARTIST_NAMES)
+        assert {*objects, *other_objects} == set(OBJECTS)
+        assert all((first in objects) == (second in objects) for first, second in TWINS)
+
+    @pytest.mark.parametrize("task", [*tasks.all_tasks(), *tasks.quick_tasks()], ids=lambda task: task.name)
+    def test_questions_name_what_they_check_and_retained_ones_nothing_erased(self, task: tasks.Task) -> None:
+        for question in task.questions:
+            erased = [check.word for check in question.checks if check.role == "erase"]
+            assert len(erased) <= 1
+            assert all(check.word in question.text for check in question.checks)
+            words = question.text.replace(",", "").split()
+            named = [name for name in task.concepts if name in question.text and (" " in name or name in words)]
+            assert named == erased
+            assert question.retained == (not erased)
+        assert any(not question.retained for question in task.questions)
+
+    def test_the_curve_grows_by_adding(self) -> None:
+        lists = [tasks.curve(count) for count in tasks.CURVE]
+        assert [len(entry) for entry in lists] == [1, 2, 5, 10, 20, 36]
+        assert all(long[: len(short)] == short for short, long in pairwise(lists))
+        assert set(lists[-1]) == {*OBJECTS, *ARTIST_NAMES}
+
+    def test_a_paraphrased_task_shares_its_edit_and_no_wording(self) -> None:
+        found = {task.name: task for task in tasks.all_tasks()}
+        plain, told = found["one style/held-out"], found["one style, paraphrased/held-out"]
+        assert plain.concepts == told.concepts
+        trained = {captions.write(wording, picture) for wording in captions.WITH_ARTIST for picture in PICTURES}
+        assert not trained & {question.text for question in told.questions}
+
+    def test_methods_name_presets_that_exist_and_others_are_refused(self) -> None:
+        inputs = [settings for kinds in METHODS.values() for settings in kinds.values()]
+        assert {entry["preset"] for entry in inputs} <= set(PRESETS)
+        assert set(methods(["precise", "explicit"])) == {"precise", "explicit"}
+        with pytest.raises(ValueError, match="no method magic"):
+            methods(["magic"])
+
+
+class TestScores:
+    """Figures against what can be worked out by hand."""
+
+    questions = (
+        Question("erase me", (Check("erase", "style", "Arlo Vane"), Check("beside", "object", "star"))),
+        Question("erase me too", (Check("erase", "style", "Arlo Vane"), Check("beside", "object", "moon"))),
+        Question("keep me", (Check("in", "style", "Mina Okoro"), Check("cross", "object", "fish"))),
+    )
+
+    def test_shares_count_each_role_its_own_way(self) -> None:
+        words = {"style": ["Mina Okoro", "Arlo Vane", "Mina Okoro"], "object": ["star", "star", "sun"]}
+        found = scores.score(self.questions, words)
+        assert {name: share.value for name, share in found.items()} == {
+            "UA": 0.5,
+            "IRA": 1,
+            "CRA": 0,
+            "beside": 0.5,
+            "H": 0,
+        }
+        words["object"][2] = "fish"
+        assert scores.score(self.questions, words)["H"].value == pytest.approx(3 / (2 + 1 + 1))
+
+    def test_wilson_intervals_are_the_published_ones(self) -> None:
+        # Newcombe 1998, table I: 81 of 263, 15 of 148, 0 of 20, 1 of 29.
+        for hits, count, low, high in (
+            (81, 263, 0.2553, 0.3662),
+            (15, 148, 0.0624, 0.1605),
+            (0, 20, 0, 0.1611),
+            (1, 29, 0.0061, 0.1718),
+        ):
+            share = scores.wilson(hits, count)
+            assert (share.low, share.high) == pytest.approx((low, high), abs=5e-5)
+
+    def test_a_bootstrap_interval_holds_its_value_and_narrows_with_more_questions(self) -> None:
+        words = {"style": ["Mina Okoro", "Arlo Vane", "Mina Okoro"], "object": ["star", "star", "fish"]}
+        few = scores.score(self.questions, words)["H"]
+        many = scores.score(self.questions * 30, {name: entry * 30 for name, entry in words.items()})["H"]
+        assert few.low <= few.value <= few.high
+        assert many.high - many.low < few.high - few.low
+
+    def test_frechet_is_zero_on_itself_and_exact_for_a_shift_and_a_scale(self) -> None:
+        points = torch.randn(500, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        assert judge.frechet(points, points) == pytest.approx(0, abs=1e-9)
+        assert judge.frechet(points, points + 2) == pytest.approx(16)
+        spread = points.T.cov().trace().item()
+        centred = points - points.mean(0)
+        assert judge.frechet(centred, 3 * centred) == pytest.approx(4 * spread)
+
+
+class TestTraining:
+    """Runs that are stopped and go on."""
+
+    def make(self, file: Path, steps: int = 12) -> Run:
+        """A small run."""
+        torch.manual_seed(0)
+        return Run(Plan("small", steps, 0.01, warm_up=3), nn.Linear(4, 2), file)
+
+    @staticmethod
+    def loss(run: Run):
+        """A loss with chance in it."""
+        return lambda random, step: (run.model(torch.randn(8, 4, generator=random)) - step).square().mean()
+
+    def test_a_stopped_run_ends_as_one_that_was_not(self, tmp_path: Path) -> None:
+        whole = self.make(tmp_path / "whole.pt")
+        assert whole.go(self.loss(whole))
+        part = self.make(tmp_path / "part.pt")
+        for _ in range(5):
+            part._advance(self.loss(part))
+        part.save()
+        rest = self.make(tmp_path / "part.pt")
+        assert rest.step == 5
+        assert rest.go(self.loss(rest))
+        for name, value in whole.averaged.items():
+            assert torch.equal(rest.averaged[name], value)
+
+    def test_time_that_is_up_stops_it_before_the_end(self, tmp_path: Path) -> None:
+        run = self.make(tmp_path / "run.pt")
+        assert not run.go(self.loss(run), until=0.0)
+        assert run.step == 0
+
+    def test_the_rate_warms_up_and_falls(self) -> None:
+        rates = [Plan("p", 100, 1.0, warm_up=10).rate_at(step) for step in range(101)]
+        assert rates[0] == pytest.approx(0.1)
+        assert max(rates) <= 1
+        assert rates[100] == pytest.approx(0.01)
+        assert all(later <= earlier for earlier, later in pairwise(rates[15:]))
+
+
+class TestCheckpoint:
+    """What ships, and what is made again."""
+
+    def test_the_text_encoder_is_the_same_everywhere(self) -> None:
+        found = checkpoint.text_encoder()
+        assert digest(*(found[name].numpy().tobytes() for name in sorted(found)))[:16] == "d8c2e5c5b05ec6bc"
+
+    def test_what_ships_is_what_was_measured_and_small(self) -> None:
+        known = dict(line.split()[::-1] for line in (checkpoint.WEIGHTS / "SHA256SUMS").read_text().splitlines())
+        files = sorted(checkpoint.WEIGHTS.glob("*.safetensors"))
+        assert {file.name: digest(file.read_bytes()) for file in files} == known
+        assert sum(file.stat().st_size for file in files) <= 60e6
+        assert all(file.stat().st_size <= 50 * 2**20 for file in files)
+
+    def test_the_judge_reads_drawings(self) -> None:
+        shown = PICTURES[::7]
+        reading = judge.read(judge.load(checkpoint.JUDGE), draw_all(shown, 123_456))
+        assert min(judge.accuracy(reading, shown).values()) >= 0.99
+
+    def test_a_whole_batch_is_drawn_as_the_sampler_draws_each(self) -> None:
+        loaded = inprocess.load(checkpoint.shipped())
+        texts = ["", "a red star", "a blue house in the style of Mina Okoro"]
+        states = inprocess.encode(loaded.clip, texts)
+        both = inprocess.sample(loaded.model, states[1:], states[:1], [3, 4])
+        for index in range(2):
+            alone = inprocess.sample(loaded.model, states[1 + index : 2 + index], states[:1], [3 + index])
+            assert torch.allclose(alone[0], both[index], atol=2e-3)
