@@ -130,7 +130,7 @@ def measure(model: str, count: int, preset: str, where: str, oracle_rows: int) -
     solve_edit(encode_request(States(shapes[0][1]), one)[0], Weights(shapes[:1], device), one, device=device)  # warm-up
     with PeakMemory(device) as memory:
         began = time.perf_counter()
-        edit = solve_edit(states, weights, request, device=device, reuse_states=True)
+        edit = solve_edit(states, weights, request, device=device)
         total = time.perf_counter() - began
     row: dict[str, Any] = {"model": model, "concepts": count, "preset": preset, "device": where, "total": total}
     row |= {stage: edit.report.seconds[stage] for stage in STAGES}

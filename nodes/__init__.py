@@ -7,8 +7,24 @@ from comfy_api.latest import ComfyExtension, io
 from .apply_edit import ApplyEdit
 from .concept_list import ConceptList
 from .erase_concepts import EraseConcepts
+from .export_edit import ExportEdit
+from .folders import register_folder
+from .load_edit import LoadEdit
+from .merge_edits import MergeEdits
+from .save_edit import SaveEdit
 
-NODES: tuple[type[io.ComfyNode], ...] = (EraseConcepts, ApplyEdit, ConceptList)
+NODES: tuple[type[io.ComfyNode], ...] = (
+    EraseConcepts,
+    ApplyEdit,
+    ConceptList,
+    SaveEdit,
+    LoadEdit,
+    MergeEdits,
+    ExportEdit,
+)
+
+
+register_folder()
 
 
 class ScaPreExtension(ComfyExtension):

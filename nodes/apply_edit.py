@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from comfy_api.latest import io
+import logging
+
+from comfy_api.latest import io, ui
 
 from ..scapre.edit import Edit
-from .host import apply_edit
+from .host import HostProgress, HostProjections, apply_edit
+from .summary import other_weights
 from .types import CATEGORY, EditType, strength_input
+
+log = logging.getLogger("scapre")
 
 
 class ApplyEdit(io.ComfyNode):
@@ -19,15 +24,17 @@ class ApplyEdit(io.ComfyNode):
             node_id="ScaPreApplyEdit",
             display_name="Apply Edit",
             category=CATEGORY,
-            description="Applies an edit from Erase Concepts to a model. Use it to turn the strength without solving "
-            "again, or to put one edit on several branches.",
+            description="Applies an edit to a model: one from a file, or from Erase Concepts to turn the strength "
+            "without solving again.",
             search_aliases=["erase", "forget", "unlearn", "concept erasure", "strength", "scapre"],
+            hidden=[io.Hidden.unique_id],
             inputs=[
                 io.Model.Input(
                     "model",
-                    tooltip="The model that the edit was made from: what goes into Erase Concepts, not its output.",
+                    tooltip="The model that the edit was made from: what goes into Erase Concepts, not its output. The "
+                    "node says so if its weights are others.",
                 ),
-                EditType.Input("edit", tooltip="From Erase Concepts."),
+                EditType.Input("edit", tooltip="From Erase Concepts, Merge Edits or Load Edit."),
                 strength_input(),
             ],
             outputs=[
@@ -37,5 +44,12 @@ class ApplyEdit(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: io.Model.Type, edit: Edit, strength: float = 1.0) -> io.NodeOutput:
-        """Patches a clone."""
-        return io.NodeOutput(apply_edit(model, edit, strength))
+        """Patches a clone, and says by how much the weights are others than the edit's."""
+        edited = apply_edit(model, edit, strength)
+        apart = edit.difference(HostProjections(model).samples()) if strength else 0.0
+        if not apart:
+            return io.NodeOutput(edited)
+        note = other_weights(apart)
+        log.warning(note)
+        HostProgress(getattr(cls.hidden, "unique_id", None)).say(note)
+        return io.NodeOutput(edited, ui=ui.PreviewText(note))

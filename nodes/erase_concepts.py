@@ -11,12 +11,12 @@ from comfy_api.latest import io
 from ..scapre.concepts import parse_concepts, parse_preserve
 from ..scapre.edit import Edit
 from ..scapre.prompts import TEMPLATES
-from ..scapre.report import render
 from ..scapre.settings import PRESETS
 from ..scapre.solve import Request, encode_request, solve_edit
 from .host import ClipEncoder, HostProgress, HostProjections, apply_edit, compute_device, with_cpu_fallback
 from .numerics import numeric_inputs, settings_from
-from .types import CATEGORY, EditType, strength_input
+from .summary import report, summary
+from .types import CATEGORY, EditType, device_input, strength_input
 
 _ALIASES = [
     *("erase", "remove", "delete", "forget", "unlearn", "ban", "block", "negative", "concept erasure", "scapre", "uce"),
@@ -44,7 +44,9 @@ class EraseConcepts(io.ComfyNode):
                 io.Model.Output(
                     display_name="model", tooltip="The model without the concepts. Connect it to a sampler."
                 ),
-                EditType.Output(display_name="edit", tooltip="The edit alone, for Apply Edit."),
+                EditType.Output(
+                    display_name="edit", tooltip="The edit alone, for Apply Edit, Save Edit and Merge Edits."
+                ),
                 io.String.Output(
                     display_name="report",
                     tooltip="What was erased and how the text projections answer now. Connect it to Preview as Text.",
@@ -74,8 +76,9 @@ class EraseConcepts(io.ComfyNode):
         request = Request(parsed, names, settings, seed, tuple(TEMPLATES[templates]), projections.notes())
         progress = HostProgress(getattr(cls.hidden, "unique_id", None))
         edit = _solve(projections, ClipEncoder(clip), request, compute_device(device), progress)
-        progress.say(f"{_summary(edit)}, {edit.report.total_seconds:.1f} s")
-        return io.NodeOutput(apply_edit(model, edit, strength), edit, _report(edit, preset, strength))
+        progress.say(f"{summary(edit)}, {edit.report.total_seconds:.1f} s")
+        lines = [f"Preset {preset}, variant {edit.settings.variant}, strength {strength:g}"]
+        return io.NodeOutput(apply_edit(model, edit, strength), edit, report(edit, lines))
 
 
 def _solve(
@@ -84,29 +87,9 @@ def _solve(
     states, seconds = encode_request(encoder, request, progress)
 
     def solve(where: torch.device) -> Edit:
-        last_try = where.type == "cpu"
-        return solve_edit(
-            states,
-            projections,
-            request,
-            device=where,
-            progress=progress,
-            encode_seconds=seconds,
-            reuse_states=last_try,
-        )
+        return solve_edit(states, projections, request, device=where, progress=progress, encode_seconds=seconds)
 
     return with_cpu_fallback(solve, device, memory=3 * states.states.nbytes + 64 * states.width**2)
-
-
-def _summary(edit: Edit) -> str:
-    plural = "" if len(edit.concepts) == 1 else "s"
-    return f"Erased {len(edit.concepts)} concept{plural} from {edit.family} ({len(edit.matrices)} matrices)"
-
-
-def _report(edit: Edit, preset: str, strength: float) -> str:
-    return render(
-        edit.report, _summary(edit), [f"Preset {preset}, variant {edit.settings.variant}, strength {strength:g}"]
-    )
 
 
 def _main_inputs() -> Sequence[io.Input]:
@@ -170,12 +153,5 @@ def _advanced_inputs() -> Sequence[io.Input]:
             advanced=True,
             tooltip='Also erase each concept in common wordings, such as "painting by ...". More wordings, more time.',
         ),
-        io.Combo.Input(
-            "device",
-            options=["auto", "cpu"],
-            default="auto",
-            optional=True,
-            advanced=True,
-            tooltip="Where to solve. auto: the GPU, or the CPU where its memory or float64 is missing.",
-        ),
+        device_input(),
     )

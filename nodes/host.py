@@ -20,6 +20,7 @@ from torch import Tensor
 from ..scapre.edit import Edit
 from ..scapre.errors import ScaPreError, shorten
 from ..scapre.families import find_projections, supported
+from ..scapre.fingerprint import sample
 from ..scapre.progress import Progress
 
 log = logging.getLogger("scapre")
@@ -27,7 +28,7 @@ log = logging.getLogger("scapre")
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _CLIP_ENCODERS = {"l", "h", "g"}
 _BATCH = 32
-_STAGES = {"text encoding": (0.0, 0.4), "statistics": (0.4, 0.55), "solve": (0.55, 1.0)}
+_STAGES = {"text encoding": (0.0, 0.4), "statistics": (0.4, 0.55), "solve": (0.55, 1.0), "export": (0.0, 1.0)}
 
 
 class HostProgress:
@@ -155,6 +156,19 @@ class HostProjections:
             )
         return weight
 
+    def samples(self) -> dict[str, Tensor]:
+        """`fingerprint.sample` of every projection; only those with patches are computed whole.
+
+        Raises:
+            ScaPreError: If a weight is quantised.
+        """
+        device = compute_device("auto")
+
+        def current(name: str) -> Tensor:
+            return self.read(name, device) if name in self.model.patches else self._original(name)
+
+        return {name: sample(current(name)) for name in self.names}
+
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every projection.
 
@@ -240,7 +254,7 @@ def apply_edit(model: Any, edit: Edit, strength: float) -> Any:
     _check_match(HostProjections(model), edit)
     if not strength:
         return model
-    if _carries(model, edit):
+    if any(carried.same_as(edit) for carried in carried_edits(model)):
         raise ScaPreError(
             "edit: the model already carries this edit, and would get it twice. Connect the model that goes into Erase "
             "Concepts; for a stronger edit, raise strength."
@@ -256,15 +270,15 @@ def apply_edit(model: Any, edit: Edit, strength: float) -> Any:
     return clone
 
 
-def _carries(model: Any, edit: Edit) -> bool:
-    patches = (entry[1] for name in edit.matrices for entry in model.patches.get(name, ()))
-    return any(isinstance(patch, EditPatch) and patch.weights[1].edit is edit for patch in patches)
+def carried_edits(model: Any) -> list[Edit]:
+    """The edits that a model has among its patches."""
+    patches = (entry[1] for held in model.patches.values() for entry in held)
+    copies = {id(p.weights[1]): p.weights[1] for p in patches if isinstance(p, EditPatch)}
+    return [copy.edit for copy in copies.values()]
 
 
 def _check_match(projections: HostProjections, edit: Edit) -> None:
-    width = len(edit.shared["basis"])
-    here = projections.shapes()
-    there = {name: (len(rows["retention"]), width) for name, rows in edit.matrices.items()}
+    here, there = projections.shapes(), edit.shapes
     if here != there:
         raise ScaPreError(
             f"edit: it was made for a {edit.family} model with {len(there)} text projections, and this "

@@ -1,4 +1,4 @@
-"""What the nodes share: their category, the socket of an edit, and the strength of one."""
+"""What the nodes share: their category, the socket of an edit, and inputs that several of them have."""
 
 from __future__ import annotations
 
@@ -19,4 +19,16 @@ def strength_input(more: str = "") -> io.Input:
         round=0.001,
         optional=True,
         tooltip=f"How much of the edit is applied: 0 none, 1 as solved, up to 2 for stubborn concepts.{more}",
+    )
+
+
+def device_input() -> io.Input:
+    """The input `device`."""
+    return io.Combo.Input(
+        "device",
+        options=["auto", "cpu"],
+        default="auto",
+        optional=True,
+        advanced=True,
+        tooltip="Where to solve. auto: the GPU, or the CPU where its memory or float64 is missing.",
     )

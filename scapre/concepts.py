@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from .errors import ScaPreError, shorten
@@ -16,15 +16,23 @@ _ARROW = re.compile(r"->|→")
 _COMMENT = re.compile(r"(?<!\S)#")
 # A quoted field stands alone: what touches it on either side is white space, an arrow or the line's end.
 _QUOTED = re.compile(r'(?<![^\s>→])(?:"[^"]*"|“[^”]*”)(?=\s|->|→|$)')
+HIDDEN = "\N{NO-BREAK SPACE}"
 _QUOTES = {'"': '"', "“": "”"}
 
 
 @dataclass(frozen=True)
 class Concept:
-    """One name to erase and the text that takes its place; an empty anchor is the null prompt."""
+    """One name to erase and the text that takes its place.
+
+    Attributes:
+        text: The name.
+        anchor: What takes its place; empty is the null prompt.
+        templates: Wordings of its own; empty are those of its list.
+    """
 
     text: str
     anchor: str = ""
+    templates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,50 @@ class ConceptList:
 def normalise(name: str) -> str:
     """The form in which two names count as the same: compatible characters, case and white space folded."""
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def identity(name: str) -> str:
+    """The form in which two names of edits count as the same: a hidden name is like no other."""
+    return name if is_hidden(name) else normalise(name)
+
+
+def check_stored(name: str, where: str) -> str:
+    """The name itself, if a parser could have given it, or if it is hidden.
+
+    Raises:
+        ScaPreError: If it is too long, or has characters that are not text.
+    """
+    typed = name.replace(HIDDEN, " ")
+    if _clean(typed) != typed:
+        raise ScaPreError(f"{where}: {shorten(ascii(name))} is no name. It has control characters or stray spaces.")
+    _check_length(name, where)
+    return name
+
+
+def check_distinct(names: Iterable[str], where: str) -> None:
+    """Accepts names that are all different.
+
+    Raises:
+        ScaPreError: If one occurs twice.
+    """
+    seen: set[str] = set()
+    for name in names:
+        if identity(name) in seen:
+            raise ScaPreError(f"{where}: {shorten(name)} occurs twice. Keep one of them.")
+        seen.add(identity(name))
+
+
+def hidden_name(kind: str, number: int) -> str:
+    """What stands for a name that is kept private, such as concept 1.
+
+    It is written with a no-break space. The parsers fold that into a plain one, so nobody can type a hidden name.
+    """
+    return f"{kind}{HIDDEN}{number}"
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a name stands for another."""
+    return HIDDEN in name
 
 
 def parse_concepts(text: str, anchor: str = "") -> ConceptList:
@@ -84,22 +136,40 @@ def parse_preserve(text: str, concepts: tuple[Concept, ...] = ()) -> tuple[str, 
     Raises:
         ScaPreError: For a name that is also erased, has an arrow, is too long or is only punctuation.
     """
-    targets = {normalise(concept.text): concept.text for concept in concepts}
-    found: dict[str, str] = {}
-    for number, line in _lines(text, "preserve"):
-        if len(_split_arrow(line)) > 1:
-            raise ScaPreError(
-                f"preserve: line {number} has an arrow: {shorten(line)}. Preserved names have no anchor; put the name "
-                "in double quotes if the arrow belongs to it."
-            )
-        name = _check_name(_unquote(line), f"preserve: line {number}")
+    targets = {normalise(concept.text) for concept in concepts}
+    for number, name in _names(text, "preserve"):
         if normalise(name) in targets:
             raise ScaPreError(
                 f"preserve: line {number}, {shorten(name)}, is also in concepts. One name cannot be erased and "
                 "preserved; delete it from one of the two lists."
             )
+    return parse_names(text, "preserve")
+
+
+def parse_names(text: str, field: str) -> tuple[str, ...]:
+    """Parses names without anchors, one a line, without repeats.
+
+    Args:
+        text: The list.
+        field: The input that it came from, for messages.
+
+    Raises:
+        ScaPreError: For a name that has an arrow, is too long or is only punctuation.
+    """
+    found: dict[str, str] = {}
+    for _, name in _names(text, field):
         found.setdefault(normalise(name), name)
     return tuple(found.values())
+
+
+def _names(text: str, field: str) -> Iterator[tuple[int, str]]:
+    for number, line in _lines(text, field):
+        if len(_split_arrow(line)) > 1:
+            raise ScaPreError(
+                f"{field}: line {number} has an arrow: {shorten(line)}. Names in this list have no anchor; put the "
+                "name in double quotes if the arrow belongs to it."
+            )
+        yield number, _check_name(_unquote(line), f"{field}: line {number}")
 
 
 def _lines(text: str, field: str) -> Iterator[tuple[int, str]]:
@@ -113,8 +183,8 @@ def _lines(text: str, field: str) -> Iterator[tuple[int, str]]:
 
 
 def _clean(text: str) -> str:
-    """Removes byte order marks and control characters, folds white space; keeps every printable character."""
-    text = "".join(" " if unicodedata.category(char) == "Cc" else char for char in text.replace("\ufeff", ""))
+    """Removes byte order marks and what is no character, folds white space; keeps every printable character."""
+    text = "".join(" " if unicodedata.category(char) in ("Cc", "Cs") else char for char in text.replace("\ufeff", ""))
     return " ".join(text.split())
 
 

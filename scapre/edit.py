@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -9,9 +10,12 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from . import VERSION
 from .concepts import Concept
 from .errors import ScaPreError
+from .fingerprint import ROUNDING, difference, fingerprint, sketch
 from .methods import method
+from .prompts import Pair, TokenStates, expand
 from .report import Report
 from .settings import Settings
 
@@ -33,6 +37,10 @@ class Edit:
         shared: Token statistics.
         matrices: Row statistics by the projection's name.
         report: What was measured while solving.
+        templates: Wordings that concepts without their own were put in.
+        states: States of all texts on the CPU, from which the edit, or a part of it, can be solved again.
+        sketch: Some values of each weight the edit was solved from, see `fingerprint.sketch`.
+        version: Of the pack that solved it.
     """
 
     settings: Settings
@@ -44,10 +52,15 @@ class Edit:
     shared: Mapping[str, Tensor]
     matrices: Mapping[str, Mapping[str, Tensor]]
     report: Report
+    templates: tuple[str, ...]
+    states: TokenStates
+    sketch: Mapping[str, Tensor]
+    version: str = VERSION
 
     def __post_init__(self) -> None:
         """Closes the mappings; an edit is shared by every model that carries it."""
         object.__setattr__(self, "shared", MappingProxyType(dict(self.shared)))
+        object.__setattr__(self, "sketch", MappingProxyType(dict(self.sketch)))
         rows = {name: MappingProxyType(dict(values)) for name, values in self.matrices.items()}
         object.__setattr__(self, "matrices", MappingProxyType(rows))
 
@@ -64,7 +77,7 @@ class Edit:
         rows = self.matrices.get(name)
         if rows is None:
             raise ScaPreError(f"edit: it has no projection {name}. It was made for {self.family}.")
-        expected = len(rows["retention"]), len(self.shared["basis"])
+        expected = self.shapes[name]
         if tuple(weight.shape) != expected:
             raise ScaPreError(f"edit: {name} is {tuple(weight.shape)} here, but {expected} where the edit was made.")
         basis = self.shared["basis"]
@@ -72,8 +85,48 @@ class Edit:
             weight = weight.to(basis)
             return method(self.settings.variant)(self.shared, rows, weight, self.settings).dense(weight, basis)
 
+    @property
+    def shapes(self) -> dict[str, tuple[int, int]]:
+        """Shape (n, d) of every projection."""
+        width = len(self.shared["basis"])
+        return {name: (len(rows["retention"]), width) for name, rows in self.matrices.items()}
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """Concepts and anchors as prompts; those that share an anchor lie side by side."""
+        return expand(self.concepts, self.templates)
+
+    def difference(self, samples: Mapping[str, Tensor]) -> float:
+        """How far weights are from those the edit was solved from: ‖W' - W‖ / ‖W‖, 0 for the same ones.
+
+        Args:
+            samples: `fingerprint.sample` of every projection.
+
+        Raises:
+            ScaPreError: If a projection is missing.
+        """
+        missing = self.matrices.keys() - samples.keys()
+        if missing:
+            raise ScaPreError(f"model: it has no projection {min(missing)}. The edit was made for {self.family}.")
+        here = {name: samples[name] for name in self.matrices}
+        return self._apart(fingerprint(here.items()), {name: sketch(values) for name, values in here.items()})
+
+    def difference_from(self, other: Edit) -> float:
+        """How far the weights of another edit are from those of this one; infinite where they have other names."""
+        return self._apart(other.fingerprint, other.sketch) if self.shapes == other.shapes else math.inf
+
+    def _apart(self, digest: str, sketches: Mapping[str, Tensor]) -> float:
+        sizes = {name: n * d for name, (n, d) in self.shapes.items()}
+        share = 0.0 if digest == self.fingerprint else difference(self.sketch, sketches, sizes)
+        return share if share > ROUNDING else 0.0
+
+    def same_as(self, other: Edit) -> bool:
+        """Whether two edits do the same to any weights, under whatever names."""
+        known = (self.settings, self.fingerprint, self.seed) == (other.settings, other.fingerprint, other.seed)
+        return known and torch.equal(self.shared["eigenvalues"], other.shared["eigenvalues"])
+
     def to(self, device: torch.device | str) -> Edit:
-        """The same edit with its tensors on a device."""
+        """The same edit with what `delta` needs on a device."""
         return replace(
             self,
             shared={key: value.to(device) for key, value in self.shared.items()},
@@ -86,5 +139,7 @@ class Edit:
         tensors: Iterable[Tensor] = (
             *self.shared.values(),
             *(t for rows in self.matrices.values() for t in rows.values()),
+            self.states.states,
+            *self.sketch.values(),
         )
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

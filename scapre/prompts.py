@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from .concepts import Concept
+from .concepts import MAX_CHARACTERS, Concept
 from .errors import ScaPreError, shorten
 from .progress import Progress, silent
 
@@ -19,6 +22,7 @@ TEMPLATES: Mapping[str, Sequence[str]] = json.loads(
     Path(__file__).with_name("templates.json").read_text(encoding="utf-8")
 )
 NULL = ""
+BARE = "{concept}"
 
 
 class Encoder(Protocol):
@@ -54,20 +58,47 @@ class Pair:
 
 
 def expand(concepts: Iterable[Concept], templates: Sequence[str]) -> tuple[Pair, ...]:
+    """The pairs of `wordings`, so that those that share an anchor lie side by side."""
+    pairs = wordings(concepts, templates)
+    order = {anchor: i for i, anchor in enumerate(dict.fromkeys(pair.anchor for pair in pairs))}
+    return tuple(sorted(pairs, key=lambda pair: order[pair.anchor]))
+
+
+def wordings(concepts: Iterable[Concept], templates: Sequence[str]) -> tuple[Pair, ...]:
     """Puts each concept and its anchor in every template; the null prompt stays bare.
+
+    Args:
+        concepts: What is erased.
+        templates: For the concepts that have none of their own.
 
     Raises:
         ScaPreError: If a template does not have exactly one `{concept}`, or there is none.
+    """
+    return tuple(
+        Pair(fill(template, concept.text), fill(template, concept.anchor))
+        for concept in concepts
+        for template in check_templates(concept.templates or templates)
+    )
+
+
+def check_templates(templates: Sequence[str]) -> Sequence[str]:
+    """The templates themselves.
+
+    Raises:
+        ScaPreError: If a template does not have exactly one `{concept}`, or is too long, or there is none.
     """
     if not templates:
         raise ScaPreError("templates: the list is empty. Give at least one, such as {concept}.")
     for template in templates:
         if template.count("{concept}") != 1:
             raise ScaPreError(f"templates: {shorten(template)} must contain {{concept}} exactly once.")
-    return tuple(Pair(_fill(t, c.text), _fill(t, c.anchor)) for c in concepts for t in templates)
+        if len(template) > MAX_CHARACTERS:
+            raise ScaPreError(f"templates: {shorten(template)} is longer than {MAX_CHARACTERS} characters. Shorten it.")
+    return templates
 
 
-def _fill(template: str, name: str) -> Prompt:
+def fill(template: str, name: str) -> Prompt:
+    """A name in one wording."""
     if not name:
         return Prompt(NULL, NULL)
     before, after = template.split("{concept}")
@@ -76,30 +107,58 @@ def _fill(template: str, name: str) -> Prompt:
 
 @dataclass(frozen=True)
 class TokenStates:
-    """States of every text an edit needs, each encoded once.
+    """States of every text an edit needs, each encoded once, and of each text only the tokens that are needed.
 
     Attributes:
-        states: (texts, tokens, width) encoder outputs, float32.
-        row: Index of a text in `states`.
-        last: Position of the last token of a text or head.
+        states: (rows, width) encoder outputs, float32, the texts one after another.
+        kept: Positions that are kept of each text, in the order of `states`.
+        last: Position of the last token of a head.
+        window: Tokens of a whole text.
     """
 
     states: Tensor
-    row: Mapping[str, int]
+    kept: Mapping[str, range]
     last: Mapping[str, int]
+    window: int
 
     @property
     def width(self) -> int:
         """Width d of a state."""
         return self.states.shape[-1]
 
+    @cached_property
+    def first(self) -> Mapping[str, int]:
+        """Row in `states` of each text's position 0, whether or not that is kept itself."""
+        ends = accumulate(map(len, self.kept.values()))
+        return {text: end - held.stop for (text, held), end in zip(self.kept.items(), ends, strict=True)}
+
     def subject(self, prompt: Prompt) -> Tensor:
         """State of the last subject token, (d,). For the null prompt that is the start token."""
-        return self.states[self.row[prompt.text], self.last[prompt.head]]
+        return self.states[self.first[prompt.text] + self.last[prompt.head]]
+
+    def rows(self, text: str, positions: range) -> Tensor:
+        """States of one text at some of the kept positions, (positions, d)."""
+        first = self.first[text]
+        return self.states[first + positions.start : first + positions.stop]
 
     def of(self, text: str) -> Tensor:
-        """All states of one text, (tokens, d)."""
-        return self.states[self.row[text]]
+        """All states of one text, (tokens, d), zero where they are not kept."""
+        held = self.kept[text]
+        return F.pad(self.rows(text, held), (0, 0, held.start, self.window - held.stop))
+
+
+def needed(pairs: Sequence[Pair], preserve: Sequence[str], last: Mapping[str, int], window: int) -> dict[str, range]:
+    """Positions that a solve reads, by text: the whole null prompt, every other from its subject's last token on.
+
+    Only the last token of a preserved name is read.
+    """
+    spans = {NULL: range(window)}
+    for prompt in (prompt for pair in pairs for prompt in (pair.concept, pair.anchor)):
+        start = min(last[prompt.head], spans.get(prompt.text, range(window, window)).start)
+        spans[prompt.text] = range(start, window)
+    for name in preserve:
+        spans.setdefault(name, range(last[name], last[name] + 1))
+    return spans
 
 
 def encode_prompts(
@@ -124,7 +183,10 @@ def encode_prompts(
             f"clip: the text encoder returned NaN or infinity for {shorten(broken[0])}. Its weights are damaged or "
             "were never loaded; load another text encoder."
         )
-    return TokenStates(states, {text: i for i, text in enumerate(texts)}, last)
+    window = states.shape[1]
+    kept = needed(pairs, preserve, last, window)
+    rows = [state[kept[text].start : kept[text].stop] for text, state in zip(texts, states, strict=True)]
+    return TokenStates(torch.cat(rows), kept, last, window)
 
 
 def _last_token(encoder: Encoder, text: str, field: str) -> int:
@@ -144,39 +206,41 @@ def _by_field(pairs: Sequence[Pair], preserve: Sequence[str]) -> Iterator[tuple[
         yield "preserve", Prompt(name, name)
 
 
-@dataclass(frozen=True)
-class Alignment:
-    """Where the aligned pairs of each concept lie (methods: x_t = E(o)[f + t], y_t = E(a)[g + t]).
+def renamed(
+    concepts: Iterable[Concept], preserve: Sequence[str], templates: Sequence[str], names: Mapping[str, str]
+) -> list[tuple[Prompt, Prompt]]:
+    """Every prompt of an edit under the new names, and under the old ones; the null prompt is the first.
 
-    Both start at the last subject token and run to the end of the shorter rest, so that end and padding positions,
-    which carry the prompt too in a causal encoder, are mapped as well.
-
-    Attributes:
-        source: (m, tokens) flat positions of x in `TokenStates.states`, and `count` of them valid in each row.
-        target: (m,) index into `anchors`.
-        anchors: (A, tokens) flat positions of y for each distinct anchor.
-        count: (m,) pairs of each concept.
+    Args:
+        concepts: What is erased, under the old names.
+        preserve: Preserved names, the old ones.
+        templates: Wordings.
+        names: New name of each old one.
     """
+    found = [(Prompt(NULL, NULL), Prompt(NULL, NULL))]
+    for concept in concepts:
+        other = replace(concept, text=names[concept.text], anchor=names[concept.anchor])
+        for new, old in zip(wordings([other], templates), wordings([concept], templates), strict=True):
+            found += [(new.concept, old.concept), (new.anchor, old.anchor)]
+    return [*found, *((Prompt(names[name], names[name]), Prompt(name, name)) for name in preserve)]
 
-    source: Tensor
-    target: Tensor
-    anchors: Tensor
-    count: Tensor
 
+def gather(
+    pairs: Sequence[Pair], preserve: Sequence[str], sources: Iterable[tuple[Prompt, TokenStates, Prompt]]
+) -> TokenStates:
+    """The states of other pairs, taken from some that are there.
 
-def align(states: TokenStates, pairs: Sequence[Pair]) -> Alignment:
-    """Aligns every pair; pairs of one anchor come to lie side by side if they do in `pairs`."""
-    window = states.states.shape[1]
-    anchors = {anchor: i for i, anchor in enumerate(dict.fromkeys(pair.anchor for pair in pairs))}
-    first = torch.tensor([states.last[pair.concept.head] for pair in pairs])
-    second = torch.tensor([states.last[pair.anchor.head] for pair in pairs])
-    count = window - torch.maximum(first, second)
-    steps = torch.arange(int(count.max()))
-
-    def positions(row: Sequence[int], start: Tensor) -> Tensor:
-        return torch.tensor(row)[:, None] * window + (start[:, None] + steps).clamp(max=window - 1)
-
-    source = positions([states.row[pair.concept.text] for pair in pairs], first)
-    start = torch.tensor([states.last[anchor.head] for anchor in anchors])
-    target = torch.tensor([anchors[pair.anchor] for pair in pairs])
-    return Alignment(source, target, positions([states.row[a.text] for a in anchors], start), count)
+    Args:
+        pairs: Concepts and anchors whose states are wanted.
+        preserve: Names whose states are wanted.
+        sources: A prompt that is wanted, the states it is in, and its name there; the null prompt is one too.
+    """
+    found = list(sources)
+    last = {prompt.head: states.last[there.head] for prompt, states, there in reversed(found)}
+    kept = needed(pairs, preserve, last, found[0][1].window)
+    rows: dict[str, Tensor] = {}
+    for prompt, states, there in found:
+        span, held = kept.get(prompt.text, range(0)), states.kept[there.text]
+        if span and prompt.text not in rows and held.start <= span.start and span.stop <= held.stop:
+            rows[prompt.text] = states.rows(there.text, span)
+    return TokenStates(torch.cat([rows[text] for text in kept]), kept, last, found[0][1].window)

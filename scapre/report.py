@@ -45,15 +45,19 @@ class Report:
         return sum(self.seconds.values())
 
 
+def held_prompts(pairs: Sequence[Pair], preserve: Sequence[str]) -> dict[str, Prompt]:
+    """Anchors and preserved names by text, without the null prompt."""
+    anchors = {pair.anchor.text: pair.anchor for pair in pairs if pair.anchor.text != NULL}
+    return {**anchors, **{name: Prompt(name, name) for name in preserve}}
+
+
 class ResponseMeter:
     """Adds up the responses of the probed states, matrix by matrix."""
 
     def __init__(self, states: TokenStates, pairs: Sequence[Pair], preserve: Sequence[str]) -> None:
         """Collects the states: concepts, anchors, preserved names and every token of the null prompt."""
-        self.concepts = [pair.concept.text for pair in pairs]
-        anchors = {pair.anchor.text: pair.anchor for pair in pairs}
-        held = {**anchors, **{name: Prompt(name, name) for name in preserve}}
-        self.held = [text for text in held if text != NULL]
+        self.concepts, held = [pair.concept.text for pair in pairs], held_prompts(pairs, preserve)
+        self.held = list(held)
         null = states.of(NULL)
         columns = [states.subject(pair.concept) for pair in pairs]
         columns += [states.subject(held[text]) for text in self.held]

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 from .concepts import ConceptList
 from .edit import Edit
 from .errors import ScaPreError, shorten
-from .fingerprint import fingerprint, sample
+from .fingerprint import fingerprint, sample, sketch
 from .methods import method
 from .methods.ridge import build_probe, build_shared, fit_rows
 from .progress import Progress, silent
@@ -66,9 +66,7 @@ class Request:
 
     def pairs(self) -> tuple[Pair, ...]:
         """Concepts and anchors as prompts; those that share an anchor lie side by side."""
-        pairs = expand(self.concepts.concepts, self.templates)
-        order = {anchor: i for i, anchor in enumerate(dict.fromkeys(pair.anchor for pair in pairs))}
-        return tuple(sorted(pairs, key=lambda pair: order[pair.anchor]))
+        return expand(self.concepts.concepts, self.templates)
 
 
 class Stopwatch:
@@ -108,7 +106,6 @@ def solve_edit(
     dtype: torch.dtype = torch.float32,
     progress: Progress = silent,
     encode_seconds: float = 0.0,
-    reuse_states: bool = False,
 ) -> Edit:
     """Computes an edit; the model is only read.
 
@@ -120,8 +117,6 @@ def solve_edit(
         dtype: Of the rows' arithmetic; statistics are float64 in any case.
         progress: Told each step; may raise to stop.
         encode_seconds: Time that encoding took, for the report.
-        reuse_states: Whether the states may be overwritten: halves the memory of a long list, and nothing else may
-            use them afterwards.
 
     Raises:
         ScaPreError: If the encoder's width is not the projections', or a weight or result is not finite.
@@ -129,22 +124,21 @@ def solve_edit(
     device = torch.device(device)
     watch = Stopwatch(device)
     pairs = request.pairs()
-    moved = states.states.to(device)
-    reuse_states |= moved is not states.states
-    states = TokenStates(moved, states.row, states.last)
     with watch("statistics"):
-        probe = build_probe(states, pairs, request.settings, request.seed)
-        meter = ResponseMeter(states, pairs, request.preserve)
-        shared = build_shared(states, pairs, request.settings, dtype, progress, reuse_states)
+        moved = replace(states, states=states.states.to(device))
+        probe = build_probe(moved, pairs, request.settings, request.seed)
+        meter = ResponseMeter(moved, pairs, request.preserve)
+        shared = build_shared(moved, pairs, request.settings, dtype, progress)
+        del moved
         meter.rotate(shared["basis"])
     solve = method(request.settings.variant)
     matrices: dict[str, Mapping[str, Tensor]] = {}
-    samples: list[tuple[str, bytes]] = []
+    samples: dict[str, Tensor] = {}
     for index, name in enumerate(projections.names):
         progress("solve", index, len(projections.names))
         with watch("read"):
             weight = _checked(projections.read(name, device), name, states.width)
-            samples.append((name, sample(weight)))
+            samples[name] = sample(weight)
         with watch("gate and retention"):
             rows = fit_rows(probe, weight, request.settings)
         with watch("solve"):
@@ -162,10 +156,13 @@ def solve_edit(
         request.preserve,
         request.seed,
         projections.family,
-        fingerprint(samples),
+        fingerprint(samples.items()),
         {key: value.cpu() for key, value in shared.items()},
         matrices,
         report,
+        tuple(request.templates),
+        states,
+        {name: sketch(values) for name, values in samples.items()},
     )
     log.info("erased %d concepts in %d matrices, %.2f s", len(edit.concepts), len(matrices), report.total_seconds)
     return edit

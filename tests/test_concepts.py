@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pack.scapre.concepts import MAX_CHARACTERS, Concept, normalise, parse_concepts, parse_preserve
+from pack.scapre.concepts import (
+    MAX_CHARACTERS,
+    Concept,
+    check_stored,
+    hidden_name,
+    identity,
+    is_hidden,
+    normalise,
+    parse_concepts,
+    parse_names,
+    parse_preserve,
+)
 from pack.scapre.errors import ScaPreError
 
 
@@ -113,3 +124,21 @@ def test_any_text_is_a_list_or_a_clear_refusal(lines, anchor):
 @given(NAMES.filter(lambda name: any(char.isalnum() for char in name)).filter(lambda name: len(name) < MAX_CHARACTERS))
 def test_any_name_survives_in_quotes(name):
     assert texts(f'"{name}" -> "{name} #2 -> x"  # note') == [(name, f"{name} #2 -> x")]
+
+
+def test_plain_names_are_parsed_like_the_other_lists():
+    assert parse_names('# all\ncat # a comment\n"a -> b"\nCAT\n\n', "remove") == ("cat", "a -> b")
+    assert parse_names("", "remove") == ()
+    for text, message in (("a -> b", "remove: line 1 has an arrow"), ("cat\n!?", 'remove: line 2: "!\\?"')):
+        with pytest.raises(ScaPreError, match=message):
+            parse_names(text, "remove")
+
+
+def test_a_hidden_name_cannot_be_typed():
+    name = hidden_name("concept", 1)
+    assert is_hidden(name) and check_stored(name, "concepts") == name
+    for typed in (name, f'"{name}"', f"  {name}\u00a0"):
+        (concept,) = parse_concepts(typed).concepts
+        assert concept.text == "concept 1" and not is_hidden(concept.text)
+        assert identity(concept.text) != identity(name)
+        assert normalise(concept.text) == normalise(name)

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from pack.scapre.errors import ScaPreError
-from pack.scapre.fingerprint import fingerprint, sample
+from pack.scapre.fingerprint import fingerprint, sample, sketch, sketch_size
+from pack.scapre.hide import hide_names
 from pack.scapre.report import render
 from pack.scapre.settings import PRESETS, Settings, preset_settings
 from pack.scapre.solve import encode_request
@@ -40,8 +41,9 @@ def test_fifty_concepts_of_sdxl_fit_in_150_mb():
     edit = edit_of(ask(names, PRESETS["objects-many"].settings), projections, torch.float32, 2048)
     rows = {len(r["retention"]): sum(t.nbytes for t in r.values()) for r in edit.matrices.values()}
     shared = sum(t.nbytes for t in edit.shared.values())
-    assert edit.nbytes == shared + sum(rows.values())
-    assert shared + 20 * rows[640] + 120 * rows[1280] <= 150e6
+    states = edit.states.states.nbytes + sum(values.nbytes for values in edit.sketch.values())
+    assert edit.nbytes == shared + sum(rows.values()) + states
+    assert shared + states + 20 * rows[640] + 120 * rows[1280] <= 150e6
 
 
 @pytest.mark.parametrize("case", ["preset objects-few", "preset confusable-many", "valve"])
@@ -86,7 +88,46 @@ def test_a_fingerprint_tells_weights_apart():
     prints = {fingerprint([("a", sample(w))]) for w in (weight, weight.clone(), changed)}
     assert len(prints) == 2
     assert fingerprint([("a", sample(weight))]) != fingerprint([("b", sample(weight))])
-    assert sample(weight.half()) == sample(weight.half().float())
+    assert torch.equal(sample(weight.half()), sample(weight.half().float()))
+
+
+@pytest.mark.parametrize("shape", [(1, 48), (40, 48), (320, 768), (640, 2048), (1280, 2048), (1280, 1024)])
+def test_samples_come_from_everywhere(shape):
+    rows, columns = torch.arange(shape[0])[:, None], torch.arange(shape[1])[None]
+    places = sample((rows * shape[1] + columns).double()).long()
+    few = sketch(places)
+    assert len(few) == sketch_size(*shape) <= 256
+    assert len(places) == min(shape[0] * shape[1], len(places.unique())) <= 4096
+    for taken, least in ((places, 0.95), (few, 0.15)):
+        assert len((taken % shape[1]).unique()) >= least * min(shape[1], len(taken))
+        assert (taken // shape[1]).max() >= 0.9 * (shape[0] - 1)
+
+
+@pytest.mark.parametrize("share", [0.001, 0.03, 0.5])
+@pytest.mark.parametrize("rank", [None, 4])
+def test_the_difference_of_weights_is_told_as_exactly_as_promised(share, rank):
+    generator = torch.Generator().manual_seed(5)
+    projections, others = Projections([(320, 768)] * 8), Projections([(320, 768)] * 8)
+    for weight in others.weights.values():
+        change = torch.randn(weight.shape, generator=generator)
+        if rank:  # as a LoRA changes them
+            change = torch.randn(320, rank, generator=generator) @ torch.randn(rank, 768, generator=generator)
+        weight += share * weight.norm() * change / change.norm()
+    edit = edit_of(ask("cat", Settings(samples=2, bins=2)), projections, torch.float32, 768)
+    found = edit.difference({name: sample(weight) for name, weight in others.weights.items()})
+    assert found == pytest.approx(share, rel=0.06 if rank is None else 0.15)
+    assert edit.difference({name: sample(weight) for name, weight in projections.weights.items()}) == 0
+    with pytest.raises(ScaPreError, match=r"block\.0\.weight"):
+        edit.difference({})
+
+
+def test_two_edits_are_the_same_if_they_do_the_same():
+    projections = Projections(SHAPES)
+    edit, again, other = (edit_of(ask(text, Settings()), projections) for text in ("cat", "cat", "dog"))
+    assert edit.same_as(again) and edit.same_as(hide_names(edit)) and not edit.same_as(other)
+    assert not edit.same_as(edit_of(ask("cat", Settings(), seed=8), projections))
+    assert edit.difference_from(other) == 0
+    assert edit.difference_from(edit_of(ask("cat", Settings()), Projections(SHAPES, seed=1))) > 0.5
 
 
 def test_presets_carry_the_documented_values():

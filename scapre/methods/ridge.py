@@ -11,17 +11,17 @@ ridge, would drown the rest.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ..alignment import align
 from ..informax import SAMPLES, gate_codes, gate_levels, noise_bank, retention
 from ..linalg import gram, left_singular, product, range_basis
 from ..progress import Progress
-from ..prompts import NULL, Alignment, Pair, TokenStates, align
+from ..prompts import NULL, Pair, TokenStates
 from ..settings import Settings
 
 Tensors = Mapping[str, Tensor]
@@ -43,7 +43,6 @@ def build_shared(
     settings: Settings,
     dtype: torch.dtype,
     progress: Progress,
-    reuse_states: bool = False,
 ) -> dict[str, Tensor]:
     """Token statistics that all matrices share.
 
@@ -53,7 +52,6 @@ def build_shared(
         settings: For the erase scale.
         dtype: Of basis, tokens and anchors.
         progress: Told each step; may raise to stop.
-        reuse_states: Whether the memory of `states` may be overwritten with the tokens, where they fit.
 
     Returns:
         basis: (d, k) Q. eigenvalues: (k,) Λ, float64.
@@ -63,7 +61,7 @@ def build_shared(
     """
     device = states.states.device
     alignment = align(states, pairs)
-    flat = states.states.flatten(0, 1)
+    flat = states.states
     valid = torch.arange(alignment.source.shape[1]) < alignment.count[:, None]
     blocks = torch.arange(len(pairs)).split(block_size(device, alignment.source.shape[1] * states.width))
 
@@ -80,7 +78,7 @@ def build_shared(
     matrix = settings.erase_scale * matrix + concepts.T @ concepts
     values, basis = range_basis(matrix, poll)
     anchors = flat[alignment.anchors.to(device)].to(dtype)
-    rotated = _token_store(states.states, alignment, len(values), dtype, reuse_states)
+    rotated = torch.empty((*alignment.source.shape, len(values)), dtype=dtype, device=device)
     for index, block in enumerate(blocks):
         rotated[block[0] : block[-1] + 1] = tokens(index, len(blocks)) @ basis
     directions, sigma = left_singular((concepts @ basis).T, poll)
@@ -93,19 +91,6 @@ def build_shared(
         "directions": directions,
         "sigma": sigma,
     }
-
-
-def _token_store(states: Tensor, alignment: Alignment, rank: int, dtype: torch.dtype, reuse: bool) -> Tensor:
-    """Memory for the rotated tokens (m, T, k), in place of the states if those may go.
-
-    Tokens are written in order and are no larger than a text's states. So where the concepts' texts come in order, a
-    state has been read before something is written over it.
-    """
-    shape = (*alignment.source.shape, rank)
-    texts = alignment.source[:, 0] // states.shape[1]
-    if reuse and states.dtype == dtype and states.is_contiguous() and bool((texts.diff() > 0).all()):
-        return states.view(-1)[: math.prod(shape)].view(shape)
-    return torch.empty(shape, dtype=dtype, device=states.device)
 
 
 def block_size(device: torch.device, entry: int) -> int:

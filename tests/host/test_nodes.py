@@ -32,17 +32,38 @@ INPUTS = {
     "spectral_temperature spectral_power samples bins bures_steps",
     "ScaPreApplyEdit": "model edit strength",
     "ScaPreConceptList": "source filter more",
+    "ScaPreSaveEdit": "edit filename_prefix include_names",
+    "ScaPreLoadEdit": "file",
+    "ScaPreMergeEdits": "model edits remove settings_from strength device",
+    "ScaPreExportEdit": "model edit format rank tolerance dtype include_names filename_prefix",
 }
 OUTPUTS = {
     "ScaPreEraseConcepts": {"model": "MODEL", "edit": "SCAPRE_EDIT", "report": "STRING"},
     "ScaPreApplyEdit": {"model": "MODEL"},
     "ScaPreConceptList": {"concepts": "STRING"},
+    "ScaPreSaveEdit": {},
+    "ScaPreLoadEdit": {"edit": "SCAPRE_EDIT", "report": "STRING"},
+    "ScaPreMergeEdits": {"model": "MODEL", "edit": "SCAPRE_EDIT", "report": "STRING"},
+    "ScaPreExportEdit": {"report": "STRING"},
 }
-NAMES = {"ScaPreEraseConcepts": "Erase Concepts", "ScaPreApplyEdit": "Apply Edit", "ScaPreConceptList": "Concept List"}
+NAMES = {
+    "ScaPreEraseConcepts": "Erase Concepts",
+    "ScaPreApplyEdit": "Apply Edit",
+    "ScaPreConceptList": "Concept List",
+    "ScaPreSaveEdit": "Save Edit",
+    "ScaPreLoadEdit": "Load Edit",
+    "ScaPreMergeEdits": "Merge Edits",
+    "ScaPreExportEdit": "Export Edit",
+}
+WRITERS = {"ScaPreSaveEdit", "ScaPreExportEdit"}
 SEARCHES = {
     "ScaPreEraseConcepts": "erase remove forget unlearn ban artist style object nsfw explicit scapre",
     "ScaPreApplyEdit": "erase strength scapre",
     "ScaPreConceptList": "names list artists file txt scapre",
+    "ScaPreSaveEdit": "store share export file scapre",
+    "ScaPreLoadEdit": "open import file scapre",
+    "ScaPreMergeEdits": "combine join union remove stack scapre",
+    "ScaPreExportEdit": "lora save share erase scapre",
 }
 ADVANCED = INPUTS["ScaPreEraseConcepts"].split()[8:]
 NUMERIC = ADVANCED[2:]
@@ -91,7 +112,7 @@ def test_ids_and_order_are_final(node: type[io.ComfyNode]) -> None:
     assert info["category"] == "model/scapre"
     assert list(inputs_of(node)) == INPUTS[info["name"]].split()
     assert dict(zip(info["output_name"], info["output"], strict=True)) == OUTPUTS[info["name"]]
-    assert not info["output_node"]
+    assert info["output_node"] == (info["name"] in WRITERS)
     assert not info["deprecated"] | info["experimental"]
 
 
@@ -107,16 +128,16 @@ def test_everything_is_explained_and_found(node: type[io.ComfyNode]) -> None:
 
 @every_node
 def test_defaults_are_accepted_by_their_own_declarations(node: type[io.ComfyNode]) -> None:
-    for kind, declared in inputs_of(node).values():
+    for name, (kind, declared) in inputs_of(node).items():
         if kind == "COMBO":
-            assert declared.get("default", declared["options"][0]) in declared["options"]
+            assert declared.get("default") is None or declared["default"] in declared["options"]
         elif kind in ("INT", "FLOAT"):
             assert declared["min"] <= declared["default"] <= declared["max"]
         elif kind == "STRING":
-            assert declared["default"] == ""
+            assert bool(declared["default"]) == (name == "filename_prefix")
             assert not declared.get("dynamicPrompts")  # braces in a name are text
         else:
-            assert kind in ("MODEL", "CLIP", "SCAPRE_EDIT")
+            assert kind in ("MODEL", "CLIP", "SCAPRE_EDIT", "BOOLEAN", "COMFY_AUTOGROW_V3")
 
 
 def test_what_a_new_node_starts_with() -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 from pack.benchmarks.host.base import PACK_FOLDER, PACK_ROOT
 from pack.benchmarks.host.client import Graph, cached_nodes, images
 from pack.benchmarks.host.server import Server
+from pack.nodes import NODES
 
 Workflow = dict[str, Any]
 
@@ -27,10 +28,16 @@ ERASED = {
     "erase-a-style": ["Vincent van Gogh"],
     "erase-a-list-before-after": ["Vincent van Gogh", "Pablo Picasso", "Claude Monet", "Salvador Dali"],
 }
+LORA = "use-an-exported-lora"  # stock nodes alone
+TOLD = dict.fromkeys(ERASED, ("Erase Concepts", "Run", "Before", "After", "seed", "report")) | {
+    LORA: ("Export Edit", "Load LoRA", "Run", "Before", "After", "seed"),
+    "load-an-edit": ("Load Edit", "Apply Edit", "Save Edit", "Run", "Before", "After", "seed", "report"),
+}
 DOCS = PACK_ROOT / "web" / "docs"
 PAGES = sorted(page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md"))
 
 every_workflow = pytest.mark.parametrize("name", FILES)
+every_erasing_workflow = pytest.mark.parametrize("name", ERASED)
 
 
 def load(name: str) -> Workflow:
@@ -172,7 +179,7 @@ def test_a_note_says_what_to_do(name: str) -> None:
     (note,) = (node for node in workflow["nodes"] if node["type"] in NOTES)
     assert note["pos"] == [min(node["pos"][axis] for node in workflow["nodes"]) for axis in (0, 1)]
     (text,) = note["widgets_values"]
-    for title in ("Erase Concepts", "Run", "Before", "After", "seed", "report"):
+    for title in TOLD[name]:
         assert title.lower() in text.lower()
 
 
@@ -202,7 +209,7 @@ def test_our_nodes_name_this_pack_so_that_a_manager_can_offer_it(name: str) -> N
     packs = {
         node["type"]: node["properties"].get("cnr_id") for node in load(name)["nodes"] if node["type"] not in NOTES
     }
-    assert {pack for kind, pack in packs.items() if kind.startswith("ScaPre")} == {project[1]}
+    assert {pack for kind, pack in packs.items() if kind.startswith("ScaPre")} <= {project[1]}
     assert {pack for kind, pack in packs.items() if not kind.startswith("ScaPre")} == {"comfy-core"}
 
 
@@ -219,7 +226,7 @@ def test_before_and_after_differ_in_the_model_alone(name: str, info: dict[str, A
     assert loader["widgets_values"] == [model["name"] for model in loader["properties"]["models"]]
 
 
-@every_workflow
+@every_erasing_workflow
 def test_widgets_hold_what_the_note_promises(name: str, info: dict[str, Any]) -> None:
     workflow = load(name)
     (erase,) = of_type(workflow, "ScaPreEraseConcepts")
@@ -230,7 +237,7 @@ def test_widgets_hold_what_the_note_promises(name: str, info: dict[str, Any]) ->
     assert {"anchor", "preset"} <= set(declared) - untouched <= {"anchor", "preset", "preserve"}
 
 
-@every_workflow
+@every_erasing_workflow
 def test_a_workflow_runs_and_its_before_needs_none_of_our_nodes(
     name: str, server: Server, info: dict[str, Any], tiny_checkpoint: Path
 ) -> None:
@@ -249,6 +256,57 @@ def test_a_workflow_runs_and_its_before_needs_none_of_our_nodes(
     alone = server.run(stock)
     assert not cached_nodes(alone)
     assert pixels(server, alone, before) == first
+
+
+def test_an_exported_lora_is_used_by_stock_nodes_alone(
+    server: Server, info: dict[str, Any], tiny_checkpoint: Path
+) -> None:
+    loader = {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": tiny_checkpoint.name}}
+    erase = {"model": ["model", 0], "clip": ["model", 1], "concepts": "Vincent van Gogh"}
+    export = {"model": ["model", 0], "edit": ["erase", 1], "format": "lora", "filename_prefix": "loras/for workflow"}
+    server.run(
+        {
+            "model": loader,
+            "erase": {"class_type": "ScaPreEraseConcepts", "inputs": erase},
+            "export": {"class_type": "ScaPreExportEdit", "inputs": export},
+        }
+    )
+    workflow = load(LORA)
+    graph = small(to_api(workflow, info), tiny_checkpoint.name)
+    assert not any(node["class_type"].startswith("ScaPre") for node in graph.values())
+    (lora,) = of_type(workflow, "LoraLoaderModelOnly")
+    assert lora["widgets_values"] == ["scapre_00001_.safetensors", 1]  # what Export Edit writes first
+    graph[str(lora["id"])]["inputs"]["lora_name"] = "for workflow_00001_.safetensors"
+    entry = server.run(graph)
+    before, after = (pixels(server, entry, titled(workflow, title)) for title in ("Before", "After"))
+    assert before[0] == after[0] == (64, 64)
+    assert before[1] != after[1]
+
+
+def test_the_workflow_that_loads_an_edit_gives_the_picture_of_solving_it(
+    server: Server, info: dict[str, Any], tiny_checkpoint: Path
+) -> None:
+    workflow = load("load-an-edit")
+    graph = small(to_api(workflow, info), tiny_checkpoint.name)
+    before, after = titled(workflow, "Before"), titled(workflow, "After")
+    (opened,), (applied,) = (
+        [str(n["id"]) for n in of_type(workflow, f"ScaPre{kind}Edit")] for kind in ("Load", "Apply")
+    )
+    model = graph[applied]["inputs"]["model"]
+    erase = {"model": model, "clip": [model[0], 1], "concepts": "Claude Monet -> art"}
+    save = {"edit": ["erase", 1], "filename_prefix": "scapre/for workflow"}
+    solving = upstream(graph, after) | {
+        applied: {"class_type": "ScaPreApplyEdit", "inputs": {"model": model, "edit": ["erase", 1]}},
+        "erase": {"class_type": "ScaPreEraseConcepts", "inputs": erase},
+        "save": {"class_type": "ScaPreSaveEdit", "inputs": save},
+    }
+    solved = server.run({key: node for key, node in solving.items() if key != opened})
+    assert graph[opened]["inputs"]["file"] == "edit_00001_.safetensors [output]"  # what Save Edit writes first
+    graph[opened]["inputs"]["file"] = "for workflow_00001_.safetensors [output]"
+    forget(server)
+    loaded = server.run(graph)
+    assert pixels(server, loaded, after) == pixels(server, solved, after) != pixels(server, loaded, before)
+    assert "Claude Monet" in "".join(loaded["outputs"][titled(workflow, "Report (Preview as Text)")]["text"])
 
 
 def test_turning_the_strength_of_apply_edit_solves_nothing_again(
@@ -281,7 +339,7 @@ def test_a_template_is_served_as_it_is(name: str, server: Server) -> None:
         assert server.fetch(f"/api/workflow_templates/{PACK_FOLDER}/{name}.jpg") == thumbnail.read_bytes()
 
 
-@pytest.mark.parametrize("node", ["ScaPreEraseConcepts", "ScaPreApplyEdit", "ScaPreConceptList"])
+@pytest.mark.parametrize("node", [node.GET_SCHEMA().node_id for node in NODES])
 def test_every_node_has_a_help_page(node: str) -> None:
     assert f"{node}.md" in PAGES
 

@@ -1,0 +1,110 @@
+"""How large edit files are and how long saving and loading takes: `python -m benchmarks.files` prints one table.
+
+Edits are solved on the synthetic weights and states of `benchmarks.solve`, of which only the shapes count here. Every
+row runs in a process of its own. Loading is timed from the page cache, as after a download; `apart` is what Apply Edit
+spends on comparing the weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import multiprocessing
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from scapre.files import read_edit, write_edit
+from scapre.fingerprint import sample
+from scapre.settings import PRESETS
+from scapre.solve import encode_request, solve_edit
+
+from .solve import SHAPES, PeakMemory, States, Weights, ask, machine
+
+COUNTS = (1, 10, 50)
+CPU = torch.device("cpu")
+
+
+def measure(model: str, count: int, preset: str, folder: str) -> dict[str, Any]:
+    """One row of the table."""
+    shapes = SHAPES[model]
+    weights, request = Weights(shapes, CPU), ask(count, preset)
+    edit = solve_edit(encode_request(States(shapes[0][1]), request)[0], weights, request)
+    path = Path(folder) / f"{model}-{count}.safetensors"
+    row: dict[str, Any] = {"model": model, "concepts": count, "save s": seconds(lambda: write_edit(edit, path))}
+    private = path.with_suffix(".private.safetensors")
+    write_edit(edit, private, names=False)
+    row |= {"load s": seconds(lambda: read_edit(path))}
+    with PeakMemory(CPU) as memory:
+        loaded = read_edit(path)
+    samples = {name: sample(weights.read(name, CPU)) for name in weights.names}
+    row["apart s"] = seconds(lambda: loaded.difference(samples))
+    row |= {"file MB": path.stat().st_size / 1e6, "private MB": private.stat().st_size / 1e6}
+    row |= {f"{key} MB": value / 1e6 for key, value in parts(edit).items()}
+    row["load peak MB"] = memory.megabytes
+    assert all(torch.equal(loaded.delta(n, w), edit.delta(n, w)) for n, w in first(weights))
+    return row
+
+
+def first(weights: Weights) -> list[tuple[str, torch.Tensor]]:
+    """One weight of each shape."""
+    names = {shape: name for name, shape in zip(weights.names, weights.shapes, strict=True)}
+    return [(name, weights.read(name, CPU)) for name in names.values()]
+
+
+def parts(edit: Any) -> dict[str, int]:
+    """Bytes by what they are for."""
+    rows = sum(value.nbytes for held in edit.matrices.values() for value in held.values())
+    return {
+        "tokens": sum(value.nbytes for value in edit.shared.values()),
+        "rows": rows,
+        "states": edit.states.states.nbytes,
+        "sketch": sum(value.nbytes for value in edit.sketch.values()),
+    }
+
+
+def seconds(work: Any, times: int = 3) -> float:
+    """The shortest of a few runs."""
+    spent = []
+    for _ in range(times):
+        began = time.perf_counter()
+        work()
+        spent.append(time.perf_counter() - began)
+    return min(spent)
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows in Markdown."""
+    head = list(rows[0])
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += [
+        "| " + " | ".join(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row.values()) + " |"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.files", description=__doc__)
+    parser.add_argument("--models", nargs="+", choices=SHAPES, default=list(SHAPES))
+    parser.add_argument("--counts", nargs="+", type=int, default=list(COUNTS))
+    parser.add_argument("--preset", choices=PRESETS, default="objects-many")
+    options = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for model, count in itertools.product(options.models, options.counts):
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
+                rows.append(fresh.submit(measure, model, count, options.preset, folder).result())
+            print(f"{model}, {count} concepts: {rows[-1]['file MB']:.1f} MB", file=sys.stderr, flush=True)
+    print(f"\n{machine(CPU)}, torch {torch.__version__}, preset {options.preset}\n\n{table(rows)}")
+
+
+if __name__ == "__main__":
+    main()

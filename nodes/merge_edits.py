@@ -1,0 +1,120 @@
+"""Merge Edits: several edits, or a part of one, solved anew as one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+
+from ..scapre.concepts import parse_names
+from ..scapre.edit import Edit
+from ..scapre.errors import ScaPreError
+from ..scapre.merge import merge_edits
+from .host import HostProgress, HostProjections, apply_edit, carried_edits, compute_device, with_cpu_fallback
+from .summary import report, summary
+from .types import CATEGORY, EditType, device_input, strength_input
+
+EDITS = tuple(f"edit_{number}" for number in range(1, 9))
+
+
+class MergeEdits(io.ComfyNode):
+    """Solves the concepts of several edits together and patches the model."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return io.Schema(
+            node_id="ScaPreMergeEdits",
+            display_name="Merge Edits",
+            category=CATEGORY,
+            description="Makes one edit of several by solving all their concepts together, takes concepts out of an "
+            "edit, or solves an edit anew for another model.",
+            search_aliases=[
+                *("combine", "join", "union", "add", "remove", "restore", "bring back", "stack", "erase"),
+                *("concept erasure", "scapre"),
+            ],
+            hidden=[io.Hidden.unique_id],
+            inputs=_inputs(),
+            outputs=[
+                io.Model.Output(display_name="model", tooltip="The model with the edit. Connect it to a sampler."),
+                EditType.Output(display_name="edit", tooltip="The edit of all concepts, for Save Edit or Apply Edit."),
+                io.String.Output(
+                    display_name="report",
+                    tooltip="What was erased, whose settings were taken, and how the text projections answer now. "
+                    "Connect it to Preview as Text.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        edits: Mapping[str, Edit],
+        remove: str = "",
+        settings_from: str = EDITS[0],
+        strength: float = 1.0,
+        device: str = "auto",
+    ) -> io.NodeOutput:
+        """Solves, patches and reports."""
+        projections = _original(model)
+        progress, names = HostProgress(getattr(cls.hidden, "unique_id", None)), parse_names(remove, "remove")
+
+        def solve(where: torch.device) -> Edit:
+            return merge_edits(
+                edits, projections, names, settings_from, notes=projections.notes(), device=where, progress=progress
+            )
+
+        memory = sum(3 * edit.states.states.nbytes + 64 * edit.states.width**2 for edit in edits.values())
+        edit = with_cpu_fallback(solve, compute_device(device), memory)
+        progress.say(f"{summary(edit)}, {edit.report.total_seconds:.1f} s")
+        lines = [f"Merged {', '.join(edits)}; settings of {settings_from}, strength {strength:g}"]
+        return io.NodeOutput(apply_edit(model, edit, strength), edit, report(edit, lines))
+
+
+def _original(model: Any) -> HostProjections:
+    if carried_edits(model):
+        raise ScaPreError(
+            "model: it carries an edit already, and edits are merged from the original weights. Connect the model that "
+            "goes into Erase Concepts or Apply Edit."
+        )
+    return HostProjections(model)
+
+
+def _inputs() -> list[io.Input]:
+    return [
+        io.Model.Input(
+            "model", tooltip="The original model, without any of the edits; a LoRA before this node is edited with it."
+        ),
+        io.Autogrow.Input(
+            "edits",
+            template=io.Autogrow.TemplateNames(
+                EditType.Input("edit", tooltip="From Load Edit, Erase Concepts or another Merge Edits."),
+                names=list(EDITS),
+                min=1,
+            ),
+            tooltip="The edits; a new socket appears for the next one. One alone is solved anew for this model.",
+        ),
+        io.String.Input(
+            "remove",
+            multiline=True,
+            default="",
+            placeholder="concepts to bring back, one per line",
+            dynamic_prompts=False,
+            optional=True,
+            tooltip="Concepts to take out of the edits, one per line, as they are written there. The rest is solved as "
+            "if they had never been in it.",
+        ),
+        io.Combo.Input(
+            "settings_from",
+            options=list(EDITS),
+            default=EDITS[0],
+            optional=True,
+            tooltip="The edit whose settings, seed and wordings are used for all. The report says where the others "
+            "differed.",
+        ),
+        strength_input(" To turn it without solving again, use Apply Edit."),
+        device_input(),
+    ]

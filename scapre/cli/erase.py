@@ -1,0 +1,82 @@
+"""Erase concepts from a checkpoint: solve an edit, and write it or what it exports to."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..checkpoint import Checkpoint
+from ..concepts import parse_concepts, parse_preserve
+from ..files import write_edit
+from ..prompts import TEMPLATES
+from ..report import render
+from ..settings import PRESETS, preset_settings
+from ..solve import Request, encode_request, solve_edit
+from .arguments import (
+    add_export,
+    add_format,
+    add_names,
+    add_output,
+    add_settings,
+    check_output,
+    export_options,
+    given_settings,
+    read_list,
+    seed,
+)
+from .console import ConsoleProgress, count_of, say
+from .export import write
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares what it takes."""
+    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a whole .safetensors checkpoint")
+    parser.add_argument(
+        "--concepts", type=Path, required=True, metavar="FILE", help="text: one name per line, or: name -> anchor"
+    )
+    add_output(parser)
+    parser.add_argument("--preset", choices=PRESETS, default="objects-few", help="released settings (objects-few)")
+    parser.add_argument(
+        "--anchor", default="", metavar="TEXT", help="takes the place of names without an arrow (nothing)"
+    )
+    parser.add_argument("--preserve", type=Path, metavar="FILE", help="names to report on, one per line")
+    parser.add_argument("--seed", type=seed, default=0, help="of the method's small noise (0)")
+    parser.add_argument("--templates", choices=TEMPLATES, default="none", help="wordings to erase names in (none)")
+    parser.add_argument("--tokenizer", type=Path, metavar="DIR", help="folder with CLIP's vocab.json and merges.txt")
+    add_format(parser, "--export", help="write this instead of an edit file. lora: small, for every program. "
+               "diff: exact. checkpoint: the whole model")  # fmt: skip
+    add_names(parser)
+    add_export(parser)
+    add_settings(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Solves and writes."""
+    check_output(options.out, [options.checkpoint, options.concepts, options.preserve], options.overwrite)
+    request, exported, progress = request_of(options), export_options(options), ConsoleProgress()
+    with Checkpoint(options.checkpoint) as checkpoint:
+        states, seconds = encode_request(checkpoint.encoder(options.tokenizer), request, progress)
+        edit = solve_edit(states, checkpoint, request, progress=progress, encode_seconds=seconds)
+        if options.export:
+            said = write(options.export, edit, checkpoint, options.out, exported, progress)
+        else:
+            write_edit(edit, options.out, names=exported.names, overwrite=options.overwrite)
+            said = f"Edit: {options.out}"
+    progress.finish()
+    say(render(edit.report, count_of(edit), [f"Preset {options.preset}, variant {edit.settings.variant}"]))
+    say(f"\n{said}")
+    return 0
+
+
+def request_of(options: argparse.Namespace) -> Request:
+    """What the options ask for.
+
+    Raises:
+        ScaPreError: If they cannot be meant.
+        OSError: If a list cannot be read.
+    """
+    parsed = parse_concepts(read_list(options.concepts, "concepts"), options.anchor)
+    names = read_list(options.preserve, "preserve") if options.preserve else ""
+    settings = preset_settings(options.preset, given_settings(options))
+    preserve = parse_preserve(names, parsed.concepts)
+    return Request(parsed, preserve, settings, options.seed, tuple(TEMPLATES[options.templates]))

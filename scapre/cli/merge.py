@@ -1,0 +1,39 @@
+"""Combine edits: all their concepts are solved jointly, from the original weights."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..checkpoint import Checkpoint
+from ..files import read_edit, write_edit
+from ..merge import merge_edits
+from ..report import render
+from .arguments import add_names, add_output, check_output
+from .console import ConsoleProgress, count_of, say
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares what it takes."""
+    parser.add_argument(
+        "edits", type=Path, nargs="+", metavar="EDIT", help="edit files; settings and seed are those of the first"
+    )
+    parser.add_argument("--checkpoint", type=Path, required=True, metavar="FILE", help="the model they were made from")
+    parser.add_argument(
+        "--remove", action="append", default=[], metavar="NAME", help="a concept to leave out; may be repeated"
+    )
+    add_output(parser)
+    add_names(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Solves and writes."""
+    check_output(options.out, [*options.edits, options.checkpoint], options.overwrite)
+    edits, progress = {str(path): read_edit(path) for path in options.edits}, ConsoleProgress()
+    with Checkpoint(options.checkpoint) as checkpoint:
+        edit = merge_edits(edits, checkpoint, options.remove, progress=progress)
+    write_edit(edit, options.out, names=not options.no_names, overwrite=options.overwrite)
+    progress.finish()
+    say(render(edit.report, f"Merged {len(edits)} edits: {count_of(edit)}"))
+    say(f"\nEdit: {options.out}")
+    return 0

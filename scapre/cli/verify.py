@@ -1,0 +1,41 @@
+"""Compare a checkpoint with the weights that an edit was solved from.
+
+Exit status: 0 for the same weights, 1 for others of the same architecture, 2 after an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..checkpoint import Checkpoint
+from ..export.matrices import Matrices
+from ..files import read_edit
+from .console import ConsoleProgress, say
+
+OTHER = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares what it takes."""
+    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a .safetensors checkpoint")
+    parser.add_argument("edit", type=Path, metavar="EDIT", help="an edit file")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compares."""
+    edit, progress = read_edit(options.edit), ConsoleProgress()
+    with Checkpoint(options.checkpoint) as checkpoint:
+        matrices = Matrices(edit, checkpoint, progress)
+        for _ in matrices:  # reads and checks each
+            pass
+        apart = matrices.apart()
+    progress.finish()
+    if not apart:
+        say("Same weights: the edit was solved from them.")
+        return 0
+    say(
+        f"Other weights: they differ by {apart:.2%} (Frobenius norm, estimated). The edit can be applied, but which "
+        "rows it gates was decided on its own weights; for the best result, erase again on this checkpoint."
+    )
+    return OTHER

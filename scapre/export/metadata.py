@@ -1,0 +1,56 @@
+"""What an exported file says of itself: the fields that LoRA tools read, and the edit's own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import asdict
+
+from .. import VERSION
+from ..edit import Edit
+from .names import Labels
+
+
+def own_fields(edit: Edit, names: bool) -> dict[str, str]:
+    """The edit's fields; the same edit gives the same text.
+
+    Args:
+        edit: What the file was made from.
+        names: Whether to tell the concepts.
+    """
+    fields = {
+        "scapre.version": VERSION,
+        "scapre.family": edit.family,
+        "scapre.fingerprint": edit.fingerprint,
+        "scapre.settings": json.dumps(asdict(edit.settings)),
+        "scapre.seed": str(edit.seed),
+    }
+    if names:
+        fields["scapre.concepts"] = json.dumps([[c.text, c.anchor] for c in edit.concepts], ensure_ascii=False)
+    return fields
+
+
+def lora_fields(edit: Edit, labels: Labels, ranks: Collection[int], names: bool) -> dict[str, str]:
+    """Fields of a LoRA file: kohya's `ss_`, Stability's `modelspec.`, and the edit's.
+
+    Args:
+        edit: What the file was made from.
+        labels: Of the model's family.
+        ranks: Of its matrices; none for full differences. kohya's tools write "Dynamic" where they differ.
+        names: Whether to tell the concepts.
+    """
+    dim = str(max(ranks, default=0)) if len(set(ranks)) < 2 else "Dynamic"
+    count = len(edit.concepts)
+    return {
+        "format": "pt",
+        "ss_network_module": "networks.lora",
+        "ss_network_dim": dim,
+        "ss_network_alpha": dim,
+        "ss_base_model_version": labels.base,
+        "ss_v2": str(labels.base == "sd_v2"),
+        "modelspec.sai_model_spec": "1.0.0",
+        "modelspec.architecture": labels.architecture,
+        "modelspec.implementation": labels.implementation,
+        "modelspec.title": f"ScaPre erasure of {count} concept{'' if count == 1 else 's'}",
+        **own_fields(edit, names),
+    }

@@ -1,0 +1,87 @@
+"""What LoRA files call a projection: one way of naming for each family, the one that most programs read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+_MODEL = "diffusion_model."
+_BLOCK = re.compile(r"(input_blocks|middle_block|output_blocks)(?:\.(\d+))?\.1\.")
+_PREFIX = "lora_unet_"
+
+Naming = Callable[[Sequence[str]], Mapping[str, str]]
+
+
+def by_blocks(names: Sequence[str]) -> Mapping[str, str]:
+    """Names after diffusers' blocks, as kohya's tools write them for SD1.x and SD2.x.
+
+    `input_blocks.4.1.….attn2.to_k` is `lora_unet_down_blocks_1_attentions_0_…_attn2_to_k`.
+
+    Args:
+        names: Parameter names of the projections in ComfyUI.
+
+    Returns:
+        The name in a LoRA file, without suffix, for each.
+    """
+    period = _period(names)
+    return {
+        name: _PREFIX + _BLOCK.sub(lambda m: _diffusers(m, period), _path(name)).replace(".", "_") for name in names
+    }
+
+
+def by_path(names: Sequence[str]) -> Mapping[str, str]:
+    """Names after the original layout, as kohya's tools write them for SDXL: `lora_unet_input_blocks_4_1_…`."""
+    return {name: _PREFIX + _path(name).replace(".", "_") for name in names}
+
+
+def _path(name: str) -> str:
+    return name.removeprefix(_MODEL).removesuffix(".weight")
+
+
+def _period(names: Iterable[str]) -> int:
+    """Blocks a level on the way in: those with a number divisible by it halve the picture and have no attention.
+
+    It is 3 in every released model; the names alone show it, since block 0 is the first convolution.
+    """
+    found = (_BLOCK.search(name) for name in names)
+    inputs = {int(match[2]) for match in found if match and match[1] == "input_blocks"}
+    return next(period for period in range(2, max(inputs, default=1) + 2) if not any(i % period == 0 for i in inputs))
+
+
+def _diffusers(block: re.Match[str], period: int) -> str:
+    if block[1] == "middle_block":
+        return "mid_block.attentions.0."
+    number = int(block[2])
+    if block[1] == "output_blocks":
+        return f"up_blocks.{number // period}.attentions.{number % period}."
+    return f"down_blocks.{(number - 1) // period}.attentions.{(number - 1) % period}."
+
+
+@dataclass(frozen=True)
+class Labels:
+    """How LoRA files of one family are marked.
+
+    Attributes:
+        naming: Gives the names of the projections.
+        base: `ss_base_model_version`, after kohya's sd-scripts.
+        architecture: `modelspec.architecture`, after Stability's model metadata standard.
+        implementation: `modelspec.implementation`: whose names the file uses.
+    """
+
+    naming: Naming
+    base: str
+    architecture: str
+    implementation: str
+
+
+_SGM = "https://github.com/Stability-AI/generative-models"
+_SDXL = Labels(by_path, "sdxl_base_v1-0", "stable-diffusion-xl-v1-base/lora", _SGM)
+
+# By the family's title.
+LABELS: Mapping[str, Labels] = {
+    "SD1.x": Labels(by_blocks, "sd_v1", "stable-diffusion-v1/lora", "diffusers"),
+    "SD2.x": Labels(by_blocks, "sd_v2", "stable-diffusion-v2-512/lora", "diffusers"),
+    "SDXL refiner": Labels(by_path, "sdxl_refiner_v1-0", "stable-diffusion-xl-v1-refiner/lora", _SGM),
+    **dict.fromkeys(("SDXL", "SSD-1B", "Segmind Vega", "KOALA"), _SDXL),
+}

@@ -1,0 +1,64 @@
+"""Edits as safetensors files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from ..edit import Edit
+from ..hide import hide_names
+from .layout import read_tensors, tensors_of, token_states
+from .metadata import from_metadata, to_metadata
+from .read import TensorFile
+from .write import write_tensors
+
+
+def write_edit(edit: Edit, path: Path, *, names: bool = True, overwrite: bool = True) -> None:
+    """Writes an edit to a file, which is there whole or not at all.
+
+    Args:
+        edit: What to write.
+        path: The file, `.safetensors` by custom.
+        names: Whether the names of concepts, anchors and preserved names go along; see `hide_names`.
+        overwrite: Whether a file that is there may be replaced.
+
+    Raises:
+        ScaPreError: If the file cannot be written.
+        FileExistsError: If there is one that may not be replaced.
+    """
+    edit = edit if names else hide_names(edit)
+    tensors = tensors_of(edit)
+    entries = {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in tensors.items()}
+    write_tensors(path, entries, tensors.__getitem__, to_metadata(edit), overwrite=overwrite)
+
+
+def read_edit(path: Path) -> Edit:
+    """Reads an edit from a file, bit for bit as it was written.
+
+    Raises:
+        ScaPreError: If it cannot be read, or is no whole edit that this version knows.
+    """
+    with TensorFile(path) as file:
+        told = from_metadata(file)
+        tensors = read_tensors(file, told)
+        states = token_states(file, told, tensors)
+
+    def part(prefix: str) -> dict[str, Tensor]:
+        return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+    return Edit(
+        settings=told.settings,
+        concepts=told.concepts,
+        preserve=told.preserve,
+        seed=told.seed,
+        family=told.family,
+        fingerprint=told.fingerprint,
+        shared=part("shared."),
+        matrices={name: part(f"rows.{name}.") for name in told.shapes},
+        report=told.report,
+        templates=told.templates,
+        states=states,
+        sketch={name: tensors[f"sketch.{name}"] for name in told.shapes},
+        version=told.version,
+    )

@@ -1,0 +1,143 @@
+"""Which tensors an edit file holds, and what may be in them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..edit import Edit
+from ..fingerprint import sketch_size
+from ..prompts import NULL, TokenStates, needed
+from .metadata import Description
+from .read import TensorFile
+
+_REALS = (torch.float32, torch.float64)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a tensor must be.
+
+    Attributes:
+        dtype: Its dtype; None is float32 or float64, whichever the basis has.
+        shape: A letter for each of its dimensions; one letter is one number throughout the file.
+        least: No value is less.
+        most: No value is greater.
+        index: Letter of the dimension that its values count, if they do.
+    """
+
+    dtype: torch.dtype | None
+    shape: str
+    least: float = -math.inf
+    most: float = math.inf
+    index: str = ""
+
+
+# m pairs of T tokens, A anchors, rank k of all tokens and r of the concepts, a matrix n x d, L levels of its gate,
+# H heads, N states, s values of a sketch.
+_SHARED: Mapping[str, Kind] = {
+    "basis": Kind(None, "dk", -1.01, 1.01),
+    "eigenvalues": Kind(torch.float64, "k", 0),
+    "tokens": Kind(None, "mTk"),
+    "anchors": Kind(None, "ATd"),
+    "target": Kind(torch.int64, "m", index="A"),
+    "directions": Kind(torch.float64, "kr", -1.01, 1.01),
+    "sigma": Kind(torch.float64, "r", 0),
+}
+_RETENTION: Mapping[str, Kind] = {"retention": Kind(torch.float64, "n", -1e-6, 1 + 1e-6)}
+_GATE: Mapping[str, Kind] = {
+    "codes": Kind(torch.uint8, "nm", index="L"),
+    "levels": Kind(torch.float64, "mL", 0, 1),
+    "base": Kind(torch.int64, "m", index="L"),
+    "peak": Kind(torch.float64, "n", 0, 1),
+}
+_STATES: Mapping[str, Kind] = {"tokens": Kind(torch.float32, "Nd"), "last": Kind(torch.int64, "H", 0)}
+_SKETCH = Kind(torch.float32, "s")
+
+
+def tensors_of(edit: Edit) -> dict[str, Tensor]:
+    """Every tensor of an edit under its name in the file."""
+    last = torch.tensor([edit.states.last[head] for head in _heads(edit)])
+    return {
+        **{f"shared.{key}": value for key, value in edit.shared.items()},
+        **{f"rows.{name}.{key}": value for name, rows in edit.matrices.items() for key, value in rows.items()},
+        **{f"sketch.{name}": value for name, value in edit.sketch.items()},
+        "states.tokens": edit.states.states,
+        "states.last": last,
+    }
+
+
+def _heads(edit: Edit | Description) -> list[str]:
+    prompts = (prompt for pair in edit.pairs for prompt in (pair.concept, pair.anchor))
+    return list(dict.fromkeys([NULL, *(prompt.head for prompt in prompts), *edit.preserve]))
+
+
+def read_tensors(file: TensorFile, description: Description) -> dict[str, Tensor]:
+    """Every tensor of an edit's file. None is read before all are known to have the dtypes and shapes they should.
+
+    Raises:
+        ScaPreError: If one is missing, unknown, or not of its kind.
+    """
+    groups = list(_groups(description))
+    expected = {name for kinds, _ in groups for name in kinds}
+    odd = sorted(expected ^ file.entries.keys())
+    if odd:
+        raise file.broken(f"the tensor {odd[0][:80]} is {'missing' if odd[0] in expected else 'unknown'}")
+    width = next(iter(description.shapes.values()))[1]
+    common = {"m": len(description.pairs), "H": len(_heads(description)), "d": width}
+    for kinds, sizes in groups:
+        for name, kind in kinds.items():
+            _bind(file, name, kind, common, sizes)
+    return {name: _checked(file, name, kind, common | sizes) for kinds, sizes in groups for name, kind in kinds.items()}
+
+
+def _groups(description: Description) -> Iterator[tuple[dict[str, Kind], dict[str, int]]]:
+    """The tensors that should be there, in groups with sizes of their own."""
+    yield {f"shared.{key}": kind for key, kind in _SHARED.items()}, {}
+    yield {f"states.{key}": kind for key, kind in _STATES.items()}, {}
+    rows = {**_RETENTION, **(_GATE if description.settings.informax else {})}
+    for name, (n, d) in description.shapes.items():
+        sizes = {"n": n, "L": 0, "s": sketch_size(n, d)}
+        yield {f"rows.{name}.{key}": kind for key, kind in rows.items()} | {f"sketch.{name}": _SKETCH}, sizes
+
+
+def _bind(file: TensorFile, name: str, kind: Kind, common: dict[str, int], own: dict[str, int]) -> None:
+    """Compares dtype and shape with what is known, and keeps the sizes that were not known."""
+    entry, real = file.entries[name], file.entries["shared.basis"].dtype
+    fits = entry.dtype == (kind.dtype or real) and real in _REALS and len(entry.shape) == len(kind.shape)
+    for letter, size in zip(kind.shape, entry.shape, strict=False):
+        sizes = own if letter in own else common
+        fits &= size > 0 and sizes.get(letter, 0) in (0, size)
+        sizes[letter] = size
+    if not fits:
+        raise file.broken(f"{name[:80]} is {entry.dtype} {entry.shape}, which does not fit the rest")
+
+
+def _checked(file: TensorFile, name: str, kind: Kind, sizes: Mapping[str, int]) -> Tensor:
+    value = file.read(name)
+    least, most = (0, sizes[kind.index] - 1) if kind.index else (kind.least, kind.most)
+    low, high = (bound.item() for bound in value.aminmax())
+    if not (least <= low and high <= most and math.isfinite(low) and math.isfinite(high)):
+        raise file.broken(f"{name[:80]} has values from {low:g} to {high:g}, where {least:g} to {most:g} are possible")
+    return value
+
+
+def token_states(file: TensorFile, description: Description, tensors: Mapping[str, Tensor]) -> TokenStates:
+    """The states with their texts.
+
+    Raises:
+        ScaPreError: If there are more or fewer than the texts have tokens.
+    """
+    window = description.window
+    last = dict(zip(_heads(description), tensors["states.last"].tolist(), strict=True))
+    if max(last.values()) >= window:
+        raise file.broken(f"a text ends at token {max(last.values())} of {window}")
+    kept = needed(description.pairs, description.preserve, last, window)
+    states = tensors["states.tokens"]
+    if sum(map(len, kept.values())) != len(states):
+        raise file.broken(f"it has the states of {len(states)} tokens, where its texts have another number")
+    return TokenStates(states, kept, last, window)

@@ -1,0 +1,147 @@
+"""Combines edits by solving all their concepts together, from the original weights; changes are never added up.
+
+An edit keeps the states of its texts. So the union of several lists, or a part of one, is solved exactly as if it had
+been typed: the same concepts in the same order, settings, seed and weights give the same bits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+
+import torch
+
+from .agreement import check_agreement, check_models, without
+from .concepts import MAX_NAMES, Concept, ConceptList, identity
+from .edit import Edit
+from .errors import ScaPreError
+from .progress import Progress, silent
+from .prompts import NULL, TokenStates, gather, renamed
+from .settings import Settings
+from .solve import Projections, Request, solve_edit
+from .twins import NEAR, Part, apart, common_names
+
+
+def combine(
+    edits: Mapping[str, Edit], remove: Sequence[str] = (), settings_from: str | None = None, notes: tuple[str, ...] = ()
+) -> tuple[Request, TokenStates]:
+    """What to solve for the union of some edits, or for what is left of it; `solve_edit` does the rest.
+
+    Where edits have a concept in common, the first one's counts.
+
+    Args:
+        edits: By the names that messages call them.
+        remove: Concepts to leave out.
+        settings_from: The edit whose settings, seed and wordings count; None is the first.
+        notes: What the host wants the report to say.
+
+    Raises:
+        ScaPreError: If the edits contradict each other or are for different models, if one of `remove` is in none of
+            them, or if nothing is left.
+    """
+    check_models(edits)
+    lead = settings_from or next(iter(edits))
+    if lead not in edits:
+        raise ScaPreError(f"settings_from: {lead} is not connected. Choose one of {', '.join(edits)}.")
+    held = [Part(label, e.concepts, e.preserve, e.templates, e.states) for label, e in edits.items()]
+    parts = without(held, remove)
+    names = common_names(parts)
+    called = [_renamed(part, known) for part, known in zip(parts, names, strict=True)]
+    check_agreement(called)
+    concepts, preserve = _concepts(called, edits[lead].templates), _preserve(called)
+    request = Request(
+        ConceptList(concepts), preserve, edits[lead].settings, edits[lead].seed, edits[lead].templates,
+        (*_notes(edits, lead), *notes),
+    )  # fmt: skip
+    sources = [
+        (new, part.states, old)
+        for part, known in zip(parts, names, strict=True)
+        for new, old in renamed(part.concepts, part.preserve, part.templates, known)
+    ]
+    return request, gather(request.pairs(), preserve, sources)
+
+
+def merge_edits(
+    edits: Mapping[str, Edit],
+    projections: Projections,
+    remove: Sequence[str] = (),
+    settings_from: str | None = None,
+    *,
+    notes: tuple[str, ...] = (),
+    device: torch.device | str = "cpu",
+    progress: Progress = silent,
+) -> Edit:
+    """One edit of all concepts, solved from the weights of `projections`, which should carry none of the edits.
+
+    The report says where the edits differed in settings, and which were solved from other weights. See `combine` and
+    `solve_edit` for arguments and errors.
+
+    Raises:
+        ScaPreError: Also if the edits are for another family of models.
+    """
+    for label, edit in edits.items():
+        if edit.family != projections.family:
+            raise ScaPreError(
+                f"edits: {label} was made for {edit.family} models, and this is a {projections.family} model. Load a "
+                "model of that family."
+            )
+    request, states = combine(edits, remove, settings_from, notes)
+    merged = solve_edit(states, projections, request, device=device, progress=progress)
+    apart = {label: edit.difference_from(merged) for label, edit in edits.items()}
+    told = tuple(
+        f"{label} had been solved from other weights ({_by(share)}); here it is solved anew"
+        for label, share in apart.items()
+        if share
+    )
+    return replace(merged, report=replace(merged.report, notes=(*merged.report.notes, *told)))
+
+
+def _by(share: float) -> str:
+    return f"they differ by about {share:.2%}" if math.isfinite(share) else "of another size"
+
+
+def _renamed(part: Part, names: Mapping[str, str]) -> Part:
+    concepts = tuple(replace(c, text=names[c.text], anchor=names[c.anchor]) for c in part.concepts)
+    return replace(part, concepts=concepts, preserve=tuple(names[name] for name in part.preserve))
+
+
+def _concepts(parts: Iterable[Part], templates: tuple[str, ...]) -> tuple[Concept, ...]:
+    """All concepts, each once; those that were put in other words than the list is stay in theirs."""
+    found: dict[str, Concept] = {}
+    for part in parts:
+        for concept in part.concepts:
+            own = concept.templates or part.templates
+            found.setdefault(identity(concept.text), replace(concept, templates=() if own == templates else own))
+    if len(found) > MAX_NAMES:
+        raise ScaPreError(
+            f"edits: together they erase {len(found):,} concepts, more than one edit can hold ({MAX_NAMES:,}). Leave "
+            "one of them out, or take concepts out with remove."
+        )
+    return tuple(found.values())
+
+
+def _preserve(parts: Iterable[Part]) -> tuple[str, ...]:
+    found: dict[str, str] = {}
+    for part in parts:
+        for name in part.preserve:
+            found.setdefault(identity(name), name)
+    return tuple(found.values())
+
+
+def _notes(edits: Mapping[str, Edit], lead: str) -> tuple[str, ...]:
+    """Says whose settings were taken, and in what the others' differed."""
+    first, notes = edits[lead], []
+    for label, edit in edits.items():
+        other = [f.name for f in fields(Settings) if getattr(edit.settings, f.name) != getattr(first.settings, f.name)]
+        other += ["seed"] if edit.seed != first.seed else []
+        if other:
+            notes.append(
+                f"{label} had been solved with other settings ({', '.join(other)}); those of {lead} were taken"
+            )
+        far = apart(edit.states.of(NULL).reshape(1, -1), first.states.of(NULL).reshape(1, -1)).item()
+        if far > NEAR:
+            notes.append(f"{label} was encoded by another text encoder than {lead} (their states differ by {far:.1%})")
+        if edit.templates != first.templates:
+            notes.append(f"the concepts of {label} stay in the wordings they were encoded in")
+    return tuple(notes)

@@ -1,0 +1,112 @@
+"""Runs the text encoder of a checkpoint, layer by layer from the file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ScaPreError
+from ..progress import Progress
+from .towers import END, START, WINDOW, Read, Tower
+
+_BATCH = 32
+
+
+class CheckpointEncoder:
+    """The states that a host's CLIP gives for the same checkpoint."""
+
+    def __init__(
+        self, names: Iterable[str], read: Read, tokenizer: Callable[[str], list[int]], towers: Sequence[Tower]
+    ) -> None:
+        """Finds the text encoders.
+
+        Args:
+            names: Of all tensors in the checkpoint.
+            read: Reads one of them.
+            tokenizer: Gives a text's tokens.
+            towers: Of the checkpoint's family.
+
+        Raises:
+            ScaPreError: If a text encoder is not in the checkpoint.
+        """
+        self.tokenizer = tokenizer
+        names = list(names)
+        self.towers = [(tower, _module(tower, tower.locate(names), read)) for tower in towers]
+
+    def last_token(self, text: str) -> int:
+        """Position of a text's last token, 0 (the start token) for an empty text.
+
+        Raises:
+            ScaPreError: If the text is longer than the encoder's window.
+        """
+        return len(self.tokenizer(text))
+
+    @torch.no_grad()
+    def encode(self, texts: Sequence[str], progress: Progress) -> Tensor:
+        """States of the texts, (texts, tokens, width), float32."""
+        states = []
+        for first in range(0, len(texts), _BATCH):
+            progress("text encoding", first, len(texts))
+            tokens = [self.tokenizer(text) for text in texts[first : first + _BATCH]]
+            parts = [module(_windows(tokens, tower.padding)).last_hidden_state for tower, module in self.towers]
+            states.append(torch.cat(parts, -1))
+        progress("text encoding", len(texts), len(texts))
+        return torch.cat(states)
+
+
+def _windows(tokens: Sequence[Sequence[int]], padding: int) -> Tensor:
+    return torch.tensor([[START, *ids, END, *[padding] * (WINDOW - 2 - len(ids))] for ids in tokens])
+
+
+def _module(tower: Tower, prefix: str, read: Read) -> nn.Module:
+    """A CLIP text model whose layers share the memory of one; a layer's weights are read when it runs.
+
+    So the largest encoder (2.8 GB in float32) takes the memory of one layer (80 MB) and its embeddings. Freeing and
+    allocating each layer instead would let the process grow by gigabytes: the C library keeps such pieces.
+    """
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    embeddings, norm, shared = (
+        {name: weight.to(torch.float32, copy=True) for name, weight in weights.items()}
+        for weights in (tower.embeddings(prefix, read), tower.norm(prefix, read), tower.layer(0, prefix, read))
+    )
+    vocabulary, width = embeddings["token_embedding.weight"].shape
+    config = CLIPTextConfig(
+        vocab_size=vocabulary, hidden_size=width, intermediate_size=len(shared["mlp.fc1.bias"]),
+        num_hidden_layers=tower.layers, num_attention_heads=tower.heads, hidden_act=tower.activation,
+        max_position_embeddings=WINDOW, bos_token_id=START, eos_token_id=END, pad_token_id=tower.padding,
+    )  # fmt: skip
+    with torch.device("meta"):
+        model: nn.Module = CLIPTextModel(config).train(False)
+    inner: Any = getattr(model, "text_model", model)  # transformers 5 has no module in between
+    _fill(inner.embeddings, embeddings)
+    inner.embeddings.position_ids = torch.arange(WINDOW)[None]
+    if tower.final_norm:
+        _fill(inner.final_layer_norm, norm)
+    else:
+        inner.final_layer_norm = nn.Identity()
+    for index, layer in enumerate(inner.encoder.layers):
+        _fill(layer, shared)
+        layer.register_forward_pre_hook(lambda *_, i=index: _copy(tower.layer(i, prefix, read), shared))
+    return model
+
+
+def _fill(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    try:
+        module.load_state_dict(weights, strict=True, assign=True)
+    except RuntimeError:
+        raise _misshapen() from None
+
+
+def _copy(weights: Mapping[str, Tensor], shared: Mapping[str, Tensor]) -> None:
+    for name, weight in weights.items():
+        if weight.shape != shared[name].shape:
+            raise _misshapen()
+        shared[name].copy_(weight)
+
+
+def _misshapen() -> ScaPreError:
+    return ScaPreError("checkpoint: its text encoder has another shape than CLIP's. Give another checkpoint.")
