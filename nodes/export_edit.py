@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import count
-from pathlib import Path
 from typing import Any
 
 import folder_paths
 from comfy_api.latest import io
 
 from ..scapre.edit import Edit
-from ..scapre.export import DTYPES, FORMATS, Exported, Options, Rank
-from .folders import save_place
+from ..scapre.export import DTYPES, FORMATS, Options, Rank
+from .folders import write_numbered
 from .host import HostProgress, HostProjections, apply_edit
 from .types import CATEGORY, EditType
 
@@ -112,21 +110,10 @@ class ExportEdit(io.ComfyNode):
         apply_edit(model, edit, 1.0)  # refuses another architecture, and a model that has the edit already
         progress = HostProgress(getattr(cls.hidden, "unique_id", None))
         options = Options(Rank(rank, tolerance), "" if dtype == _AUTO else dtype, include_names)
-        path, exported = _write(edit, HostProjections(model), format, options, filename_prefix, progress)
+        weights = HostProjections(model)
+        path, exported = write_numbered(
+            filename_prefix, lambda path: FORMATS[format](edit, weights, path, options, progress)
+        )
         progress.say(f"{path.name}, {exported.size / 1e6:.1f} MB, residual {exported.residual:.2g}")
         shown = path.relative_to(folder_paths.get_output_directory()).as_posix()
         return io.NodeOutput(exported.render(f"output/{shown}"))
-
-
-def _write(
-    edit: Edit, weights: HostProjections, form: str, options: Options, prefix: str, progress: HostProgress
-) -> tuple[Path, Exported]:
-    """Writes under the first free number."""
-    folder, name, first = save_place(prefix)
-    for number in count(first):
-        path = folder / f"{name}_{number:05}_.safetensors"
-        try:
-            return path, FORMATS[form](edit, weights, path, options, progress)
-        except FileExistsError:  # somebody was faster
-            continue
-    raise AssertionError("numbers do not end")

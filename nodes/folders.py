@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
 import folder_paths
 
 from ..scapre.errors import ScaPreError, shorten
 
+_T = TypeVar("_T")
 _FOLDER = "scapre"
 _SUFFIX = ".safetensors"
 _OUTPUT = " [output]"  # as the host marks files in other places than their own
@@ -42,6 +46,29 @@ def edit_path(name: str) -> Path:
             f"file: there is no edit {shorten(name)}. Put it into models/scapre, refresh the node (key R), choose it."
         )
     return path
+
+
+def write_numbered(prefix: str, write: Callable[[Path], _T]) -> tuple[Path, _T]:
+    """Writes a file of the output folder under its first free number.
+
+    Args:
+        prefix: Where in the output folder, and how the name begins.
+        write: Writes to a path, or raises FileExistsError where there is a file.
+
+    Returns:
+        The path, and what `write` gave.
+
+    Raises:
+        ScaPreError: See `save_place`.
+    """
+    folder, name, first = save_place(prefix)
+    for number in count(first):
+        path = folder / f"{name}_{number:05}_{_SUFFIX}"
+        try:
+            return path, write(path)
+        except FileExistsError:  # somebody was faster
+            continue
+    raise AssertionError("numbers do not end")
 
 
 def save_place(prefix: str) -> tuple[Path, str, int]:

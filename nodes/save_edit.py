@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import count
 from pathlib import Path
 
 import folder_paths
@@ -10,7 +9,7 @@ from comfy_api.latest import io
 
 from ..scapre.edit import Edit
 from ..scapre.files import write_edit
-from .folders import save_place
+from .folders import write_numbered
 from .host import HostProgress
 from .types import CATEGORY, EditType
 
@@ -54,15 +53,10 @@ class SaveEdit(io.ComfyNode):
     @classmethod
     def execute(cls, edit: Edit, filename_prefix: str = "scapre/edit", include_names: bool = True) -> io.NodeOutput:
         """Writes under the first free number."""
-        folder, name, first = save_place(filename_prefix)
-        for number in count(first):
-            path = folder / f"{name}_{number:05}_.safetensors"
-            try:
-                write_edit(edit, path, names=include_names, overwrite=False)
-            except FileExistsError:  # somebody was faster
-                continue
-            return _saved(path, getattr(cls.hidden, "unique_id", None))
-        raise AssertionError("numbers do not end")
+        path, _ = write_numbered(
+            filename_prefix, lambda path: write_edit(edit, path, names=include_names, overwrite=False)
+        )
+        return _saved(path, getattr(cls.hidden, "unique_id", None))
 
 
 def _saved(path: Path, node_id: str | None) -> io.NodeOutput:

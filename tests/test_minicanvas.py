@@ -149,6 +149,14 @@ class TestTasks:
         trained = {captions.write(wording, picture) for wording in captions.WITH_ARTIST for picture in PICTURES}
         assert not trained & {question.text for question in told.questions}
 
+    def test_an_edit_of_ones_own_gets_a_task_of_its_kind(self) -> None:
+        sizes = tasks.Sizes(4, 4, 2)
+        lists = (("star",), ("Arlo Vane",), ("star", "Arlo Vane"))
+        kinds = [tasks.task_for("mine", names, sizes).kind for names in lists]
+        assert kinds == ["object", "style", "mixed"]
+        with pytest.raises(ValueError, match="mine erases dog"):
+            tasks.task_for("mine", ("star", "dog"), sizes)
+
     def test_methods_name_presets_that_exist_and_others_are_refused(self) -> None:
         inputs = [settings for kinds in METHODS.values() for settings in kinds.values()]
         assert {entry["preset"] for entry in inputs} <= set(PRESETS)

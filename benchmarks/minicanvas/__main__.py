@@ -64,7 +64,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add.set_defaults(run=thumbnails)
 
     add = commands.add_parser("evaluate", help="count what methods erase and keep")
-    add.add_argument("--method", nargs="+", default=["none"], help="none, precise, scale, or a preset's name")
+    add.add_argument("--method", nargs="+", default=[], help="none, precise, scale, or a preset's name")
+    add.add_argument("--edit", type=Path, nargs="+", default=[], help="edit files, each asked about what it erases")
     add.add_argument("--quick", action="store_true", help="few tasks, few questions")
     add.add_argument("--task", nargs="+", default=[], help="only tasks whose name contains one of these")
     add.add_argument("--folder", type=Path, default=folder / "evaluation", help="where pictures are kept (%(default)s)")
@@ -140,21 +141,25 @@ def thumbnails(options: argparse.Namespace) -> int:
 def evaluate(options: argparse.Namespace) -> int:
     """Ask every method all questions; write and print what came out."""
     from . import report, tasks
-    from .evaluate import methods, run
+    from .evaluate import from_file, methods, run
 
+    if not options.method and not options.edit:
+        raise ValueError("nothing to evaluate: give --method or --edit")
     chosen = tasks.quick_tasks() if options.quick else tasks.all_tasks()
     chosen = tuple(task for task in chosen if not options.task or any(word in task.name for word in options.task))
-    asked = evaluation(options.folder)
+    jobs = [(name, settings, chosen) for name, settings in methods(options.method).items()]
+    for file in options.edit:
+        settings, task = from_file(file, tasks.QUICK if options.quick else tasks.FULL)
+        jobs += [(f"{file.stem}-before", {}, (task,)), (file.stem, settings, (task,))]
+    asked, results = evaluation(options.folder), {}
     out = options.out or RESULTS / ("minicanvas-quick" if options.quick else "minicanvas")
     out.mkdir(parents=True, exist_ok=True)
-    results, before = {}, None
-    for name, settings in methods(options.method).items():
-        answers = run(asked, name, settings, chosen, tell)
+    for name, settings, some in jobs:
+        answers = run(asked, name if settings else "none", settings, some, tell)
         results[name] = report.as_json(answers)
         (out / f"{name}.json").write_text(json.dumps(results[name], indent=1) + "\n", encoding="utf-8")
-        if not settings:
-            before = answers
-        elif before:
+        if settings:
+            before = run(asked, "none", {}, some, tell)
             report.sheet(before, answers).save(out / f"{name}.jpg", quality=88)
     print(file=sys.stderr)
     print(report.table(results))

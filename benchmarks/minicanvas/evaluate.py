@@ -17,12 +17,13 @@ from torch import Tensor
 
 from .artists import Array
 from .drawing import draw_all
-from .inprocess import Loaded, decode, encode, erase, pack, sample
+from .inprocess import Loaded, apply_edit, decode, encode, erase, pack, read_edit, sample
 from .judge import FEATURES, Judge, Reading, read
 from .scores import compared
-from .tasks import VERSION, Task
+from .tasks import VERSION, Sizes, Task, task_for
 
 DRAWING_SEED = 60_000
+FROM_FILE = "edit"
 Settings: TypeAlias = Mapping[str, str]
 
 METHODS: dict[str, dict[str, Settings]] = {
@@ -57,6 +58,18 @@ def methods(names: Sequence[str]) -> dict[str, dict[str, Settings]]:
             raise ValueError(f"there is no method {name}; there are {', '.join([*METHODS, *presets])}")
         found[name] = METHODS.get(name, preset)
     return found
+
+
+def from_file(file: Path, sizes: Sizes) -> tuple[dict[str, Settings], Task]:
+    """Return the settings and the task of an edit in a file.
+
+    Raises:
+        ValueError: it is no edit, or erases what is not in this world.
+    """
+    concepts = [concept.text for concept in read_edit(file).concepts]
+    task = task_for(file.stem, concepts, sizes)
+    content = hashlib.sha256(file.read_bytes()).hexdigest()
+    return {task.kind: {FROM_FILE: str(file), "sha256": content}}, task
 
 
 @dataclass(frozen=True)
@@ -123,7 +136,10 @@ class Evaluation:
         key = json.dumps([dict(inputs), concepts])
         if self._edited[0] != key:
             began = time.perf_counter()
-            model = erase(self.loaded, concepts, inputs)
+            if FROM_FILE in inputs:
+                model = apply_edit(self.loaded, read_edit(Path(inputs[FROM_FILE])))
+            else:
+                model = erase(self.loaded, concepts, inputs)
             self._edited = key, model, time.perf_counter() - began
         return self._edited[1:]
 

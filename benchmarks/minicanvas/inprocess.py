@@ -7,6 +7,7 @@ import sys
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -118,6 +119,16 @@ def decode(vae: Any, latents: Tensor) -> Array:
         for start in range(0, len(latents), BATCH):
             parts.append((255 * vae.decode(latents[start : start + BATCH])).clamp(0, 255).byte().cpu().numpy())
     return np.concatenate(parts)
+
+
+def read_edit(file: Path) -> Any:
+    """Return the EDIT that is in a file."""
+    return pack("scapre.files").read_edit(file)
+
+
+def apply_edit(loaded: Loaded, edit: Any) -> Any:
+    """Return the MODEL that Apply Edit gives."""
+    return pack("nodes.host").apply_edit(loaded.model, edit, 1.0)
 
 
 def erase(loaded: Loaded, concepts: Sequence[str], inputs: Mapping[str, str]) -> Any:

@@ -230,6 +230,21 @@ def quick_tasks() -> tuple[Task, ...]:
     return (*split_tasks("development", QUICK, 1), *(curve_task(count, QUICK) for count in (CURVE[2], CURVE[-1])))
 
 
+def task_for(name: str, concepts: Sequence[str], sizes: Sizes) -> Task:
+    """Return a task for an edit that erases these concepts.
+
+    Raises:
+        ValueError: one of them is not in this world.
+    """
+    unknown = without(without(concepts, OBJECTS), ARTIST_NAMES)
+    if unknown:
+        raise ValueError(f"{name} erases {', '.join(unknown)}, which MiniCanvas does not know")
+    objects, artists = without(concepts, ARTIST_NAMES), without(concepts, OBJECTS)
+    ask_for = mixed_questions if objects and artists else object_questions if objects else style_questions
+    kind: Kind = "mixed" if objects and artists else "object" if objects else "style"
+    return Task(name, kind, "both", tuple(concepts), tuple(ask_for(Choice(name), concepts, sizes)))
+
+
 def curve_task(count: int, sizes: Sizes) -> Task:
     """Return the task that erases the first `count` concepts of the curve."""
     name, erased = f"curve, {count}", curve(count)

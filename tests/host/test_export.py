@@ -16,7 +16,7 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from safetensors import safe_open
 
-from pack.nodes import export_edit
+from pack.nodes import folders
 from pack.nodes.export_edit import ExportEdit
 from pack.nodes.host import HostProjections, apply_edit
 from pack.scapre.edit import Edit
@@ -143,7 +143,7 @@ def test_a_file_that_appears_meanwhile_is_left_alone(
     model: ModelPatcher, edit: Edit, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (output / "a_00001_.safetensors").write_bytes(b"somebody else's")
-    monkeypatch.setattr(export_edit, "save_place", lambda prefix: (output, prefix, 1))
+    monkeypatch.setattr(folders, "save_place", lambda prefix: (output, prefix, 1))
     assert "a_00002_" in run(model, edit, filename_prefix="a")
     assert (output / "a_00001_.safetensors").read_bytes() == b"somebody else's"
 
