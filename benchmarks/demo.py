@@ -85,10 +85,8 @@ def run(options: argparse.Namespace) -> int:
     print("Starting ComfyUI ...", flush=True)
     with server:
         before, after, report = pictures(server, name, options)
-    captions, judged = list(options.prompts), ""
-    if options.checkpoint is None:
-        captions, judged = judge(options, before, after)
-    save(options, captions, before, after, report + judged)
+    notes, judged = judge(options, before, after) if options.checkpoint is None else ([], "")
+    save(options, before, after, report + judged, notes)
     print(f"\n{report.strip()}\n{judged}")
     print(f"Pictures: {options.out / 'before-after.png'}")
     print(f"Report:   {options.out / 'report.txt'}")
@@ -104,11 +102,12 @@ def minicanvas() -> Path:
     return checkpoint.build(cache_folder() / "minicanvas")
 
 
-def judge(options: argparse.Namespace, before: list[bytes], after: list[bytes]) -> tuple[list[str], str]:
-    """Let MiniCanvas's judge read the pictures; return captions with what it read, and a summary."""
-    from .minicanvas.readout import captions, summary
+def judge(options: argparse.Namespace, before: list[bytes], after: list[bytes]) -> tuple[list[tuple[str, str]], str]:
+    """Let MiniCanvas's judge read the pictures; return what it read in each pair, and a summary."""
+    from .minicanvas.readout import say, see, summary
 
-    return captions(options.prompts, before, after), summary(options.prompts, options.concepts, before, after)
+    pairs = list(zip(map(say, see(before)), map(say, see(after)), strict=True))
+    return pairs, summary(options.prompts, options.concepts, before, after)
 
 
 def pictures(server: Server, checkpoint: str, options: argparse.Namespace) -> tuple[list[bytes], list[bytes], str]:
@@ -139,12 +138,18 @@ def draw(
 
 
 def save(
-    options: argparse.Namespace, captions: Sequence[str], before: list[bytes], after: list[bytes], report: str
+    options: argparse.Namespace,
+    before: list[bytes],
+    after: list[bytes],
+    report: str,
+    notes: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Write the sheet and the report."""
-    from .sheet import draw_sheet  # needs Pillow, which --help must not
+    from .sheet import Row, draw_sheet  # need Pillow, which --help must not
 
-    rows = [(caption, [old, new]) for caption, old, new in zip(captions, before, after, strict=True)]
+    triples = zip(options.prompts, before, after, strict=True)
+    told = [("read as " + one, "read as " + two) for one, two in notes] or [()] * len(options.prompts)
+    rows = [Row(prompt, [old, new], note) for (prompt, old, new), note in zip(triples, told, strict=True)]
     sheet = draw_sheet(("before", f"after erasing {', '.join(options.concepts)}"), rows)
     sheet.save(options.out / "before-after.png")
     (options.out / "report.txt").write_text(report, encoding="utf-8")

@@ -276,7 +276,8 @@ def test_ctrl_c_leaves_nothing_behind(
 
 
 KILLED = """
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits that it is ignored
 from scapre.cli import console
 number = int(sys.argv.pop())
 def end(progress, stage, done, total):

@@ -35,12 +35,6 @@ def asked(prompt: str) -> dict[str, str]:
     return {domain: words[0] for domain, words in named.items() if words}
 
 
-def captions(prompts: Sequence[str], before: Sequence[bytes], after: Sequence[bytes]) -> list[str]:
-    """Return every prompt with what was read in its two pictures."""
-    pairs = zip(prompts, see(before), see(after), strict=True)
-    return [f"{prompt}: read as {say(one)} | {say(two)}" for prompt, one, two in pairs]
-
-
 def _of(words: dict[str, str], name: str) -> list[str]:
     return [domain for domain, word in words.items() if word == name]
 
