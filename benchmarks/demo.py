@@ -106,8 +106,9 @@ def judge(options: argparse.Namespace, before: list[bytes], after: list[bytes]) 
     """Let MiniCanvas's judge read the pictures; return what it read in each pair, and a summary."""
     from .minicanvas.readout import say, see, summary
 
-    pairs = list(zip(map(say, see(before)), map(say, see(after)), strict=True))
-    return pairs, summary(options.prompts, options.concepts, before, after)
+    first, second = see(before), see(after)
+    pairs = list(zip(map(say, first), map(say, second), strict=True))
+    return pairs, summary(options.prompts, options.concepts, first, second)
 
 
 def pictures(server: Server, checkpoint: str, options: argparse.Namespace) -> tuple[list[bytes], list[bytes], str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 
 import numpy as np
 
@@ -23,7 +24,10 @@ def prompts(count: int) -> dict[str, list[tuple[str, Picture]]]:
     texts, choices = network.training_captions(training_pictures())
     trained = [(texts[number], picture) for picture, (full, _, _) in choices.items() for number in full]
     known = list(choices)
-    held_out = [(captions.write(captions.WITH_ARTIST[i % 7], picture), picture) for i, picture in enumerate(HELD_OUT)]
+    held_out = [
+        (captions.write(wording, picture), picture)
+        for wording, picture in zip(cycle(captions.WITH_ARTIST), HELD_OUT, strict=False)
+    ]
     told = [(text, picture) for picture in known for text in captions.paraphrases(picture)]
     sets = {"trained captions": trained, "held-out combinations": held_out, "held-out wordings": told}
     return {name: [some[i] for i in random.permutation(len(some))[:count]] for name, some in sets.items()}
