@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .artists import Array
 from .drawing import draw_all
-from .inprocess import Loaded, apply_edit, decode, encode, erase, pack, read_edit, sample
+from .inprocess import Loaded, apply_edit, decode, edited_weights, encode, erase, pack, read_edit, sample
 from .judge import FEATURES, Judge, Reading, read
 from .scores import compared
 from .tasks import VERSION, Sizes, Task, task_for
@@ -68,8 +68,7 @@ def from_file(file: Path, sizes: Sizes) -> tuple[dict[str, Settings], Task]:
     """
     concepts = [concept.text for concept in read_edit(file).concepts]
     task = task_for(file.stem, concepts, sizes)
-    content = hashlib.sha256(file.read_bytes()).hexdigest()
-    return {task.kind: {FROM_FILE: str(file), "sha256": content}}, task
+    return {task.kind: {FROM_FILE: str(file)}}, task
 
 
 @dataclass(frozen=True)
@@ -93,27 +92,48 @@ class Answers:
     edit_seconds: float
 
 
+@dataclass(frozen=True)
+class _Edited:
+    """A model, a digest of the weights that its edit gives ("": it has none), and the seconds that solving took."""
+
+    model: Any
+    weights: str
+    seconds: float
+
+
+def _digest(weights: Mapping[str, Tensor]) -> str:
+    found = hashlib.sha256()
+    for name, weight in sorted(weights.items()):
+        found.update(name.encode())
+        found.update(weight.numpy().tobytes())
+    return found.hexdigest()
+
+
 class Evaluation:
-    """One model and its judge; what was sampled is kept in a folder, task by task, and never sampled again."""
+    """One model and its judge; what was sampled is kept in a folder, task by task, and never sampled again.
+
+    Pictures are kept by the edited weights and not by the method's name, so code that edits otherwise samples anew.
+    """
 
     def __init__(self, loaded: Loaded, judge: Judge, folder: Path, model_version: str) -> None:
         self.loaded, self.judge = loaded, judge
         self.folder = folder / f"{model_version}-{VERSION}"
         self._states: dict[str, Tensor] = {}
-        self._edited: tuple[str, Any, float] = ("", None, 0.0)
+        self._edited: tuple[str, _Edited] | None = None
 
     def _sampled(self, method: str, settings: Mapping[str, Settings], task: Task) -> tuple[Array, float, float]:
-        inputs = settings.get(task.kind)
-        key = hashlib.sha256(json.dumps([inputs, task.concepts, [q.text for q in task.questions]]).encode())
+        edited = self._model(settings.get(task.kind), task.concepts)
+        asked = [(question.text, question.seed) for question in task.questions]
+        key = hashlib.sha256(json.dumps([edited.weights, asked]).encode()).hexdigest()
         name = re.sub("[^a-z0-9]+", "-", task.name.lower())
-        file = self.folder / method / f"{name}-{key.hexdigest()[:8]}.npz"
+        file = self.folder / method / f"{name}-{key[:12]}.npz"
         if not file.is_file():
-            model, solving = self._model(inputs, task.concepts)
             began = time.perf_counter()
-            pictures = self.draw(model, [(question.text, question.seed) for question in task.questions])
+            pictures = self.draw(edited.model, asked)
             file.parent.mkdir(parents=True, exist_ok=True)
             unfinished = file.with_suffix(".part.npz")
-            np.savez_compressed(unfinished, pictures=pictures, seconds=time.perf_counter() - began, solving=solving)
+            seconds = time.perf_counter() - began
+            np.savez_compressed(unfinished, pictures=pictures, seconds=seconds, solving=edited.seconds)
             unfinished.replace(file)
         with np.load(file) as kept:
             return kept["pictures"], float(kept["seconds"]), float(kept["solving"])
@@ -130,18 +150,19 @@ class Evaluation:
             self._states |= dict(zip(new, encode(self.loaded.clip, new), strict=True))
         return torch.stack([self._states[text] for text in texts])
 
-    def _model(self, inputs: Settings | None, concepts: Sequence[str]) -> tuple[Any, float]:
+    def _model(self, inputs: Settings | None, concepts: Sequence[str]) -> _Edited:
         if inputs is None:
-            return self.loaded.model, 0.0
+            return _Edited(self.loaded.model, "", 0.0)
         key = json.dumps([dict(inputs), concepts])
-        if self._edited[0] != key:
+        if self._edited is None or self._edited[0] != key:
             began = time.perf_counter()
             if FROM_FILE in inputs:
                 model = apply_edit(self.loaded, read_edit(Path(inputs[FROM_FILE])))
             else:
                 model = erase(self.loaded, concepts, inputs)
-            self._edited = key, model, time.perf_counter() - began
-        return self._edited[1:]
+            seconds = time.perf_counter() - began
+            self._edited = key, _Edited(model, _digest(edited_weights(model)), seconds)
+        return self._edited[1]
 
     def ask(self, method: str, settings: Mapping[str, Settings], task: Task) -> Answers:
         """Ask the questions of a task."""

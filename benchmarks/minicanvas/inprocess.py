@@ -131,6 +131,13 @@ def apply_edit(loaded: Loaded, edit: Any) -> Any:
     return pack("nodes.host").apply_edit(loaded.model, edit, 1.0)
 
 
+def edited_weights(model: Any) -> dict[str, Tensor]:
+    """Return the text projections of a MODEL as its patches give them."""
+    projections = pack("nodes.host").HostProjections(model)
+    with torch.inference_mode():
+        return {name: projections.read(name, torch.device("cpu")) for name in projections.names}
+
+
 def erase(loaded: Loaded, concepts: Sequence[str], inputs: Mapping[str, str]) -> Any:
     """Return the MODEL that Erase Concepts gives for these inputs."""
     node = pack("nodes.erase_concepts").EraseConcepts
