@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from .base import PACK_FOLDER, create_base
+from .base import create_base
 from .client import Client, HostError
 
 # Two processes on the same cores, each with threads that wait by spinning, slowed each other down 17 times here.
@@ -62,9 +62,10 @@ class Server(Client):
         super().__init__(f"http://127.0.0.1:{self.port}")
 
     def command(self) -> list[str]:
-        """Return the command line: only this pack, no API nodes, nothing kept outside the base directory."""
+        """Return the command line: only the base directory's packs, no API nodes, nothing kept elsewhere."""
+        packs = sorted(folder.name for folder in (self.base / "custom_nodes").iterdir())
         options = ["--base-directory", str(self.base), "--port", str(self.port), *self.extra]
-        options += ["--disable-all-custom-nodes", "--whitelist-custom-nodes", PACK_FOLDER, "--disable-api-nodes"]
+        options += ["--disable-all-custom-nodes", "--whitelist-custom-nodes", *packs, "--disable-api-nodes"]
         options += ["--database-url", "sqlite:///:memory:", "--disable-auto-launch"]
         models = self.base / "models.yaml"
         if models.is_file():

@@ -25,11 +25,14 @@ NOTE = (
 def fill(folder: Path, checkpoint: str) -> Path:
     """Write the workflow into a folder of custom nodes, as a pack that has a template and no nodes.
 
+    The server offers the templates of packs that it has loaded, so it must be there when the server starts.
+
     Returns:
         The template's file.
     """
     file = folder / PACK / "example_workflows" / f"{NAME}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
+    (folder / PACK / "__init__.py").write_text("NODE_CLASS_MAPPINGS = {}\n", encoding="utf-8")
     workflow = adapt(json.loads(SOURCE.read_text(encoding="utf-8")), checkpoint)
     file.write_text(json.dumps(workflow, indent=1), encoding="utf-8")
     return file

@@ -15,6 +15,7 @@ from torch import zeros
 from pack.benchmarks.graphs import Sampling, picture_node, text_to_image
 from pack.benchmarks.host.base import add_checkpoint
 from pack.benchmarks.host.client import images
+from pack.benchmarks.host.places import comfy_root
 from pack.benchmarks.host.server import Server
 from pack.benchmarks.minicanvas import checkpoint, readout, workflow
 
@@ -84,6 +85,16 @@ def test_its_workflow_runs_as_it_opens(server: Server, name: str, tmp_path: Path
     before, after = (pixels(server, entry, titled(opened, title)) for title in ("Before", "After"))
     assert before[0] == after[0] == (64, 64)
     assert before[1] != after[1]
+
+
+def test_a_server_offers_its_workflow_as_a_template(tmp_path: Path) -> None:
+    running = Server(comfy_root(), tmp_path / "base", cpu=True)
+    written = workflow.fill(running.base / "custom_nodes", "a.safetensors")
+    with running:
+        assert workflow.NAME in running.get("/api/workflow_templates")[workflow.PACK]
+        assert running.get(f"/api/workflow_templates/{workflow.PACK}/{workflow.NAME}.json") == json.loads(
+            written.read_text(encoding="utf-8")
+        )
 
 
 class TestReadout:
