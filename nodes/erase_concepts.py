@@ -15,7 +15,7 @@ from ..scapre.settings import PRESETS
 from ..scapre.solve import Request, encode_request, solve_edit
 from .host import ClipEncoder, HostProgress, HostProjections, apply_edit, compute_device, with_cpu_fallback
 from .numerics import numeric_inputs, settings_from
-from .summary import report, summary
+from .summary import SHOWN_AGAIN, report, show
 from .types import CATEGORY, EditType, device_input, strength_input
 
 _ALIASES = [
@@ -49,9 +49,11 @@ class EraseConcepts(io.ComfyNode):
                 ),
                 io.String.Output(
                     display_name="report",
-                    tooltip="What was erased and how the text projections answer now. Connect it to Preview as Text.",
+                    tooltip="What was erased and how the text projections answer now, as Markdown. Connect it to "
+                    "Preview as Text.",
                 ),
             ],
+            **SHOWN_AGAIN,
         )
 
     @classmethod
@@ -76,9 +78,9 @@ class EraseConcepts(io.ComfyNode):
         request = Request(parsed, names, settings, seed, tuple(TEMPLATES[templates]), projections.notes())
         progress = HostProgress(getattr(cls.hidden, "unique_id", None))
         edit = _solve(projections, ClipEncoder(clip), request, compute_device(device), progress)
-        progress.say(f"{summary(edit)}, {edit.report.total_seconds:.1f} s")
+        progress.say(f"Done in {edit.report.total_seconds:.1f} s")
         lines = [f"Preset {preset}, variant {edit.settings.variant}, strength {strength:g}"]
-        return io.NodeOutput(apply_edit(model, edit, strength), edit, report(edit, lines))
+        return show(apply_edit(model, edit, strength), edit, data=report(edit, lines))
 
 
 def _solve(

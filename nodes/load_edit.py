@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ..scapre.errors import ScaPreError
 from ..scapre.files import read_edit
 from .folders import edit_files, edit_path
-from .summary import report
+from .summary import SHOWN_AGAIN, report, show
 from .types import CATEGORY, EditType
 
 
@@ -34,10 +34,11 @@ class LoadEdit(io.ComfyNode):
                 EditType.Output(display_name="edit", tooltip="The edit, for Apply Edit or Merge Edits."),
                 io.String.Output(
                     display_name="report",
-                    tooltip="What the edit erases and what was measured when it was solved. Connect it to Preview as "
-                    "Text.",
+                    tooltip="What the edit erases and what was measured when it was solved, as Markdown. Connect it "
+                    "to Preview as Text.",
                 ),
             ],
+            **SHOWN_AGAIN,
         )
 
     @classmethod
@@ -63,4 +64,4 @@ class LoadEdit(io.ComfyNode):
         """Reads and reports."""
         edit = read_edit(edit_path(file))
         lines = [f"File {file}, of ScaPre {edit.version}, variant {edit.settings.variant}, seed {edit.seed}"]
-        return io.NodeOutput(edit, report(edit, lines))
+        return show(edit, data=report(edit, lines))

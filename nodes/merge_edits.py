@@ -13,7 +13,7 @@ from ..scapre.edit import Edit
 from ..scapre.errors import ScaPreError
 from ..scapre.merge import merge_edits
 from .host import HostProgress, HostProjections, apply_edit, carried_edits, compute_device, with_cpu_fallback
-from .summary import report, summary
+from .summary import SHOWN_AGAIN, report, show
 from .types import CATEGORY, EditType, device_input, strength_input
 
 EDITS = tuple(f"edit_{number}" for number in range(1, 9))
@@ -42,10 +42,11 @@ class MergeEdits(io.ComfyNode):
                 EditType.Output(display_name="edit", tooltip="The edit of all concepts, for Save Edit or Apply Edit."),
                 io.String.Output(
                     display_name="report",
-                    tooltip="What was erased, whose settings were taken, and how the text projections answer now. "
-                    "Connect it to Preview as Text.",
+                    tooltip="What was erased, whose settings were taken, and how the text projections answer now, "
+                    "as Markdown. Connect it to Preview as Text.",
                 ),
             ],
+            **SHOWN_AGAIN,
         )
 
     @classmethod
@@ -69,9 +70,9 @@ class MergeEdits(io.ComfyNode):
 
         memory = sum(3 * edit.states.states.nbytes + 64 * edit.states.width**2 for edit in edits.values())
         edit = with_cpu_fallback(solve, compute_device(device), memory)
-        progress.say(f"{summary(edit)}, {edit.report.total_seconds:.1f} s")
+        progress.say(f"Done in {edit.report.total_seconds:.1f} s")
         lines = [f"Merged {', '.join(edits)}; settings of {settings_from}, strength {strength:g}"]
-        return io.NodeOutput(apply_edit(model, edit, strength), edit, report(edit, lines))
+        return show(apply_edit(model, edit, strength), edit, data=report(edit, lines))
 
 
 def _original(model: Any) -> HostProjections:

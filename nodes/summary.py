@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+from comfy_api.latest import io
 
 from ..scapre.concepts import is_hidden
 from ..scapre.edit import Edit
-from ..scapre.report import render
+from ..scapre.report.data import ReportData, report_data
+from ..scapre.report.markdown import render
+
+# For the schemas of nodes that show a report: the page gets it again where a run takes it from the cache, as after a
+# reload. Older hosts do not know the word.
+_WORD = "has_intermediate_output"
+SHOWN_AGAIN: dict[str, Any] = {_WORD: True} if any(field.name == _WORD for field in fields(io.Schema)) else {}
 
 
 def summary(edit: Edit) -> str:
@@ -15,11 +25,16 @@ def summary(edit: Edit) -> str:
     return f"Erased {len(edit.concepts)} concept{plural} from {edit.family} ({len(edit.matrices)} matrices)"
 
 
-def report(edit: Edit, lines: Sequence[str]) -> str:
+def report(edit: Edit, lines: Sequence[str]) -> ReportData:
     """The report of an edit, with what a node has to add."""
     hidden = any(is_hidden(name) for concept in edit.concepts for name in (concept.text, concept.anchor))
     private = ["Some names are hidden and shown as numbers"] if hidden else []
-    return render(edit.report, summary(edit), [*lines, *private])
+    return report_data(edit, summary(edit), [*lines, *private])
+
+
+def show(*outputs: Any, data: ReportData) -> io.NodeOutput:
+    """A node's outputs with its report: as Markdown for the last socket, and as data for the page."""
+    return io.NodeOutput(*outputs, render(data), ui={"scapre_report": [data]})
 
 
 def other_weights(share: float) -> str:

@@ -10,7 +10,8 @@ import torch
 from pack.scapre.errors import ScaPreError
 from pack.scapre.fingerprint import fingerprint, sample, sketch, sketch_size
 from pack.scapre.hide import hide_names
-from pack.scapre.report import render
+from pack.scapre.report.data import report_data
+from pack.scapre.report.markdown import render
 from pack.scapre.settings import PRESETS, Settings, preset_settings
 from pack.scapre.solve import encode_request
 from pack.tests.worlds import CASES, SHAPES, WIDTH, Encoder, Projections, ask, edit_of, error
@@ -75,7 +76,7 @@ def test_the_report_equals_what_the_dense_change_does(case):
 
 def test_the_rendered_report_names_everything():
     edit = edit_of(ask("cat -> dog\ncat -> dog", Settings(), preserve=("fish",)), Projections(SHAPES))
-    text = render(edit.report, "Title", ["line"])
+    text = render(report_data(edit, "Title", ["line"]))
     for part in ("Title", "line", "cat", "dog", "fish", "(empty prompt)", "Seconds", "3 matrices", "already in line 1"):
         assert part in text
     assert "do not prove" in text and "do not yet change the edit" in text

@@ -27,7 +27,8 @@ from pack.scapre.files.write import write_tensors, written
 from pack.scapre.hide import hide_names
 from pack.scapre.merge import merge_edits
 from pack.scapre.prompts import TEMPLATES
-from pack.scapre.report import render
+from pack.scapre.report.data import report_data
+from pack.scapre.report.markdown import render
 from pack.scapre.settings import Settings
 from pack.scapre.solve import encode_request, solve_edit
 from pack.tests.files import damaged, described, join, same, stored, tiny_edit
@@ -154,7 +155,7 @@ def test_a_private_edit_does_the_same_and_shows_numbers(templates, tmp_path):
     assert hidden.preserve == ("anchor\xa01", "preserved\xa01")
     assert list(hidden.report.remaining.values()) == list(edit.report.remaining.values())
     assert sorted(hidden.report.drift.values()) == sorted(edit.report.drift.values())
-    assert "concept\xa01" in render(hidden.report, "Title")
+    assert "concept\xa01" in render(report_data(hidden, "Title"))
     merged = merge_edits({"edit": hidden}, projections)
     for name, weight in projections.weights.items():
         assert torch.equal(hidden.delta(name, weight), edit.delta(name, weight))

@@ -9,7 +9,8 @@ from ..checkpoint import Checkpoint
 from ..concepts import parse_concepts, parse_preserve
 from ..files import write_edit
 from ..prompts import TEMPLATES
-from ..report import render
+from ..report.data import report_data
+from ..report.markdown import render
 from ..settings import PRESETS, preset_settings
 from ..solve import Request, encode_request, solve_edit
 from .arguments import (
@@ -63,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
             write_edit(edit, options.out, names=exported.names, overwrite=options.overwrite)
             said = f"Edit: {options.out}"
     progress.finish()
-    say(render(edit.report, count_of(edit), [f"Preset {options.preset}, variant {edit.settings.variant}"]))
+    say(render(report_data(edit, count_of(edit), [f"Preset {options.preset}, variant {edit.settings.variant}"])))
     say(f"\n{said}")
     return 0
 

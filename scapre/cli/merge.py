@@ -8,7 +8,8 @@ from pathlib import Path
 from ..checkpoint import Checkpoint
 from ..files import read_edit, write_edit
 from ..merge import merge_edits
-from ..report import render
+from ..report.data import report_data
+from ..report.markdown import render
 from .arguments import add_names, add_output, check_output
 from .console import ConsoleProgress, count_of, say
 
@@ -34,6 +35,6 @@ def run(options: argparse.Namespace) -> int:
         edit = merge_edits(edits, checkpoint, options.remove, progress=progress)
     write_edit(edit, options.out, names=not options.no_names, overwrite=options.overwrite)
     progress.finish()
-    say(render(edit.report, f"Merged {len(edits)} edits: {count_of(edit)}"))
+    say(render(report_data(edit, f"Merged {len(edits)} edits: {count_of(edit)}")))
     say(f"\nEdit: {options.out}")
     return 0

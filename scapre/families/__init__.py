@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..errors import ScaPreError
 from . import stable_diffusion
@@ -16,15 +17,18 @@ class Family:
     Attributes:
         title: Name for people.
         projections: Finds the projections' names among a model's parameter names.
+        place: Tells a projection's layer, as people call it, and what it is there.
     """
 
     title: str
     projections: stable_diffusion.Finder
+    place: stable_diffusion.Placer
 
 
 # By the class that ComfyUI detects a checkpoint as.
 FAMILIES: Mapping[str, Family] = {
-    name: Family(title, stable_diffusion.text_projections) for name, title in stable_diffusion.TITLES.items()
+    name: Family(title, stable_diffusion.text_projections, stable_diffusion.place)
+    for name, title in stable_diffusion.TITLES.items()
 }
 
 
@@ -50,3 +54,23 @@ def find_projections(detected: str, parameters: Iterable[str]) -> tuple[str, tup
     if not names:
         raise ScaPreError(f"model: this {family.title} model has no text cross-attention, so there is nothing to edit.")
     return family.title, names
+
+
+class Place(NamedTuple):
+    """Where a projection is: in which layer, how people call that, and what it is there."""
+
+    layer: str
+    label: str
+    part: stable_diffusion.Part
+
+
+def place(title: str, name: str) -> Place:
+    """Where a projection is; a name that its family does not know is a layer of its own, with a value alone.
+
+    Args:
+        title: Of the family.
+        name: Of the projection.
+    """
+    family = next((family for family in FAMILIES.values() if family.title == title), None)
+    found = family and family.place(name)
+    return Place(name.rpartition(".to_")[0], *found) if found else Place(name, name.removesuffix(".weight"), "value")

@@ -1,4 +1,4 @@
-"""What an edit did to the projections, in numbers and as a plain text."""
+"""The figures of one edit, added up matrix by matrix while it is solved."""
 
 from __future__ import annotations
 
@@ -8,14 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .change import Change
-from .linalg import product
-from .prompts import NULL, Pair, Prompt, TokenStates
-
-NOTE = (
-    "These figures check the solver: how the edited projections answer the text encoder's states. "
-    "They do not prove what a picture shows; look at pictures."
-)
+from ..change import Change
+from ..linalg import product
+from ..prompts import NULL, Pair, Prompt, TokenStates
 
 
 @dataclass(frozen=True)
@@ -104,23 +99,3 @@ def _squares(values: Tensor) -> Tensor:
 
 def _ratio(top: float, bottom: float) -> float:
     return top / bottom if bottom else 0.0
-
-
-def render(report: Report, title: str, lines: Sequence[str] = ()) -> str:
-    """The report as plain text that reads well in a node, a terminal or a file."""
-    changes = list(report.change.values())
-    body = [title, *lines, ""]
-    body += ["Seconds: " + ", ".join(f"{stage} {value:.2f}" for stage, value in report.seconds.items())]
-    body += [
-        f"Relative change of {len(changes)} matrices: least {min(changes):.3f}, "
-        f"mean {sum(changes) / len(changes):.3f}, most {max(changes):.3f}"
-    ]
-    body += [
-        "",
-        "Erased: share of its old answer kept (1 = untouched, 0 = none), and remaining response (0 = as its anchor)",
-    ]
-    body += [f"  {report.kept[text]:6.3f}  {value:6.3f}  {text}" for text, value in report.remaining.items()]
-    body += ["", "Drift of anchors, preserved names and the empty prompt (0 = untouched)"]
-    body += [f"  {value:6.3f}  {text or '(empty prompt)'}" for text, value in report.drift.items()]
-    body += ["", *(f"Note: {note}" for note in report.notes), NOTE]
-    return "\n".join(body)

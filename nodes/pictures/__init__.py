@@ -1,0 +1,1 @@
+"""Pictures that the nodes draw, with PIL."""

@@ -1,0 +1,96 @@
+"""The data of a report as Markdown that reads well as plain text, too: numbers in columns first, names last."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from .conflicts import Conflicts
+from .data import BlockRow, ReportData
+
+_PAIRS = 40  # of concepts that lie close to each other
+_WIDTH = 6  # of a number
+
+# What would begin markup inside a line. An underscore within a word and an ampersand without a semicolon begin none.
+_MARKUP = re.compile(
+    r"[\\`*\[\]<~|]|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w+;)"
+    r"|(?<=\w):(?=//)|(?<=\bwww)\.|(?<=\w)@(?=\w)",  # addresses, which are links as they are
+    re.IGNORECASE,
+)
+_START = re.compile(r"^(?=[#>+=-])|^(\d+)(?=[.)])")
+
+
+def render(data: ReportData) -> str:
+    """The report of `report_data` as Markdown: headings and tables that no name can break."""
+    parts = [f"# {escape(data['title'])}", *(_block(line) for line in data["lines"]), *_tables(data)]
+    return "\n\n".join([*parts, "## Notes", "\n".join(f"* {_block(note)}" for note in data["notes"])])
+
+
+def _tables(data: ReportData) -> Iterable[str]:
+    seconds = data["seconds"]
+    yield f"Seconds: {', '.join(f'{escape(stage)} {_number(value)}' for stage, value in seconds.items())}"
+    yield "## Erased"
+    yield "kept: share of the old answer, 1 = untouched. remaining: 0 = answers as its anchor, 1 = untouched."
+    erased = [((row["kept"], row["remaining"]), (row["name"], row["anchor"])) for row in data["concepts"]]
+    yield _table(("kept", "remaining"), ("concept", "anchor"), erased)
+    yield "## Drift of what should stay"
+    yield "How far the answers of anchors, preserved names and the empty prompt moved: 0 = untouched."
+    yield _table(("drift",), ("role", "name"), [((row["drift"],), (row["role"], row["name"])) for row in data["drift"]])
+    yield "## Relative change of the weights"
+    yield _change(data["blocks"])
+    yield _table(("K", "V"), ("layer",), [((row["key"], row["value"]), (row["block"],)) for row in data["blocks"]])
+    if data["conflicts"]:
+        yield from _closest(data["conflicts"])
+
+
+def _change(blocks: Sequence[BlockRow]) -> str:
+    values = [value for row in blocks for value in (row["key"], row["value"]) if value is not None]
+    told = "How much of each key (K) and value (V) matrix is new"
+    if not values:
+        return f"{told}."
+    least, mean, most = (_number(value) for value in (min(values), sum(values) / len(values), max(values)))
+    return f"{told}. {len(values)} matrices: least {least}, mean {mean}, most {most}."
+
+
+def _closest(conflicts: Conflicts) -> Iterable[str]:
+    names, cosines = conflicts["names"], conflicts["cosines"]
+    pairs = [((cosines[i][j],), (names[i], names[j])) for i in range(len(names)) for j in range(i + 1, len(names))]
+    pairs.sort(key=lambda pair: -pair[0][0])
+    count = conflicts["of"] * (conflicts["of"] - 1) // 2
+    some = f" The {_PAIRS} closest of {count:,} pairs." if count > _PAIRS else ""
+    yield "## Concepts close to each other"
+    yield f"Cosine of the concepts' vectors. The closer to 1, the more the edit of one touches the other.{some}"
+    yield _table(("cosine",), ("concept", "and"), pairs[:_PAIRS])
+
+
+Row = tuple[Sequence[float | None], Sequence[str]]
+
+
+def _table(numbers: Sequence[str], texts: Sequence[str], rows: Iterable[Row]) -> str:
+    """Numbers stand in columns of one width; what is right of them needs none."""
+    width = max(_WIDTH, *map(len, numbers))
+
+    def line(figures: Iterable[str], words: Iterable[str]) -> str:
+        return "| " + " | ".join([*(figure.rjust(width) for figure in figures), *words]) + " |"
+
+    rule = line(["-" * (width - 1) + ":"] * len(numbers), [":---"] * len(texts))
+    body = [line(map(_number, figures), map(_cell, words)) for figures, words in rows]
+    return "\n".join([line(numbers, texts), rule, *body])
+
+
+def _cell(text: str) -> str:
+    return escape(text) or "(empty prompt)"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def escape(text: str) -> str:
+    """A text on one line in which nothing is Markdown."""
+    return _MARKUP.sub(lambda found: "\\" + found[0], " ".join(text.splitlines()).strip())
+
+
+def _block(text: str) -> str:
+    """The same for a text that begins a line, where a heading, a quote or a list could begin."""
+    return _START.sub(lambda found: (found[1] or "") + "\\", escape(text))
