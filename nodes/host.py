@@ -1,4 +1,4 @@
-"""The only module that touches the host's MODEL and CLIP: reading weights, encoding text, patching, progress."""
+"""The only module that reads, encodes with and patches the host's MODEL and CLIP; `sampling` draws with them."""
 
 from __future__ import annotations
 

@@ -1,0 +1,68 @@
+// @ts-check
+/* global LiteGraph */
+/** Before and After shows its pictures under a slider. */
+import { api } from "../../../scripts/api.js";
+import { app } from "../../../scripts/app.js";
+import { memory, stylesheet } from "../dom.js";
+import { lookup } from "../words.js";
+import { slider } from "./slider.js";
+import { WORDS } from "./words.js";
+
+const SETTING = "ScaPre.CompareSlider";
+const HEIGHT = 340; // pixels at least, before and after a run, so that the node keeps its size
+const say = lookup(WORDS);
+
+const address = (file) => api.apiURL(`/view?${new URLSearchParams(file)}`);
+
+function attach(node) {
+  const { root, show } = slider(say);
+  const kept = memory(node, "compare");
+  const draw = (pairs) => pairs?.length && show(pairs.map((pair) => ({ ...pair, before: address(pair.before), after: address(pair.after) })));
+  const options = { serialize: false, hideOnZoom: false, getMinHeight: () => HEIGHT };
+  node.addDOMWidget("compare", "SCAPRE_COMPARE", root, options).serialize = false;
+  node.setSize([node.size[0], Math.max(node.size[1], node.computeSize()[1])]); // what a reload would make it
+  root.addEventListener("wheel", toCanvas);
+  root.addEventListener("pointerdown", (event) => event.button === 1 && toCanvas(event));
+  after(node, "onAdded", () => draw(kept.read()));
+  after(node, "onExecuted", (message) => {
+    if (message?.scapre_compare) kept.write(message.scapre_compare);
+    draw(message?.scapre_compare);
+  });
+}
+
+/** Zooms and pans the graph with the pointer over the pictures; Nodes 2.0 does so by itself. */
+function toCanvas(event) {
+  if (LiteGraph.vueNodesMode) return;
+  event.preventDefault();
+  app.canvas.canvas.dispatchEvent(new event.constructor(event.type, event));
+}
+
+/** Calls `act` after the node's own handler. */
+function after(node, name, act) {
+  const own = node[name];
+  node[name] = function (...given) {
+    own?.apply(this, given);
+    act(...given);
+  };
+}
+
+app.registerExtension({
+  name: SETTING,
+  settings: [
+    {
+      id: SETTING,
+      name: "Slider in Before and After",
+      tooltip:
+        "Shows the pictures of a run under a slider in the node. Without it, connect the outputs to Preview Image. " +
+        "Takes effect on nodes that are added or loaded afterwards.",
+      category: ["ScaPre", "Nodes", "CompareSlider"],
+      type: "boolean",
+      defaultValue: true,
+    },
+  ],
+  nodeCreated(node) {
+    if (node.comfyClass !== "ScaPreBeforeAfter" || !app.extensionManager.setting.get(SETTING)) return;
+    stylesheet("compare.css", import.meta.url);
+    attach(node);
+  },
+});
