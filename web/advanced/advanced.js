@@ -1,0 +1,63 @@
+// @ts-check
+/* global LiteGraph */
+/** Folds the advanced inputs of this pack's nodes on the canvas; Nodes 2.0 does so by itself. */
+import { app } from "../../../scripts/app.js";
+import { lookup } from "../words.js";
+import { WORDS } from "./words.js";
+
+const SETTING = "ScaPre.FoldAdvanced";
+const say = lookup(WORDS);
+
+function fold(node) {
+  const advanced = (node.widgets ?? []).filter((widget) => widget.options?.advanced);
+  if (!advanced.length) return;
+  for (const widget of advanced) {
+    widget.advanced = true; // so the node is measured without them
+    hide(widget, () => !node.showAdvanced && !LiteGraph.vueNodesMode);
+  }
+  const button = node.addWidget("button", "advanced", null, () => toggle(node), { serialize: false, canvasOnly: true });
+  button.serialize = false;
+  Object.defineProperty(button, "label", { get: () => say(node.showAdvanced ? "hide" : "show"), set() {} });
+  fit(node);
+}
+
+/** The canvas does not draw advanced widgets, but leaves room for them unless they are hidden. */
+function hide(widget, folded) {
+  let hidden = widget.hidden;
+  Object.defineProperty(widget, "hidden", {
+    get: () => hidden || folded(),
+    set(value) {
+      hidden = value;
+    },
+  });
+}
+
+function toggle(node) {
+  node.graph?.beforeChange();
+  node.showAdvanced = !node.showAdvanced;
+  fit(node);
+  node.graph?.afterChange();
+}
+
+function fit(node) {
+  node.setSize([node.size[0], node.computeSize()[1]]);
+  node.setDirtyCanvas(true, true);
+}
+
+app.registerExtension({
+  name: SETTING,
+  settings: [
+    {
+      id: SETTING,
+      name: "Fold advanced inputs on the canvas",
+      tooltip: "Behind a button at the end of the node. Takes effect on nodes that are added or loaded afterwards.",
+      category: ["ScaPre", "Nodes", "FoldAdvanced"],
+      type: "boolean",
+      defaultValue: true,
+    },
+  ],
+  nodeCreated(node) {
+    if (!node.comfyClass?.startsWith("ScaPre") || !app.extensionManager.setting.get(SETTING)) return;
+    fold(node);
+  },
+});
