@@ -11,13 +11,13 @@ from ..host.base import PACK_ROOT
 
 SOURCE = PACK_ROOT / "example_workflows" / "erase-a-style.json"
 NAME, PACK = "erase-a-style-from-minicanvas", "minicanvas"
-PROMPT, CONCEPT, KEPT = "a blue house in the style of Arlo Vane", "Arlo Vane", "Mina Okoro\nBram Decker"
+CONCEPT, KEPT = "Arlo Vane", "Mina Okoro\nBram Decker"
+PROMPTS = "a blue house in the style of Arlo Vane\na red star in the style of Mina Okoro\na green fish"
 NOTE = (
     "## MiniCanvas\n\nA small model of a drawn world: {objects}, in ten colours, plain or in the style of "
     "{artists}.\n\n"
-    "Press **Run**: *Before* is the model as it is, *After* the same seed with the concepts of **Erase Concepts** "
-    "gone. Then ask for something else, in both prompts at once, or erase something else. **Preview as Text** shows "
-    "the report. Change the seed in both samplers.\n"
+    "Press **Run**: **Before and After** draws each prompt twice from one seed, without and with the edit; drag the "
+    "slider. The report appears in **Erase Concepts**. Then type other names there, or ask for something else.\n"
 )
 """What the note in the workflow says."""
 
@@ -51,12 +51,9 @@ def adapt(workflow: dict[str, Any], checkpoint: str, sampling: Sampling = Sampli
             case "CheckpointLoaderSimple":
                 values[0] = checkpoint
                 node["properties"].pop("models", None)
-            case "EmptyLatentImage":
-                values[:2] = sampling.size, sampling.size
-            case "CLIPTextEncode":
-                values[0] = PROMPT if node["title"] == "Prompt" else ""
-            case "KSampler":
-                values[2:6] = sampling.steps, sampling.cfg, "euler", "normal"
             case "ScaPreEraseConcepts":
-                values[0], values[2] = CONCEPT, KEPT
+                values[:4] = CONCEPT, "", KEPT, "objects-few"
+            case "ScaPreBeforeAfter":
+                values[:2] = PROMPTS, ""
+                values[4:] = sampling.steps, sampling.cfg, "euler", "normal", sampling.size, sampling.size
     return workflow

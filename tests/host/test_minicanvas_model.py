@@ -76,15 +76,20 @@ def test_stock_nodes_draw_what_is_asked_for(server: Server, name: str) -> None:
     assert sum(right) >= 9
 
 
-def test_its_workflow_runs_as_it_opens(server: Server, name: str, tmp_path: Path) -> None:
-    from .test_workflows import pixels, titled, to_api
+def test_its_workflow_runs_as_it_opens_and_erases_what_it_names(server: Server, name: str, tmp_path: Path) -> None:
+    from .test_workflows import of_type, pictures, to_api
 
     opened = json.loads(workflow.fill(tmp_path, name).read_text(encoding="utf-8"))
-    info = server.get("/object_info")
-    entry = server.run(to_api(opened, info))
-    before, after = (pixels(server, entry, titled(opened, title)) for title in ("Before", "After"))
-    assert before[0] == after[0] == (64, 64)
-    assert before[1] != after[1]
+    entry = server.run(to_api(opened, server.get("/object_info")))
+    (pair,) = of_type(opened, "ScaPreBeforeAfter")
+    prompts, found = workflow.PROMPTS.splitlines(), pictures(server, entry, pair)
+    assert len(found) == len(prompts)
+    for prompt, shown in zip(prompts, found, strict=True):
+        before, after = readout.see(list(shown))
+        erased = workflow.CONCEPT in prompt
+        assert before == {**before, **readout.asked(prompt)}
+        assert (after["style"] == workflow.CONCEPT) is False
+        assert erased or after == {**after, **readout.asked(prompt)}
 
 
 def test_a_server_offers_its_workflow_as_a_template(tmp_path: Path) -> None:

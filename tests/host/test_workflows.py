@@ -26,18 +26,25 @@ WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 TITLE_BAR = 30
 ERASED = {
     "erase-a-style": ["Vincent van Gogh"],
-    "erase-a-list-before-after": ["Vincent van Gogh", "Pablo Picasso", "Claude Monet", "Salvador Dali"],
+    "erase-a-list-of-artists": ["Vincent van Gogh", "Pablo Picasso", "Claude Monet", "Salvador Dali"],
+    "erase-an-object-keep-its-neighbours": ["zebra"],
+    "erase-from-sdxl": ["Vincent van Gogh"],
 }
+LIST, SHARE, SDXL = "erase-a-list-of-artists", "save-share-and-load-an-edit", "erase-from-sdxl"
 LORA = "use-an-exported-lora"  # stock nodes alone
-TOLD = dict.fromkeys(ERASED, ("Erase Concepts", "Run", "Before", "After", "seed", "report")) | {
+TOLD = dict.fromkeys(ERASED, ("Erase Concepts", "Run", "Before and After", "seed")) | {
+    "erase-an-object-keep-its-neighbours": ("Erase Concepts", "Run", "Before and After", "preserve", "strength"),
+    SHARE: ("Save Edit", "Load Edit", "Apply Edit", "Run", "Before and After", "muted"),
     LORA: ("Export Edit", "Load LoRA", "Run", "Before", "After", "seed"),
-    "load-an-edit": ("Load Edit", "Apply Edit", "Save Edit", "Run", "Before", "After", "seed", "report"),
 }
+PAIRED = [*ERASED, SHARE]
+MUTED = 2
 DOCS = PACK_ROOT / "web" / "docs"
 PAGES = sorted(page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md"))
 
 every_workflow = pytest.mark.parametrize("name", FILES)
 every_erasing_workflow = pytest.mark.parametrize("name", ERASED)
+every_paired_workflow = pytest.mark.parametrize("name", PAIRED)
 
 
 def load(name: str) -> Workflow:
@@ -58,12 +65,12 @@ def of_type(workflow: Workflow, kind: str) -> list[dict[str, Any]]:
     return [node for node in workflow["nodes"] if node["type"] == kind]
 
 
-def to_api(workflow: Workflow, info: Mapping[str, Any]) -> Graph:
-    """What the frontend sends for a workflow, given the server's /object_info."""
+def to_api(workflow: Workflow, info: Mapping[str, Any], *, muted: bool = False) -> Graph:
+    """What the frontend sends for a workflow, given the server's /object_info; with muted nodes, as if they were not."""
     links = {link[0]: link for link in workflow["links"]}
     graph: Graph = {}
     for node in workflow["nodes"]:
-        if node["type"] in NOTES:
+        if node["type"] in NOTES or (node["mode"] == MUTED and not muted):
             continue
         inputs = widget_values(node["widgets_values"], info[node["type"]]["input"])
         for slot in node["inputs"]:
@@ -94,6 +101,7 @@ def small(graph: Graph, checkpoint: str) -> Graph:
         "CheckpointLoaderSimple": {"ckpt_name": checkpoint},
         "EmptyLatentImage": {"width": 64, "height": 64},
         "KSampler": {"steps": 2},
+        "ScaPreBeforeAfter": {"width": 64, "height": 64, "steps": 2},
     }
     return {
         key: {**node, "inputs": node["inputs"] | changes.get(node["class_type"], {})} for key, node in graph.items()
@@ -186,7 +194,7 @@ def test_a_note_says_what_to_do(name: str) -> None:
 @every_workflow
 def test_nodes_are_known_and_shaped_as_the_server_declares_them(name: str, info: dict[str, Any]) -> None:
     for node in load(name)["nodes"]:
-        assert node["mode"] == 0
+        assert node["mode"] == 0 or (name == SHARE and node["mode"] == MUTED)
         if node["type"] in NOTES:
             continue
         declared = info[node["type"]]
@@ -214,16 +222,35 @@ def test_our_nodes_name_this_pack_so_that_a_manager_can_offer_it(name: str) -> N
 
 
 @every_workflow
-def test_before_and_after_differ_in_the_model_alone(name: str, info: dict[str, Any]) -> None:
+def test_it_starts_from_a_known_checkpoint_at_the_size_it_was_trained_for(name: str) -> None:
     workflow = load(name)
+    (loader,) = of_type(workflow, "CheckpointLoaderSimple")
+    (file,) = loader["widgets_values"]
+    assert [model["name"] for model in loader["properties"]["models"]] == [file]
+    assert file.startswith("sd_xl" if name == SDXL else "v1-5")
+    sides = {tuple(node["widgets_values"][:2]) for node in of_type(workflow, "EmptyLatentImage")}
+    sides |= {tuple(node["widgets_values"][-2:]) for node in of_type(workflow, "ScaPreBeforeAfter")}
+    assert sides == {(1024, 1024) if name == SDXL else (512, 512)}
+
+
+@every_paired_workflow
+def test_before_is_the_model_of_the_loader_and_after_that_of_an_edit(name: str, info: dict[str, Any]) -> None:
+    workflow = load(name)
+    graph = to_api(workflow, info, muted=True)
+    (pair,) = of_type(workflow, "ScaPreBeforeAfter")
+    inputs = graph[str(pair["id"])]["inputs"]
+    (loader,) = of_type(workflow, "CheckpointLoaderSimple")
+    assert inputs["original"] == [str(loader["id"]), 0]
+    assert graph[inputs["edited"][0]]["class_type"] in ("ScaPreEraseConcepts", "ScaPreApplyEdit")
+    assert inputs["steps"] >= 20
+
+
+def test_the_workflow_of_stock_nodes_compares_models_alone(info: dict[str, Any]) -> None:
+    workflow = load(LORA)
     graph = to_api(workflow, info)
     before, after = (graph[titled(workflow, f"KSampler ({when})")]["inputs"] for when in ("before", "after"))
     assert {key for key in before if before[key] != after[key]} == {"model"}
     assert before["steps"] >= 20
-    (latent,) = of_type(workflow, "EmptyLatentImage")
-    assert latent["widgets_values"][:2] == [512, 512]
-    (loader,) = of_type(workflow, "CheckpointLoaderSimple")
-    assert loader["widgets_values"] == [model["name"] for model in loader["properties"]["models"]]
 
 
 @every_erasing_workflow
@@ -232,30 +259,30 @@ def test_widgets_hold_what_the_note_promises(name: str, info: dict[str, Any]) ->
     (erase,) = of_type(workflow, "ScaPreEraseConcepts")
     values = to_api(workflow, info)[str(erase["id"])]["inputs"]
     declared = info["ScaPreEraseConcepts"]["input"]["optional"]
-    assert (values["anchor"], values["preset"], values["strength"]) == ("art", "styles", 1)
+    promised = ("", "confusable", 1) if "neighbours" in name else ("art", "styles", 1)
+    assert (values["anchor"], values["preset"], values["strength"]) == promised
     untouched = {key for key, (_, more) in declared.items() if values[key] == more["default"]}
-    assert {"anchor", "preset"} <= set(declared) - untouched <= {"anchor", "preset", "preserve"}
+    assert {"preset"} <= set(declared) - untouched <= {"anchor", "preset", "preserve"}
 
 
 @every_erasing_workflow
-def test_a_workflow_runs_and_its_before_needs_none_of_our_nodes(
+def test_a_workflow_runs_and_shows_pairs_and_a_report(
     name: str, server: Server, info: dict[str, Any], tiny_checkpoint: Path
 ) -> None:
     workflow = load(name)
     graph = small(to_api(workflow, info), tiny_checkpoint.name)
-    before, after = titled(workflow, "Before"), titled(workflow, "After")
-    entry = server.run(graph)
-    first, second = pixels(server, entry, before), pixels(server, entry, after)
-    assert first[0] == second[0] == (64, 64)
-    assert first[1] != second[1]
-    report = "".join(entry["outputs"][titled(workflow, "Report (Preview as Text)")]["text"])
-    assert all(concept in report for concept in ERASED[name])
-    stock = upstream(graph, before)
-    assert not any(node["class_type"].startswith("ScaPre") for node in stock.values())
-    forget(server)
-    alone = server.run(stock)
-    assert not cached_nodes(alone)
-    assert pixels(server, alone, before) == first
+    (erase,), (pair,) = of_type(workflow, "ScaPreEraseConcepts"), of_type(workflow, "ScaPreBeforeAfter")
+    outputs = server.run(graph)["outputs"]
+    (report,) = outputs[str(erase["id"])]["scapre_report"]
+    assert {concept["name"] for concept in report["concepts"]} >= set(ERASED[name])
+    shown = outputs[str(pair["id"])]["scapre_compare"]
+    assert [entry["caption"] for entry in shown] == graph[str(pair["id"])]["inputs"]["prompts"].splitlines()
+    for entry in shown:
+        before, after = (server.image(entry[when]) for when in ("before", "after"))
+        assert {Image.open(io.BytesIO(picture)).size for picture in (before, after)} == {(64, 64)}
+        assert before != after
+    for node in of_type(workflow, "SaveImage"):
+        assert images({"outputs": outputs}, str(node["id"]))
 
 
 def test_an_exported_lora_is_used_by_stock_nodes_alone(
@@ -283,48 +310,52 @@ def test_an_exported_lora_is_used_by_stock_nodes_alone(
     assert before[1] != after[1]
 
 
-def test_the_workflow_that_loads_an_edit_gives_the_picture_of_solving_it(
+def pictures(server: Server, entry: dict[str, Any], node: dict[str, Any]) -> list[tuple[bytes, bytes]]:
+    """Pairs of files that Before and After shows."""
+    shown = entry["outputs"][str(node["id"])]["scapre_compare"]
+    return [(server.image(pair["before"]), server.image(pair["after"])) for pair in shown]
+
+
+def test_what_one_half_of_a_workflow_saves_the_muted_half_loads(
     server: Server, info: dict[str, Any], tiny_checkpoint: Path
 ) -> None:
-    workflow = load("load-an-edit")
-    graph = small(to_api(workflow, info), tiny_checkpoint.name)
-    before, after = titled(workflow, "Before"), titled(workflow, "After")
-    (opened,), (applied,) = (
-        [str(n["id"]) for n in of_type(workflow, f"ScaPre{kind}Edit")] for kind in ("Load", "Apply")
+    workflow = load(SHARE)
+    (save,), (opened,), (applied,), (pair,), (erase,) = (
+        of_type(workflow, f"ScaPre{kind}")
+        for kind in ("SaveEdit", "LoadEdit", "ApplyEdit", "BeforeAfter", "EraseConcepts")
     )
-    model = graph[applied]["inputs"]["model"]
-    erase = {"model": model, "clip": [model[0], 1], "concepts": "Claude Monet -> art"}
-    save = {"edit": ["erase", 1], "filename_prefix": "scapre/for workflow"}
-    solving = upstream(graph, after) | {
-        applied: {"class_type": "ScaPreApplyEdit", "inputs": {"model": model, "edit": ["erase", 1]}},
-        "erase": {"class_type": "ScaPreEraseConcepts", "inputs": erase},
-        "save": {"class_type": "ScaPreSaveEdit", "inputs": save},
-    }
-    solved = server.run({key: node for key, node in solving.items() if key != opened})
-    assert graph[opened]["inputs"]["file"] == "edit_00001_.safetensors [output]"  # what Save Edit writes first
-    graph[opened]["inputs"]["file"] = "for workflow_00001_.safetensors [output]"
+    first = small(to_api(workflow, info), tiny_checkpoint.name)
+    assert {str(node["id"]) for node in (opened, applied, pair)}.isdisjoint(first)
+    entry = server.run(first)
+    (saved,) = entry["outputs"][str(save["id"])]["edits"]
+    assert saved["filename"].startswith("edit_")
+    whole = small(to_api(workflow, info, muted=True), tiny_checkpoint.name)
+    file = whole[str(opened["id"])]["inputs"]["file"]
+    assert file == "edit_00001_.safetensors [output]"  # what Save Edit writes first
+    whole[str(opened["id"])]["inputs"]["file"] = f"{saved['filename']} [output]"
     forget(server)
-    loaded = server.run(graph)
-    assert pixels(server, loaded, after) == pixels(server, solved, after) != pixels(server, loaded, before)
-    assert "Claude Monet" in "".join(loaded["outputs"][titled(workflow, "Report (Preview as Text)")]["text"])
+    loaded = pictures(server, server.run(upstream(whole, str(pair["id"]))), pair)
+    whole[str(applied["id"])]["inputs"]["edit"] = [str(erase["id"]), 1]
+    solved = pictures(server, server.run(upstream(whole, str(pair["id"]))), pair)
+    assert loaded == solved
+    assert all(before != after for before, after in loaded)
 
 
 def test_turning_the_strength_of_apply_edit_solves_nothing_again(
     server: Server, info: dict[str, Any], tiny_checkpoint: Path
 ) -> None:
-    workflow = load("erase-a-list-before-after")
+    workflow = load(LIST)
     graph = small(to_api(workflow, info), tiny_checkpoint.name)
     (erase,), (apply,) = of_type(workflow, "ScaPreEraseConcepts"), of_type(workflow, "ScaPreApplyEdit")
-    before, after = titled(workflow, "Before"), titled(workflow, "After")
-    whole = pixels(server, server.run(graph), after)
+    (pair,) = of_type(workflow, "ScaPreBeforeAfter")
+    whole = pictures(server, server.run(graph), pair)
     graph[str(apply["id"])]["inputs"]["strength"] = 0.5
     entry = server.run(graph)
     assert str(erase["id"]) in cached_nodes(entry)
     assert str(apply["id"]) not in cached_nodes(entry)
-    assert pixels(server, entry, after) != whole
+    assert pictures(server, entry, pair) != whole
     graph[str(apply["id"])]["inputs"]["strength"] = 0.0
-    entry = server.run(graph)
-    assert pixels(server, entry, after) == pixels(server, entry, before)
+    assert all(before == after for before, after in pictures(server, server.run(graph), pair))
 
 
 def test_the_server_offers_the_workflows_as_templates(server: Server) -> None:
