@@ -5,12 +5,16 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from .apply_edit import ApplyEdit
+from .before_after import BeforeAfter
+from .before_after_grid import BeforeAfterGrid
 from .concept_list import ConceptList
+from .edit_map import EditMap
 from .erase_concepts import EraseConcepts
 from .export_edit import ExportEdit
 from .folders import register_folder
 from .load_edit import LoadEdit
 from .merge_edits import MergeEdits
+from .routes import register_routes
 from .save_edit import SaveEdit
 
 NODES: tuple[type[io.ComfyNode], ...] = (
@@ -21,10 +25,14 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     LoadEdit,
     MergeEdits,
     ExportEdit,
+    BeforeAfter,
+    BeforeAfterGrid,
+    EditMap,
 )
 
 
 register_folder()
+register_routes()
 
 
 class ScaPreExtension(ComfyExtension):

@@ -32,7 +32,7 @@ class ConceptList(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "source",
-                    options=_sources(),
+                    options=sources(),
                     tooltip="A bundled list, or a text file (UTF-8, one name per line) in ComfyUI's input folder.",
                 ),
                 io.String.Input(
@@ -68,18 +68,28 @@ class ConceptList(io.ComfyNode):
     @classmethod
     def execute(cls, source: str, filter: str = "", more: str = "") -> io.NodeOutput:
         """Reads, filters and joins."""
-        lines = [line for line in _read(source).splitlines() if line.strip() and not line.lstrip().startswith("#")]
+        lines = read_names(source)
         kept = _filtered(lines, filter)
         if lines and not kept:
             raise ScaPreError(f"filter: {shorten(filter)} leaves none of the {len(lines)} names. Change or clear it.")
         return io.NodeOutput("\n".join([*kept, *more.splitlines()]))
 
 
-def _sources() -> list[str]:
+def sources() -> list[str]:
+    """The bundled lists and the text files in the host's input folder, by the names they are chosen by."""
     root = Path(folder_paths.get_input_directory())
     found = (p for p in root.rglob("*.txt") if p.suffix == ".txt" and p.is_file() and _inside(p, root))
     names = sorted(path.relative_to(root).as_posix() for path in found)
     return [*(_PREFIX + path.stem for path in sorted(_BUNDLED.glob("*.txt"))), *names]
+
+
+def read_names(source: str) -> list[str]:
+    """The lines of a list that are neither empty nor comments.
+
+    Raises:
+        ScaPreError: If there is no such list, or it cannot be read as text of at most 1 MB.
+    """
+    return [line for line in _read(source).splitlines() if line.strip() and not line.lstrip().startswith("#")]
 
 
 def _inside(path: Path, root: Path) -> bool:

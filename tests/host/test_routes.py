@@ -1,0 +1,231 @@
+"""The routes behind the concept editor: in a real server, and what they refuse."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestClient, TestServer
+
+from pack.benchmarks.host.client import HostError
+from pack.benchmarks.host.server import Server
+from pack.nodes.name_check import NameCheck
+from pack.nodes.routes import add_routes, register_routes
+from pack.scapre.errors import ScaPreError
+from pack.tests.host import models
+
+WINDOW = 75
+Client = TestClient[web.Request, web.Application]
+
+
+@pytest.fixture(scope="module")
+def names() -> NameCheck:
+    return NameCheck()
+
+
+def row(names: NameCheck, line: str, **texts: str) -> dict[str, Any]:
+    """What is known about a list of one line."""
+    (found,) = names.check(line, texts.get("anchor", ""), texts.get("preserve", ""))["rows"]
+    return found
+
+
+def kinds(found: dict[str, Any]) -> list[str]:
+    return [note["kind"] for note in found["notes"]]
+
+
+# How names are read
+
+
+@pytest.mark.parametrize(
+    ("name", "pieces"),
+    [
+        ("Vincent van Gogh", ["vincent", "van", "gogh"]),
+        ("Caravaggio", ["carav", "aggio"]),
+        ("Ukiyo-e", ["uki", "yo", "-", "e"]),
+        ("1990s", ["1", "9", "9", "0", "s"]),
+        ("Édouard", ["é", "dou", "ard"]),
+        ('"#1 hit"', ["#", "1", "hit"]),
+        ("(cat:1.3)", ["(", "cat", ":", "1", ".", "3", ")"]),
+    ],
+)
+def test_a_name_is_cut_as_the_text_encoder_does(names: NameCheck, name: str, pieces: list[str]) -> None:
+    found = row(names, name)
+    assert (found["tokens"], found["pieces"], found["notes"]) == (len(pieces), pieces, [])
+
+
+@pytest.mark.parametrize("name", ["embedding:cat", "<|endoftext|>", "a\\(b\\)", "Zdzisław Beksiński", "葛飾北斎 😀"])
+def test_tokens_are_counted_as_the_node_counts_them(names: NameCheck, clip: Any, name: str) -> None:
+    assert row(names, name)["tokens"] == models.ClipEncoder(clip).last_token(name)
+
+
+@pytest.mark.parametrize("count", [WINDOW, WINDOW + 1, 3 * WINDOW])
+def test_what_does_not_fit_is_marked_where_the_node_refuses_it(names: NameCheck, clip: Any, count: int) -> None:
+    name = " ".join(["a"] * count)
+    found = row(names, name)
+    assert found["tokens"] == count
+    if count <= WINDOW:
+        assert models.ClipEncoder(clip).last_token(name) == count
+        assert found["notes"] == []
+    else:
+        with pytest.raises(ScaPreError, match=f"more than the {WINDOW} tokens"):
+            models.ClipEncoder(clip).last_token(name)
+        assert found["notes"] == [{"kind": "long", "tokens": count, "window": WINDOW}]
+
+
+def test_an_anchor_that_does_not_fit_is_marked_too(names: NameCheck) -> None:
+    long = " ".join(["dog"] * 80)
+    assert row(names, f"cat -> {long}")["notes"] == [{"kind": "long", "tokens": 80, "window": WINDOW}]
+    assert kinds(row(names, "cat", anchor=long)) == ["long"]
+
+
+FAMOUS = """
+Vincent van Gogh, Pablo Picasso, Rembrandt, Caravaggio, Claude Monet, Paul Cezanne, Salvador Dali, Wassily
+Kandinsky, Greg Rutkowski, Artgerm, Hieronymus Bosch, Sandro Botticelli, Katsushika Hokusai, H. R. Giger, Jean-
+Michel Basquiat, Frida Kahlo, Gustav Klimt, Egon Schiele, Alphonse Mucha, Yayoi Kusama, Studio Ghibli, Hayao
+Miyazaki, Piet Mondrian, Edvard Munch, M. C. Escher, Giuseppe Arcimboldo, Ivan Aivazovsky, Albrecht Dürer, Henri
+de Toulouse-Lautrec, Friedensreich Hundertwasser, Édouard Manet, William-Adolphe Bouguereau, Krenz Cushart,
+Yoshitaka Amano, R2-D2, nudity, bokeh
+"""
+
+
+@pytest.mark.parametrize("name", " ".join(FAMOUS.split()).split(", "))
+def test_names_that_the_encoder_knows_are_not_odd(names: NameCheck, name: str) -> None:
+    assert row(names, name)["notes"] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "odd"),
+    [
+        ("Csontváry Kosztka", [["c", "son", "tv", "á", "ry"], ["ko", "sz", "t", "ka"]]),
+        ("xqzzyk", [["x", "q", "zzy", "k"]]),
+        ("葛飾北斎", [["\ufffd"] * 11]),
+        ("Beksiński", [["bek", "si", "\ufffd", "\ufffd", "ski"]]),
+    ],
+)
+def test_names_in_bits_are_odd(names: NameCheck, name: str, odd: list[list[str]]) -> None:
+    assert [list(note["pieces"]) for note in row(names, name)["notes"]] == odd
+
+
+def test_notes_of_the_list_and_of_the_name_come_together(names: NameCheck) -> None:
+    found = names.check("cat\nxqzzyk\nXQZZYK\na -> b -> c", "", "cat")
+    assert found["error"] is None
+    assert [(one["line"], kinds(one)) for one in found["rows"]] == [
+        (1, ["preserved"]),
+        (2, ["odd"]),
+        (3, ["duplicate", "odd"]),
+        (4, ["error"]),
+    ]
+    assert "tokens" not in found["rows"][3]
+    json.dumps(found)
+
+
+# What the routes take
+
+
+def talk(act: Callable[[Client], Coroutine[Any, Any, None]]) -> None:
+    """Runs a conversation with the routes alone."""
+
+    async def main() -> None:
+        routes, app = web.RouteTableDef(), web.Application(client_max_size=2**23)
+        add_routes(routes)
+        app.add_routes(routes)
+        async with TestClient(TestServer(app)) as client:
+            await act(client)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("path", ["/scapre/check", "/scapre/readings"])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"cat", b"[]", b'"cat"', b"null", b'{"concepts": 1, "text": 1}', b'{"anchor": null, "text": null}', b"\xff",
+     b'{"concepts": "\\ud800", "text": "\\ud800"}', b"[" * 100_000],
+)  # fmt: skip
+def test_what_is_no_request_is_refused(path: str, body: bytes) -> None:
+    async def act(client: Client) -> None:
+        answer = await client.post(path, data=body)
+        assert answer.status == 400
+        assert (await client.post(path, json={})).status == 200
+
+    talk(act)
+
+
+@pytest.mark.parametrize("path", ["/scapre/check", "/scapre/readings"])
+def test_a_request_that_is_too_large_is_refused(path: str) -> None:
+    async def stream() -> Any:
+        yield b'{"text": "cat"}'
+
+    async def act(client: Client) -> None:
+        assert (await client.post(path, json={"text": "x" * 2**21, "concepts": ""})).status == 413
+        assert (await client.post(path, data=stream())).status == 413  # does not say how large it is
+
+    talk(act)
+
+
+def test_a_long_check_leaves_the_server_free() -> None:
+    """Another route answers while a large list is read."""
+    concepts = "\n".join(f"some name {number} of a{number * 7}x -> art" for number in range(4000))
+
+    async def act(client: Client) -> None:
+        check = asyncio.create_task(client.post("/scapre/check", json={"concepts": concepts}))
+        answered = 0
+        while not check.done():
+            assert (await client.get("/scapre/lists")).status == 200
+            answered += 1
+        assert len((await (await check).json())["rows"]) == 4000
+        assert answered > 1
+
+    talk(act)
+
+
+def test_a_list_that_does_not_exist_is_refused_in_words() -> None:
+    async def act(client: Client) -> None:
+        for source in ("../secret.txt", "gone.txt", ""):
+            answer = await client.get("/scapre/lists/names", params={"source": source})
+            assert answer.status == 400
+            assert (await answer.json())["error"].startswith("source: ")
+
+    talk(act)
+
+
+def test_without_a_server_there_are_no_routes_and_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "server", raising=False)
+    register_routes()
+
+
+def test_a_real_server_has_the_routes(server: Server) -> None:
+    file = server.base / "input" / "routes own.txt"
+    file.write_text("# mine\nred cat\n\nblue dog -> cat\n")
+    try:
+        sources = [entry["source"] for entry in server.get("/scapre/lists")["lists"]]
+        assert "routes own.txt" in sources and "bundled: painters" in sources
+        found = server.get("/scapre/lists/names?source=routes%20own.txt")
+    finally:
+        file.unlink()
+    assert found == {"names": ["red cat", "blue dog -> cat"]}
+    checked = server.post("/scapre/check", {"concepts": "red cat\n\nred  CAT", "preserve": "owl"})
+    assert checked["error"] is None
+    assert [(one["line"], one["tokens"], kinds(one)) for one in checked["rows"]] == [(1, 2, []), (3, 2, ["duplicate"])]
+    read = server.post("/api/scapre/readings", {"text": "name,anchor\ncat,dog"})
+    assert (read["best"], read["columns"]) == ("columns", ["cat -> dog"])
+    with pytest.raises(HostError, match="400"):
+        server.get("/scapre/lists/names?source=gone.txt")
+
+
+def test_another_site_cannot_ask(server: Server) -> None:
+    """The host's own check of the origin covers these routes."""
+
+    async def main() -> int:
+        headers = {"Origin": "http://example.org", "Sec-Fetch-Site": "cross-site"}
+        async with (
+            ClientSession() as session,
+            session.post(f"{server.url}/scapre/check", json={"concepts": "cat"}, headers=headers) as answer,
+        ):
+            return answer.status
+
+    assert asyncio.run(main()) == 403

@@ -1,0 +1,137 @@
+// @ts-check
+/* global LiteGraph */
+/** Puts the editor in the place of the host's text box, whose widget keeps the value. */
+import { app } from "../../../scripts/app.js";
+import { element, memory } from "../dom.js";
+import { Editor } from "./editor.js";
+import { say } from "./parts.js";
+
+const TYPE = "SCAPRE_CONCEPTS";
+const SUBGRAPH = "-10"; // how the host calls the inputs of a subgraph
+const PAN = { pointerdown: "processMouseDown", pointermove: "processMouseMove", pointerup: "processMouseUp" };
+const CONTEXT = ["anchor", "preserve"]; // inputs that a check looks at too
+const LINE = 14; // pixels
+const [LEAST, USUAL] = [120, 200]; // pixels in height: in a node saved with a small text box, and in others
+
+const linkOf = (node, name) => node.graph?.getLink(node.inputs.find((input) => input.name === name)?.link);
+
+/**
+ * @param {any} node
+ * @param {any} widget the host's multiline text widget
+ */
+export function dress(node, widget) {
+  const editor = new Editor(sourceOf(node, widget));
+  replace(node, widget, editor);
+  watchLink(node, widget.name, editor);
+  fit(node, widget.options, editor);
+  guard(editor.root);
+  after(widget.options, "setValue", () => editor.load());
+  for (const one of node.widgets) if (CONTEXT.includes(one.name)) after(one, "callback", () => editor.show());
+  after(node, "onRemoved", () => clearTimeout(editor.timer));
+}
+
+/** The text that is edited, and what belongs to it. */
+function sourceOf(node, widget) {
+  const value = (name) => (linkOf(node, name) ? "" : String(node.widgets.find((one) => one.name === name)?.value ?? ""));
+  return {
+    textarea: widget.element,
+    memory: memory(node, "concepts"),
+    read: () => String(widget.value ?? ""),
+    write: (text) => (widget.value = text),
+    context: () => Object.fromEntries(CONTEXT.map((name) => [name, value(name)])),
+    /** Does what the graph can undo as one. */
+    step(act) {
+      app.canvas.emitBeforeChange();
+      try {
+        act();
+      } finally {
+        app.canvas.emitAfterChange();
+      }
+    },
+  };
+}
+
+/** Shows the editor where the host would show its box, except in a subgraph whose own face has the list. */
+function replace(node, widget, editor) {
+  const { type, element: textarea, name } = widget;
+  let promoting = false;
+  const promoted = () => promoting || String(linkOf(node, name)?.origin_id) === SUBGRAPH;
+  const define = (key, get) => Object.defineProperty(widget, key, { get, set() {}, configurable: true });
+  define("type", () => (promoted() ? type : TYPE)); // the subgraph takes over the host's own boxes only
+  define("element", () => (promoted() ? textarea : editor.root));
+  define("computedDisabled", promoted); // the canvas hides a linked box; this one says where its names come from
+  define("width", () => undefined); // the frontend's side panel sets its own
+  after(node, "onConnectInput", (_slot, _type, _output, from) => {
+    promoting = String(from?.id) === SUBGRAPH;
+    queueMicrotask(() => (promoting = false));
+  });
+  after(widget, "draw", (context, _node, width, _y, height) => {
+    if (context.canvas !== app.canvas.canvas) sketch(context, editor, width, height);
+  });
+}
+
+/** Says where the names come from while a link brings them. */
+function watchLink(node, name, { root, bar, body }) {
+  const banner = element("div", { class: "linked" });
+  const show = () => {
+    const origin = linkOf(node, name)?.origin_id;
+    bar.inert = body.inert = origin !== undefined;
+    banner.textContent = say("linked", { title: node.graph?.getNodeById(origin)?.title ?? node.graph?.name });
+    if (bar.inert) root.append(banner);
+    else banner.remove();
+  };
+  after(node, "onConnectionsChange", () => queueMicrotask(show));
+  after(node, "onConfigure", show);
+}
+
+/** Makes a new node high enough, and lets a saved one grow as little as will do. */
+function fit(node, options, editor) {
+  let least = USUAL;
+  options.getMinHeight = () => least;
+  node.setSize([node.size[0], Math.max(node.size[1], node.computeSize()[1])]);
+  after(node, "onConfigure", ({ size }) => {
+    least = LEAST;
+    least += Math.min(Math.max(size[1] - node.computeSize()[1], 0), USUAL - LEAST);
+    editor.root.style.setProperty("--least", `${least}px`);
+    editor.load();
+    editor.look(editor.source.memory.read());
+  });
+}
+
+/** Writes the list into the side panel, where only the host's own boxes can be edited. */
+function sketch(context, { root, text }, width, height) {
+  context.fillStyle = getComputedStyle(root).color;
+  const lines = text.split("\n").slice(0, height / LINE - 1);
+  lines.forEach((line, i) => context.fillText(line, LINE, LINE * (i + 1), width - 2 * LINE));
+}
+
+/** Calls something after a method, whether or not there is one. */
+function after(object, method, act) {
+  const was = object[method];
+  object[method] = function (...given) {
+    const result = was?.apply(this, given);
+    act(...given);
+    return result;
+  };
+}
+
+/** Keeps what is typed and pasted from the graph; the page's own shortcuts, such as Ctrl+Enter, pass. */
+function guard(root) {
+  const stop = (event) => event.stopPropagation();
+  for (const type of ["copy", "cut", "paste"]) root.addEventListener(type, stop);
+  root.addEventListener("contextmenu", (event) => event.target.matches("input, textarea") && stop(event));
+  for (const [type, action] of Object.entries(PAN)) {
+    root.addEventListener(type, (event) => (event.button === 1 || event.buttons === 4) && app.canvas[action](event));
+  }
+  root.addEventListener("keydown", (event) => {
+    if (!(event.ctrlKey || event.metaKey) || /^[acvxyz]$/i.test(event.key)) stop(event);
+  });
+  root.addEventListener("wheel", (event) => {
+    const box = event.target.closest("[data-capture-wheel], textarea");
+    if (!event.ctrlKey && box?.scrollHeight > box?.clientHeight) return stop(event);
+    if (LiteGraph.vueNodesMode) return;
+    event.preventDefault();
+    app.canvas.processMouseWheel(event);
+  });
+  root.blur = () => root.contains(document.activeElement) && document.activeElement.blur();
+}
