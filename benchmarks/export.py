@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import shutil
 import subprocess
 import sys
@@ -18,21 +17,17 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch, as in benchmarks.solve
+from .solve import SHAPES
 
-import torch
+# What needs torch is imported where it is used: --help must not need it.
+if TYPE_CHECKING:
+    import torch
 
-from benchmarks.solve import SHAPES, States, Weights, ask, machine
-from scapre.export.factors import Rank, factorise
-from scapre.files.write import write_tensors
-from scapre.methods import method
-from scapre.solve import encode_request, solve_edit
-from scapre.text_encoder.towers import TOWERS
+    from scapre.export.factors import Rank
 
 COUNTS, RANKS, TOLERANCES = (1, 10, 50), (4, 8, 16, 32, 64, 128), (0.05, 0.02)
-CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[1]
 GIGABYTES = 6.94
 # Input, middle and output blocks of SDXL with attention: transformers in each, and its channels.
@@ -50,14 +45,22 @@ def residuals(count: int, preset: str, model: str = "SD1.5") -> dict[str, Any]:
 
     Matrices of one shape differ by a factor alone here, so one of each shape is factorised and counted.
     """
-    shapes, request = SHAPES[model], ask(count, preset)
-    weights = Weights(shapes, CPU)
+    import torch
+
+    from scapre.export.factors import Rank, factorise
+    from scapre.methods import method
+    from scapre.solve import encode_request, solve_edit
+
+    from .synthetic import States, Weights, ask
+
+    shapes, request, cpu = SHAPES[model], ask(count, preset), torch.device("cpu")
+    weights = Weights(shapes, cpu)
     edit = solve_edit(encode_request(States(shapes[0][1]), request)[0], weights, request)
     basis, solve = edit.shared["basis"], method(edit.settings.variant)
     picked = {weights.shapes[index]: name for index, name in enumerate(weights.names)}
     changes = {}
     for shape, name in picked.items():
-        weight = weights.read(name, CPU)
+        weight = weights.read(name, cpu)
         changes[shape] = weight, solve(edit.shared, edit.matrices[name], weight, edit.settings)
     row: dict[str, Any] = {"model": model, "concepts": count, "preset": preset}
 
@@ -82,6 +85,8 @@ def residuals(count: int, preset: str, model: str = "SD1.5") -> dict[str, Any]:
 
 def sdxl_entries() -> Iterator[tuple[str, tuple[int, ...]]]:
     """Name and shape of every tensor of the generated checkpoint, filler last."""
+    from scapre.text_encoder.towers import TOWERS
+
     prefix, made = "model.diffusion_model.", 0
 
     def spread(tensors: Sequence[tuple[str, tuple[int, ...]]]) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -137,6 +142,10 @@ def encoder_entries(prefix: str, width: int, layers: int, open_clip: bool) -> It
 
 def write_sdxl(path: Path) -> None:
     """Writes the checkpoint with random weights."""
+    import torch
+
+    from scapre.files.write import write_tensors
+
     generator = torch.Generator().manual_seed(0)
     shapes = dict(sdxl_entries())
 
@@ -219,8 +228,12 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="for the large files; they are deleted afterwards")
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/export.json"))
     options = parser.parse_args()
+    import torch
+
+    from .synthetic import machine
+
     results: dict[str, Any] = json.loads(options.json.read_text()) if options.json.is_file() else {}
-    results["machine"] = machine(CPU)
+    results["machine"] = machine(torch.device("cpu"))
     if not options.no_ranks:
         presets = ("objects-few", "objects-many")
         results["ranks"] = [residuals(count, preset) for preset in presets for count in COUNTS]

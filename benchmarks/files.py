@@ -16,34 +16,42 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from scapre.files import read_edit, write_edit
-from scapre.fingerprint import sample
+# What needs torch is imported where it is used: --help must not need it.
 from scapre.settings import PRESETS
-from scapre.solve import encode_request, solve_edit
 
-from .solve import SHAPES, PeakMemory, States, Weights, ask, machine
+from .solve import SHAPES
+
+if TYPE_CHECKING:
+    import torch
+
+    from .synthetic import Weights
 
 COUNTS = (1, 10, 50)
-CPU = torch.device("cpu")
 
 
 def measure(model: str, count: int, preset: str, folder: str) -> dict[str, Any]:
     """One row of the table."""
-    shapes = SHAPES[model]
-    weights, request = Weights(shapes, CPU), ask(count, preset)
+    import torch
+
+    from scapre.files import read_edit, write_edit
+    from scapre.fingerprint import sample
+    from scapre.solve import encode_request, solve_edit
+
+    from .synthetic import PeakMemory, States, Weights, ask
+
+    shapes, cpu = SHAPES[model], torch.device("cpu")
+    weights, request = Weights(shapes, cpu), ask(count, preset)
     edit = solve_edit(encode_request(States(shapes[0][1]), request)[0], weights, request)
     path = Path(folder) / f"{model}-{count}.safetensors"
     row: dict[str, Any] = {"model": model, "concepts": count, "save s": seconds(lambda: write_edit(edit, path))}
     private = path.with_suffix(".private.safetensors")
     write_edit(edit, private, names=False)
     row |= {"load s": seconds(lambda: read_edit(path))}
-    with PeakMemory(CPU) as memory:
+    with PeakMemory(cpu) as memory:
         loaded = read_edit(path)
-    samples = {name: sample(weights.read(name, CPU)) for name in weights.names}
+    samples = {name: sample(weights.read(name, cpu)) for name in weights.names}
     row["apart s"] = seconds(lambda: loaded.difference(samples))
     row |= {"file MB": path.stat().st_size / 1e6, "private MB": private.stat().st_size / 1e6}
     row |= {f"{key} MB": value / 1e6 for key, value in parts(edit).items()}
@@ -54,8 +62,10 @@ def measure(model: str, count: int, preset: str, folder: str) -> dict[str, Any]:
 
 def first(weights: Weights) -> list[tuple[str, torch.Tensor]]:
     """One weight of each shape."""
+    import torch
+
     names = {shape: name for name, shape in zip(weights.names, weights.shapes, strict=True)}
-    return [(name, weights.read(name, CPU)) for name in names.values()]
+    return [(name, weights.read(name, torch.device("cpu"))) for name in names.values()]
 
 
 def parts(edit: Any) -> dict[str, int]:
@@ -97,13 +107,17 @@ def main() -> None:
     parser.add_argument("--counts", nargs="+", type=int, default=list(COUNTS))
     parser.add_argument("--preset", choices=PRESETS, default="objects-many")
     options = parser.parse_args()
+    import torch
+
+    from .synthetic import machine
+
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for model, count in itertools.product(options.models, options.counts):
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
                 rows.append(fresh.submit(measure, model, count, options.preset, folder).result())
             print(f"{model}, {count} concepts: {rows[-1]['file MB']:.1f} MB", file=sys.stderr, flush=True)
-    print(f"\n{machine(CPU)}, torch {torch.__version__}, preset {options.preset}\n\n{table(rows)}")
+    print(f"\n{machine(torch.device('cpu'))}, torch {torch.__version__}, preset {options.preset}\n\n{table(rows)}")
 
 
 if __name__ == "__main__":

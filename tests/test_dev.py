@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
 import sys
 import tarfile
 from collections.abc import Sequence
@@ -264,4 +265,193 @@ def test_help_needs_no_set_up(command: str, commands: Commands, capfd: pytest.Ca
 
 def test_pinned_tools_are_those_of_the_project() -> None:
     names = [tool.split("==")[0] for tool in dev.pinned_tools(ROOT / "pyproject.toml")]
-    assert names == ["pytest", "hypothesis", "ruff", "mypy"]
+    assert names == ["pytest", "hypothesis", "ruff", "mypy", "playwright"]
+
+
+def command_lines() -> list[str]:
+    """Every module of the benchmarks that can be run."""
+    files = [
+        file for file in (ROOT / "benchmarks").rglob("*.py") if '__name__ == "__main__"' in file.read_text("utf-8")
+    ]
+    names = [".".join(file.relative_to(ROOT).with_suffix("").parts) for file in files]
+    return sorted(name.removesuffix(".__main__") for name in names)
+
+
+@pytest.mark.parametrize("module", command_lines())
+def test_every_command_line_helps_with_nothing_installed(module: str) -> None:
+    code = f"import runpy, sys; sys.path[:0] = [{str(ROOT)!r}]; sys.argv[1:] = ['--help']; "
+    code += f"runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
+    bare = [sys.executable, "-I", "-S", "-c", code]  # without the environment's packages
+    done = subprocess.run(bare, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: ")
+
+
+# The browser
+
+
+class Browsers:
+    """Stands in for what is installed: which programs start, and what the commands that install one leave behind."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.broken: set[Path] = set()
+        self.leaves: dict[str, Path] = {}
+        self.failing: set[str] = set()
+        self.commands: list[list[str]] = []
+
+    def add(self, name: str) -> Path:
+        program = self.folder / name
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.touch(0o755)
+        return program
+
+    def succeeds(self, command: Sequence[str | Path]) -> bool:
+        return command[0] not in self.broken
+
+    def run_step(self, step: str, command: Sequence[str | Path], logs: Path) -> None:
+        self.commands.append([str(word) for word in command])
+        if step.split()[0] in self.failing:
+            raise dev.SetupError(f"{step} failed")
+        if step.split()[0] in self.leaves:
+            self.add(str(self.leaves[step.split()[0]]))
+
+
+@pytest.fixture
+def browsers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Browsers:
+    """A Linux without any browser, and without the right to install one."""
+    fake = Browsers(tmp_path)
+    (tmp_path / "bin").mkdir()
+    for name in ("PROGRAMFILES", "PROGRAMFILES(X86)", "LOCALAPPDATA", "PLAYWRIGHT_BROWSERS_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    for name in (dev.browser.CHOSEN, dev.browser.REQUIRED):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(dev.browser.Path, "home", lambda: tmp_path / "home")
+    monkeypatch.setattr(dev.browser, "_MACOS", ())
+    monkeypatch.setattr(dev.browser, "succeeds", fake.succeeds)
+    monkeypatch.setattr(dev.browser, "run_step", fake.run_step)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000, raising=False)
+    return fake
+
+
+def provide(tmp_path: Path) -> Path | None:
+    return dev.browser.provide(["python", "-m", "playwright"], tmp_path / "logs")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="programs have other names there")
+class TestBrowser:
+    """Which browser the tests get."""
+
+    def test_chosen_one_comes_first(self, browsers: Browsers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        browsers.add("bin/chromium")
+        monkeypatch.setenv("SCAPRE_BROWSER", str(browsers.add("my browser/chrome")))
+        assert provide(tmp_path) == tmp_path / "my browser" / "chrome"
+
+    @pytest.mark.parametrize("there", [True, False])
+    def test_wrong_choice_is_an_error_and_not_passed_over(
+        self, there: bool, browsers: Browsers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        browsers.add("bin/chromium")
+        chosen = tmp_path / "no browser"
+        if there:
+            browsers.broken.add(browsers.add("no browser"))
+        monkeypatch.setenv("SCAPRE_BROWSER", str(chosen))
+        with pytest.raises(dev.SetupError, match=r"SCAPRE_BROWSER is .*no browser"):
+            provide(tmp_path)
+        assert browsers.commands == []
+
+    @pytest.mark.parametrize("name", dev.browser.NAMES)
+    def test_any_on_the_search_path_is_found(self, name: str, browsers: Browsers, tmp_path: Path) -> None:
+        program = browsers.add(f"bin/{name}")
+        assert provide(tmp_path) == program
+        assert browsers.commands == []
+
+    def test_place_holder_that_does_not_start_is_passed_over(self, browsers: Browsers, tmp_path: Path) -> None:
+        browsers.broken.add(browsers.add("bin/chromium-browser"))
+        works = browsers.add("bin/google-chrome")
+        assert provide(tmp_path) == works
+
+    def test_usual_places_of_windows_are_looked_at(
+        self, browsers: Browsers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PROGRAMFILES(X86)", str(tmp_path / "Program Files"))
+        edge = browsers.add("Program Files/Microsoft/Edge/Application/msedge.exe")
+        assert provide(tmp_path) == edge
+
+    @pytest.mark.parametrize(
+        "place",
+        [
+            "home/.cache/ms-playwright/chromium-1200/chrome-linux64/chrome",
+            "home/AppData/Local/ms-playwright/chromium-1200/chrome-win64/chrome.exe",
+            "home/Library/Caches/ms-playwright/chromium-1200/chrome-mac/Chromium.app/Contents/MacOS/Chromium",
+            "named/chromium-1200/chrome-linux/chrome",
+        ],
+    )
+    def test_newest_download_of_playwright_is_found(
+        self, place: str, browsers: Browsers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path / "named"))
+        browsers.add(place.replace("1200", "999"))
+        newest = browsers.add(place)
+        assert provide(tmp_path) == newest
+
+    def test_administrator_installs_the_package(
+        self, browsers: Browsers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+        browsers.add("bin/apt-get")
+        browsers.leaves["installing"] = Path("bin/chromium")
+        assert provide(tmp_path) == tmp_path / "bin" / "chromium"
+        assert [command[0] for command in browsers.commands] == ["apt-get", "apt-get"]
+        assert "install" in browsers.commands[1] and browsers.commands[1][-1] == "chromium"
+
+    @pytest.mark.parametrize("failing", ["looking", "installing", ""])
+    def test_download_comes_after_a_package_that_cannot_be_had(
+        self, failing: str, browsers: Browsers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+        browsers.add("bin/apt-get")
+        browsers.failing.add(failing)
+        if not failing:  # the package of that name has a program that does not start
+            browsers.leaves["installing"] = Path("bin/chromium")
+            browsers.broken.add(tmp_path / "bin" / "chromium")
+        browsers.leaves["downloading"] = Path("home/.cache/ms-playwright/chromium-1/chrome-linux/chrome")
+        assert provide(tmp_path) == tmp_path / browsers.leaves["downloading"]
+        assert browsers.commands[-1] == ["python", "-m", "playwright", "install", "--with-deps", "chromium"]
+
+    def test_others_download_without_asking_for_rights(self, browsers: Browsers, tmp_path: Path) -> None:
+        browsers.add("bin/apt-get")
+        browsers.leaves["downloading"] = Path("home/.cache/ms-playwright/chromium-1/chrome-linux/chrome")
+        assert provide(tmp_path) == tmp_path / browsers.leaves["downloading"]
+        assert browsers.commands == [["python", "-m", "playwright", "install", "chromium"]]
+
+    def test_without_any_the_tests_go_on_and_it_is_said_once(
+        self, browsers: Browsers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        browsers.failing.add("downloading")
+        assert provide(tmp_path) is None
+        assert capsys.readouterr().err.count("apt-get install chromium") == 1
+
+    def test_where_one_is_required_its_lack_is_an_error(
+        self, browsers: Browsers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        browsers.failing.add("downloading")
+        monkeypatch.setenv("SCAPRE_BROWSER_REQUIRED", "1")
+        with pytest.raises(dev.SetupError, match="SCAPRE_BROWSER"):
+            provide(tmp_path)
+
+    def test_the_tests_are_told(self, browsers: Browsers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SCAPRE_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(dev, "set_up", lambda cache, with_tools: dev.Host(tmp_path, Path(sys.executable)))
+        told = []
+        monkeypatch.setattr(dev, "start", lambda *_, **__: told.append(os.environ["SCAPRE_BROWSER"]) or 0)
+        monkeypatch.setenv("SCAPRE_BROWSER", "")  # so that it is as before after this test
+        program = browsers.add("bin/msedge")
+        assert dev.main(["test"]) == 0
+        assert told == [str(program)]
+
+
+def test_ci_requires_a_browser() -> None:
+    assert "export SCAPRE_BROWSER_REQUIRED=1" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")

@@ -64,8 +64,9 @@ class Server(Client):
     def command(self) -> list[str]:
         """Return the command line: only the base directory's packs, no API nodes, nothing kept elsewhere."""
         packs = sorted(folder.name for folder in (self.base / "custom_nodes").iterdir())
+        wanted = ["--whitelist-custom-nodes", *packs] if packs else []
         options = ["--base-directory", str(self.base), "--port", str(self.port), *self.extra]
-        options += ["--disable-all-custom-nodes", "--whitelist-custom-nodes", *packs, "--disable-api-nodes"]
+        options += ["--disable-all-custom-nodes", *wanted, "--disable-api-nodes"]
         options += ["--database-url", "sqlite:///:memory:", "--disable-auto-launch"]
         models = self.base / "models.yaml"
         if models.is_file():

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from ..host.base import PACK_ROOT
 from ..host.places import cache_folder, comfy_root
-from . import inprocess
 
 if TYPE_CHECKING:
     from .evaluate import Evaluation
@@ -24,6 +23,8 @@ RESULTS = PACK_ROOT / "benchmarks" / "results"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line."""
     options = parse(arguments)
+    from . import inprocess  # needs torch, which --help must not
+
     try:
         inprocess.start_comfyui()
         return int(options.run(options))
@@ -101,7 +102,7 @@ def train(options: argparse.Namespace) -> int:
 
 def geometry(options: argparse.Namespace) -> int:
     """Print the cosines between names."""
-    from . import checkpoint
+    from . import checkpoint, inprocess
     from .geometry import table
 
     print(table(inprocess.load_text_encoder(checkpoint.text_encoder())))
@@ -110,7 +111,7 @@ def geometry(options: argparse.Namespace) -> int:
 
 def evaluation(folder: Path) -> Evaluation:
     """Load the model and its judge."""
-    from . import checkpoint, judge
+    from . import checkpoint, inprocess, judge
     from .evaluate import Evaluation
 
     loaded, seen = inprocess.load(checkpoint.shipped()), judge.load(checkpoint.JUDGE)

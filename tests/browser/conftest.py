@@ -1,0 +1,131 @@
+"""A real browser on the real server and frontend.
+
+A test asks for `comfy`, a `ComfyPage` over a new page with an empty graph: `comfy.page` is the Playwright page,
+`comfy.url` the server's address, and its methods add nodes, queue, read the prompt and keep screenshots. The test
+fails when the page's console has an error that `benchmarks.host.page.IGNORED` does not explain.
+
+    @pytest.mark.parametrize("renderer", ["litegraph", "vue"], indirect=True)   # litegraph without it
+    @pytest.mark.parametrize("theme", ["dark", "light"], indirect=True)         # dark without it
+    @pytest.mark.parametrize("settings", [{"ScaPre.ReportPanel": False}], indirect=True)  # more settings, at the start
+    def test_something(comfy): ...
+
+The model of these tests is MiniCanvas (`checkpoint`: what the loader calls it), which draws 64 pixels a side.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pack.benchmarks.host import browser as browsers
+from pack.benchmarks.host.base import PACK_ROOT, add_checkpoint
+from pack.benchmarks.host.page import ComfyPage, write_settings
+from pack.benchmarks.host.places import cache_folder
+from pack.benchmarks.host.server import Server
+
+ARTIFACTS = Path(os.environ.get("SCAPRE_ARTIFACTS") or PACK_ROOT / ".artifacts").absolute()
+_FAILED, _DREW = pytest.StashKey[bool](), pytest.StashKey[bool]()
+_SIZE = {"width": 1600, "height": 1000}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Remember whether the test itself failed, for a last picture of its page."""
+    report = yield
+    if report.when == "call":
+        item.stash[_FAILED] = report.failed
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say where the pictures are."""
+    if terminalreporter.config.stash.get(_DREW, False):
+        terminalreporter.write_line(f"Screenshots of the browser tests: {ARTIFACTS}")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """The browser; for one module, because Playwright's event loop would stand in the way of other tests."""
+    program = browsers.find()
+    if program is None:
+        (pytest.fail if browsers.is_required() else pytest.skip)(browsers.MISSING)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=list(browsers.OPTIONS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def checkpoint(server: Server) -> Iterator[str]:
+    """MiniCanvas, as the server lists it."""
+    from pack.benchmarks.minicanvas import checkpoint
+
+    file = checkpoint.build(cache_folder() / "minicanvas")
+    yield add_checkpoint(server.base, file)
+    (server.base / "models" / "checkpoints" / file.name).unlink()
+
+
+@pytest.fixture
+def renderer(request: pytest.FixtureRequest) -> str:
+    """What draws the nodes: litegraph, or vue (Nodes 2.0)."""
+    return getattr(request, "param", "litegraph")
+
+
+@pytest.fixture
+def theme(request: pytest.FixtureRequest) -> str:
+    """Colours: dark or light."""
+    return getattr(request, "param", "dark")
+
+
+@pytest.fixture
+def settings(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """More settings."""
+    return getattr(request, "param", {})
+
+
+@pytest.fixture
+def comfy(
+    chromium: Any,
+    server: Server,
+    checkpoint: str,
+    renderer: str,
+    theme: str,
+    settings: dict[str, Any],
+    request: pytest.FixtureRequest,
+) -> Iterator[ComfyPage]:
+    """A page that is ready, with an empty graph."""
+    write_settings(server, {"Comfy.VueNodes.Enabled": renderer == "vue", "Comfy.ColorPalette": theme, **settings})
+    name = re.sub(r"\W+", "-", request.node.name).strip("-")
+    clear_artifacts(name)
+    request.config.stash[_DREW] = True
+    context = chromium.new_context(viewport=_SIZE, locale="en-US", permissions=["clipboard-read", "clipboard-write"])
+    opened = ComfyPage(context.new_page(), server, ARTIFACTS, name)
+    try:
+        opened.open()
+        opened.fresh()
+        yield opened
+        if request.node.stash.get(_FAILED, False):
+            opened.screenshot("failed")
+    finally:
+        context.close()
+    assert opened.errors == []
+
+
+def clear_artifacts(name: str) -> None:
+    """Remove what an earlier run of this test has left."""
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    for file in ARTIFACTS.glob(f"{name}-*.png"):
+        file.unlink()
+
+
+@pytest.fixture
+def page(comfy: ComfyPage) -> Any:
+    """The Playwright page of `comfy`."""
+    return comfy.page
