@@ -36,6 +36,9 @@ INPUTS = {
     "ScaPreLoadEdit": "file",
     "ScaPreMergeEdits": "model edits remove settings_from strength device",
     "ScaPreExportEdit": "model edit format rank tolerance dtype include_names filename_prefix",
+    "ScaPreEditMap": "edit width theme",
+    "ScaPreBeforeAfter": "original edited clip vae prompts negative seed steps cfg sampler_name scheduler width height",
+    "ScaPreBeforeAfterGrid": "before after captions columns before_heading after_heading",
 }
 OUTPUTS = {
     "ScaPreEraseConcepts": {"model": "MODEL", "edit": "SCAPRE_EDIT", "report": "STRING"},
@@ -45,6 +48,9 @@ OUTPUTS = {
     "ScaPreLoadEdit": {"edit": "SCAPRE_EDIT", "report": "STRING"},
     "ScaPreMergeEdits": {"model": "MODEL", "edit": "SCAPRE_EDIT", "report": "STRING"},
     "ScaPreExportEdit": {"report": "STRING"},
+    "ScaPreEditMap": {"image": "IMAGE"},
+    "ScaPreBeforeAfter": {"before": "IMAGE", "after": "IMAGE", "captions": "STRING"},
+    "ScaPreBeforeAfterGrid": {"grid": "IMAGE"},
 }
 NAMES = {
     "ScaPreEraseConcepts": "Erase Concepts",
@@ -54,8 +60,11 @@ NAMES = {
     "ScaPreLoadEdit": "Load Edit",
     "ScaPreMergeEdits": "Merge Edits",
     "ScaPreExportEdit": "Export Edit",
+    "ScaPreEditMap": "Edit Map",
+    "ScaPreBeforeAfter": "Before and After",
+    "ScaPreBeforeAfterGrid": "Before After Grid",
 }
-WRITERS = {"ScaPreSaveEdit", "ScaPreExportEdit"}
+SHOWN = {"ScaPreSaveEdit", "ScaPreExportEdit", "ScaPreBeforeAfter"}  # can be queued alone
 SEARCHES = {
     "ScaPreEraseConcepts": "erase remove forget unlearn ban artist style object nsfw explicit scapre",
     "ScaPreApplyEdit": "erase strength scapre",
@@ -64,6 +73,9 @@ SEARCHES = {
     "ScaPreLoadEdit": "open import file scapre",
     "ScaPreMergeEdits": "combine join union remove stack scapre",
     "ScaPreExportEdit": "lora save share erase scapre",
+    "ScaPreBeforeAfter": "compare slider sampler erase scapre",
+    "ScaPreBeforeAfterGrid": "compare grid captions collage scapre",
+    "ScaPreEditMap": "report chart graph heatmap conflict similarity scapre",
 }
 ADVANCED = INPUTS["ScaPreEraseConcepts"].split()[8:]
 NUMERIC = ADVANCED[2:]
@@ -112,7 +124,7 @@ def test_ids_and_order_are_final(node: type[io.ComfyNode]) -> None:
     assert info["category"] == "model/scapre"
     assert list(inputs_of(node)) == INPUTS[info["name"]].split()
     assert dict(zip(info["output_name"], info["output"], strict=True)) == OUTPUTS[info["name"]]
-    assert info["output_node"] == (info["name"] in WRITERS)
+    assert info["output_node"] == (info["name"] in SHOWN)
     assert not info["deprecated"] | info["experimental"]
 
 
@@ -134,10 +146,10 @@ def test_defaults_are_accepted_by_their_own_declarations(node: type[io.ComfyNode
         elif kind in ("INT", "FLOAT"):
             assert declared["min"] <= declared["default"] <= declared["max"]
         elif kind == "STRING":
-            assert bool(declared["default"]) == (name == "filename_prefix")
+            assert bool(declared["default"]) == (name == "filename_prefix" or name.endswith("_heading"))
             assert not declared.get("dynamicPrompts")  # braces in a name are text
         else:
-            assert kind in ("MODEL", "CLIP", "SCAPRE_EDIT", "BOOLEAN", "COMFY_AUTOGROW_V3")
+            assert kind in ("MODEL", "CLIP", "VAE", "IMAGE", "SCAPRE_EDIT", "BOOLEAN", "COMFY_AUTOGROW_V3")
 
 
 def test_what_a_new_node_starts_with() -> None:

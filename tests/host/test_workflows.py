@@ -66,7 +66,7 @@ def of_type(workflow: Workflow, kind: str) -> list[dict[str, Any]]:
 
 
 def to_api(workflow: Workflow, info: Mapping[str, Any], *, muted: bool = False) -> Graph:
-    """What the frontend sends for a workflow, given the server's /object_info; with muted nodes, as if they were not."""
+    """What the frontend sends for a workflow, given the server's /object_info; `muted` nodes too if they are wanted."""
     links = {link[0]: link for link in workflow["links"]}
     graph: Graph = {}
     for node in workflow["nodes"]:
