@@ -126,7 +126,7 @@ def test_links_run_progress_and_report(comfy: ComfyPage, checkpoint: str, render
     assert sent[str(erase)]["inputs"]["model"] == [str(loader), 0]
     assert sent[str(erase)]["inputs"]["clip"] == [str(loader), 1]
     assert sent[str(show)]["inputs"]["source"] == [str(erase), 2]
-    comfy.page.get_by_role("textbox", name="Concept in line 1").fill("Noor Rahman")
+    comfy.page.locator(".scapre-concepts .row .name").first.fill("Noor Rahman")
     comfy.page.evaluate(_WATCH_PROGRESS, erase)
     comfy.page.get_by_test_id("queue-button").click()
     comfy.page.wait_for_function("() => window.seen.some(([kind]) => kind === 'execution_success')", timeout=180_000)

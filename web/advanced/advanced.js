@@ -33,10 +33,10 @@ function hide(widget, folded) {
 }
 
 function toggle(node) {
-  node.graph?.beforeChange();
+  app.canvas.emitBeforeChange();
   node.showAdvanced = !node.showAdvanced;
   fit(node);
-  node.graph?.afterChange();
+  app.canvas.emitAfterChange();
 }
 
 function fit(node) {
