@@ -128,11 +128,11 @@ SHOTS = {
     "ScaPreLoadEdit": Shot(
         [
             LOAD,
-            Node("ScaPreLoadEdit", (350, 0)),
+            Node("ScaPreLoadEdit", (350, 0), {"file": "edit_00001_.safetensors [output]"}),
             Node("ScaPreApplyEdit", (830, 0), {}, {"model": (0, 0), "edit": (1, 0)}),
-            Node("PreviewAny", (830, 160), {}, {"source": (1, 1)}, (420, 420)),
         ],
-        [1, 2, 3],
+        [1, 2],
+        False,
     ),
     "ScaPreMergeEdits": Shot(
         [

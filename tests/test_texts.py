@@ -209,7 +209,8 @@ def test_picture_of_the_workflow_carries_a_workflow_with_the_nodes_as_they_are()
     assert ERASE in nodes
     for name, node in nodes.items():
         widgets = [entry for entry in SCHEMAS[name].inputs if isinstance(entry, io.WidgetInput)]
-        assert len(node["widgets_values"]) == len(widgets)
+        controls = sum(bool(getattr(entry, "control_after_generate", None)) for entry in widgets)  # stand after a seed
+        assert len(node["widgets_values"]) == len(widgets) + controls
 
 
 def test_readme_is_short_and_names_commands_and_nodes_that_exist() -> None:
