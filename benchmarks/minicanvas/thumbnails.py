@@ -33,7 +33,7 @@ class Thumbnail:
 
 
 THUMBNAILS = {
-    "erase-a-style": Thumbnail(("Noor Rahman",), ("a blue house in the style of Noor Rahman",), {}),
+    "erase-a-style": Thumbnail(("Arlo Vane",), ("a blue house in the style of Arlo Vane",), {}),
     "erase-a-list-of-artists": Thumbnail(
         ("Arlo Vane", "Noor Rahman"),
         ("a red heart in the style of Arlo Vane", "a green fish in the style of Noor Rahman"),
@@ -42,7 +42,7 @@ THUMBNAILS = {
     "erase-an-object-keep-its-neighbours": Thumbnail(("star",), ("a red star", "a red hexagram"), {}),
     "save-share-and-load-an-edit": Thumbnail(("Mina Okoro",), ("a cyan castle in the style of Mina Okoro",), {}),
     "erase-from-sdxl": Thumbnail(("Oskar Brandt",), ("an orange sun in the style of Oskar Brandt",), {}),
-    "use-an-exported-lora": Thumbnail(("Arlo Vane",), ("a purple castle in the style of Arlo Vane",), {}),
+    "use-an-exported-lora": Thumbnail(("Noor Rahman",), ("a purple castle in the style of Noor Rahman",), {}),
 }
 """By the name of the workflow; erased with the node's default preset."""
 
