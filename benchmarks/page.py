@@ -3,7 +3,8 @@
 Two servers run side by side, one with the pack and one without. Every round opens each of them in a browser that has
 cached nothing, and reloads it; which one comes first changes from round to round. The page has started when its
 workflow is open and its spinner is gone. `busy` is the time that the page's main thread has had on a core until then,
-which other programs on the machine disturb less than the time on the clock.
+which other programs on the machine disturb less than the time on the clock. `files` is the time from the first request
+for a script of the pack to the last answer: the frontend waits for all of them, so it bounds what the pack adds.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from .host.server import Server, stop_on_terminate
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, CDPSession, Page
 
-FIGURES = ("first start", "first busy", "again start", "again busy")
+FIGURES = ("first start", "first busy", "first files", "again start", "again busy", "again files")
 """Milliseconds of the first visit and of a reload."""
 _STAMP = f"""
     const ready = {READY};
@@ -40,6 +41,12 @@ _STAMP = f"""
     }};
     look();
 """
+
+
+_FILES = f"""() => {{
+    const ours = performance.getEntriesByType("resource").filter(({{ name }}) => /{PACK_FOLDER}.*js$/.test(name));
+    return ours.length && Math.max(...ours.map((one) => one.responseEnd)) - Math.min(...ours.map((one) => one.startTime));
+}}"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -119,18 +126,18 @@ def visit(chromium: Browser, url: str) -> dict[str, float]:
     session = context.new_cdp_session(page)
     session.send("Performance.enable", {"timeDomain": "threadTicks"})
     page.goto(url, wait_until="commit")
-    start, busy = started(page, session)
+    first = started(page, session)
     page.reload(wait_until="commit")
-    again, more = started(page, session)
+    figures = dict(zip(FIGURES, [*first, *started(page, session)], strict=True))
     context.close()
-    return dict(zip(FIGURES, (start, busy, again, more), strict=True))
+    return figures
 
 
-def started(page: Page, session: CDPSession) -> tuple[float, float]:
-    """Return the milliseconds until the page had started, and the time its main thread has worked by then."""
+def started(page: Page, session: CDPSession) -> tuple[float, float, float]:
+    """Return milliseconds: until the page had started, that its main thread worked, and that our scripts took."""
     page.wait_for_function("() => window.readyAfter", timeout=120_000)
     metrics = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
-    return page.evaluate("() => window.readyAfter"), 1000 * metrics["TaskDuration"]
+    return page.evaluate("() => window.readyAfter"), 1000 * metrics["TaskDuration"], page.evaluate(_FILES)
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:

@@ -11,8 +11,8 @@ from ..host.base import PACK_ROOT
 
 SOURCE = PACK_ROOT / "example_workflows" / "erase-a-style.json"
 NAME, PACK = "erase-a-style-from-minicanvas", "minicanvas"
-CONCEPT, KEPT = "Arlo Vane", "Mina Okoro\nBram Decker"
-PROMPTS = "a blue house in the style of Arlo Vane\na red star in the style of Mina Okoro\na green fish"
+CONCEPTS, KEPT = ("Arlo Vane", "star"), "Mina Okoro\nBram Decker"
+PROMPTS = "a blue house in the style of Arlo Vane\na red star\na green fish in the style of Mina Okoro"
 NOTE = (
     "## MiniCanvas\n\nA small model of a drawn world: {objects}, in ten colours, plain or in the style of "
     "{artists}.\n\n"
@@ -52,7 +52,7 @@ def adapt(workflow: dict[str, Any], checkpoint: str, sampling: Sampling = Sampli
                 values[0] = checkpoint
                 node["properties"].pop("models", None)
             case "ScaPreEraseConcepts":
-                values[:4] = CONCEPT, "", KEPT, "objects-few"
+                values[:4] = "\n".join(CONCEPTS), "", KEPT, "objects-few"
             case "ScaPreBeforeAfter":
                 values[:2] = PROMPTS, ""
                 values[4:] = sampling.steps, sampling.cfg, "euler", "normal", sampling.size, sampling.size

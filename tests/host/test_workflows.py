@@ -310,10 +310,16 @@ def test_an_exported_lora_is_used_by_stock_nodes_alone(
     assert before[1] != after[1]
 
 
-def pictures(server: Server, entry: dict[str, Any], node: dict[str, Any]) -> list[tuple[bytes, bytes]]:
-    """Pairs of files that Before and After shows."""
+def pairs(server: Server, entry: dict[str, Any], node: dict[str, Any]) -> list[tuple[bytes, bytes]]:
+    """Files that Before and After shows."""
     shown = entry["outputs"][str(node["id"])]["scapre_compare"]
     return [(server.image(pair["before"]), server.image(pair["after"])) for pair in shown]
+
+
+def pictures(server: Server, entry: dict[str, Any], node: dict[str, Any]) -> list[list[bytes]]:
+    """Their pixels; the files have the prompt in them too."""
+    found = pairs(server, entry, node)
+    return [[Image.open(io.BytesIO(file)).convert("RGB").tobytes() for file in pair] for pair in found]
 
 
 def test_what_one_half_of_a_workflow_saves_the_muted_half_loads(
