@@ -41,11 +41,10 @@ _STAMP = f"""
     }};
     look();
 """
-
-
 _FILES = f"""() => {{
     const ours = performance.getEntriesByType("resource").filter(({{ name }}) => /{PACK_FOLDER}.*js$/.test(name));
-    return ours.length && Math.max(...ours.map((one) => one.responseEnd)) - Math.min(...ours.map((one) => one.startTime));
+    const [first, last] = [ours.map((one) => one.startTime), ours.map((one) => one.responseEnd)];
+    return ours.length && Math.max(...last) - Math.min(...first);
 }}"""
 
 
