@@ -34,7 +34,7 @@ def _register_comfyui() -> None:
 
     comfy = Path(os.environ.get("COMFYUI_PATH") or cache_folder() / dev.COMFY_FOLDER)
     if not dev.is_comfyui(comfy):
-        raise pytest.UsageError(
+        raise SystemExit(  # not an Exception, which pytest would show with a traceback
             f"The tests need a real ComfyUI, and {comfy} is none. Run them with `python dev.py test`, "
             "or set COMFYUI_PATH and use a Python that can run it."
         )
@@ -46,11 +46,7 @@ def _register_comfyui() -> None:
 
 
 _register_pack()
-
-
-def pytest_configure() -> None:
-    """Fail with one sentence, instead of one import error for each test module."""
-    _register_comfyui()
+_register_comfyui()  # now, since the conftest of a folder that is named on the command line is imported next
 
 
 @pytest.fixture(scope="session")

@@ -78,7 +78,8 @@ def report_data(edit: Edit, title: str, lines: Sequence[str] = ()) -> ReportData
 
 
 def _rounded(value: float) -> float | None:
-    return float(f"{value:.4g}") + 0.0 if math.isfinite(value) else None  # + 0.0 makes -0.0 plain
+    rounded = float(f"{value:.4g}") + 0.0  # + 0.0 makes -0.0 plain
+    return rounded if math.isfinite(rounded) else None  # the largest numbers round to infinity
 
 
 def _concepts(edit: Edit) -> list[ConceptRow]:

@@ -13,7 +13,7 @@ from typing import Any
 import comfy.sd
 import pytest
 import torch
-from PIL import Image, ImageFont
+from PIL import Image
 
 from pack.benchmarks.host.client import Graph, cached_nodes, images
 from pack.benchmarks.host.server import Server
@@ -21,7 +21,7 @@ from pack.nodes.edit_map import EditMap
 from pack.nodes.erase_concepts import EraseConcepts
 from pack.nodes.host import HostProjections
 from pack.nodes.merge_edits import MergeEdits
-from pack.nodes.pictures import page as pages
+from pack.nodes.pictures import lettering
 from pack.nodes.pictures.edit_map import draw_edit_map
 from pack.nodes.pictures.page import Page, drawable
 from pack.nodes.pictures.themes import THEMES
@@ -213,7 +213,7 @@ def test_shades_grow_steadily_and_text_can_be_read(theme: Any) -> None:
 
 
 def test_a_name_that_cannot_be_drawn_is_told_by_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "font_for", lambda text, size: ImageFont.load_default(size))  # a system without fonts
+    monkeypatch.setattr(lettering, "_SYSTEM_FONTS", ())
     shown = {"cat": "cat", "": "(empty prompt)", "Café Ñandú": "Cafe Nandu", "漢字": "7. 漢字", "é 漢": "7. é 漢"}
     assert {name: drawable(name, 7) for name in shown} == shown
     draw_edit_map(report(16), 640, "dark")
