@@ -42,7 +42,7 @@ _STAMP = f"""
     look();
 """
 _FILES = f"""() => {{
-    const ours = performance.getEntriesByType("resource").filter(({{ name }}) => /{PACK_FOLDER}.*js$/.test(name));
+    const ours = performance.getEntriesByType("resource").filter(({{ name }}) => /{PACK_FOLDER}.*\\.js$/.test(name));
     const [first, last] = [ours.map((one) => one.startTime), ours.map((one) => one.responseEnd)];
     return ours.length && Math.max(...last) - Math.min(...first);
 }}"""
@@ -74,12 +74,12 @@ def weights() -> str:
     web = PACK_ROOT / "web"
     sizes: dict[tuple[str, str], int] = {}
     for file in sorted(web.rglob("*")):
-        if file.suffix in (".js", ".css"):
+        if file.suffix in (".js", ".mjs", ".css"):
             folder = file.relative_to(web).parts[0] if file.parent != web else "shared"
             sizes[folder, file.suffix] = sizes.get((folder, file.suffix), 0) + file.stat().st_size
-    lines = [f"{folder:10} {kind:5} {size:6}" for (folder, kind), size in sorted(sizes.items())]
-    whole = sum(size for (_, kind), size in sizes.items() if kind == ".js")
-    return "\n".join([*lines, f"{'all':10} .js   {whole:6} bytes"])
+    lines = [f"{folder:10} {kind:6} {size:6}" for (folder, kind), size in sorted(sizes.items())]
+    whole = sum(size for (_, kind), size in sizes.items() if kind != ".css")
+    return "\n".join([*lines, f"{'all':10} script {whole:6} bytes"])
 
 
 def measure(rounds: int, *, vue: bool = False) -> list[dict[str, Any]]:

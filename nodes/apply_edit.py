@@ -7,7 +7,9 @@ import logging
 from comfy_api.latest import io, ui
 
 from ..scapre.edit import Edit
-from .host import HostProgress, HostProjections, apply_edit
+from .host.patch import apply_edit
+from .host.progress import HostProgress
+from .host.projections import HostProjections
 from .summary import other_weights
 from .types import CATEGORY, EditType, strength_input
 

@@ -9,7 +9,7 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..scapre.errors import ScaPreError, shorten
-from .sampling import PictureBar, Sampling, check_inputs, decode, encode, sample
+from .host.sampling import PictureBar, Sampling, check_inputs, decode, encode, sample
 from .types import CATEGORY
 
 MOST_PROMPTS = 64

@@ -13,7 +13,11 @@ from ..scapre.edit import Edit
 from ..scapre.prompts import TEMPLATES
 from ..scapre.settings import PRESETS
 from ..scapre.solve import Request, encode_request, solve_edit
-from .host import ClipEncoder, HostProgress, HostProjections, apply_edit, compute_device, with_cpu_fallback
+from .host.device import compute_device, with_cpu_fallback
+from .host.patch import apply_edit
+from .host.progress import HostProgress
+from .host.projections import HostProjections
+from .host.text_encoder import ClipEncoder
 from .numerics import numeric_inputs, settings_from
 from .summary import SHOWN_AGAIN, report, show
 from .types import CATEGORY, EditType, device_input, strength_input

@@ -10,7 +10,9 @@ from comfy_api.latest import io
 from ..scapre.edit import Edit
 from ..scapre.export import DTYPES, FORMATS, Options, Rank
 from .folders import write_numbered
-from .host import HostProgress, HostProjections, apply_edit
+from .host.patch import apply_edit
+from .host.progress import HostProgress
+from .host.projections import HostProjections
 from .types import CATEGORY, EditType
 
 _AUTO = "auto"

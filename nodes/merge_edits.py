@@ -12,7 +12,10 @@ from ..scapre.concepts import parse_names
 from ..scapre.edit import Edit
 from ..scapre.errors import ScaPreError
 from ..scapre.merge import merge_edits
-from .host import HostProgress, HostProjections, apply_edit, carried_edits, compute_device, with_cpu_fallback
+from .host.device import compute_device, with_cpu_fallback
+from .host.patch import apply_edit, carried_edits
+from .host.progress import HostProgress
+from .host.projections import HostProjections
 from .summary import SHOWN_AGAIN, report, show
 from .types import CATEGORY, EditType, device_input, strength_input
 

@@ -12,7 +12,7 @@ from comfy.sd1_clip import SD1Tokenizer
 from ..scapre.errors import ScaPreError
 from ..scapre.pieces import odd_words
 from ..scapre.review import Row, read_line, review
-from .host import ClipEncoder
+from .host.text_encoder import ClipEncoder
 
 _REMEMBERED = 20_000  # names, so that a keystroke in a list of thousands costs one of them
 _WORD_END = "</w>"

@@ -1,4 +1,4 @@
-"""HTTP routes for the pack's part of the page: lists of names, and what to know about the names in a node."""
+"""HTTP routes for the pack's part of the page: its files, lists of names, and what to know about names."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 
 from aiohttp import web
 
@@ -15,6 +16,8 @@ from .concept_list import read_names, sources
 from .name_check import NameCheck
 
 _MOST_BYTES = 2**21
+_WEB = Path(__file__).parents[1] / "web"
+_PAGE_TYPES = {".mjs": "text/javascript", ".css": "text/css"}
 
 
 def register_routes() -> None:
@@ -27,6 +30,16 @@ def register_routes() -> None:
 def add_routes(routes: web.RouteTableDef) -> None:
     """Adds the routes to a table. What takes long runs in a thread, one check at a time."""
     names, turn = NameCheck(), asyncio.Lock()
+    files = {file.relative_to(_WEB).as_posix(): file for file in _WEB.rglob("*") if file.suffix in _PAGE_TYPES}
+
+    @routes.get("/scapre/web/{path:.+}")
+    async def page_file(request: web.Request) -> web.FileResponse:
+        file = files.get(request.match_info["path"])
+        if file is None:
+            raise web.HTTPNotFound
+        # The host lets browsers keep such files unasked, so half of an updated pack would be an old one.
+        headers = {"Cache-Control": "no-cache", "Content-Type": _PAGE_TYPES[file.suffix]}
+        return web.FileResponse(file, headers=headers)
 
     @routes.get("/scapre/lists")
     async def show_lists(_: web.Request) -> web.Response:

@@ -10,7 +10,7 @@ from comfy_api.latest import io
 from ..scapre.edit import Edit
 from ..scapre.files import write_edit
 from .folders import write_numbered
-from .host import HostProgress
+from .host.progress import HostProgress
 from .types import CATEGORY, EditType
 
 

@@ -52,7 +52,7 @@ _register_comfyui()  # now, since the conftest of a folder that is named on the 
 @pytest.fixture(scope="session")
 def tiny_checkpoint() -> Path:
     """A generated checkpoint in SD1.5's format that the stock loader opens, kept between sessions."""
-    from pack.benchmarks.host.checkpoint import cached_checkpoint
+    from pack.tests.host.tiny_checkpoint import cached_checkpoint
 
     return cached_checkpoint()
 

@@ -14,9 +14,10 @@ from pack.benchmarks import page
 
 ROOT = Path(dev.__file__).parent
 WEB = ROOT / "web"
-MODULES = {file.relative_to(WEB).as_posix(): file for file in sorted(WEB.rglob("*.js"))}
+MODULES = {file.relative_to(WEB).as_posix(): file for file in sorted([*WEB.rglob("*.js"), *WEB.rglob("*.mjs")])}
+START = "scapre.js"
 SHEETS = {file.relative_to(WEB).as_posix(): file for file in sorted(WEB.rglob("*.css"))}
-FEATURES = sorted(file.parent.name for file in WEB.glob("*/words.js"))
+FEATURES = sorted(file.parent.name for file in WEB.glob("*/*.mjs") if file.stem == file.parent.name)
 LANGUAGES = ("en", "zh")
 WEIGHT = 60_000
 SETTING = re.compile(r'"(ScaPre\.\w+)"')
@@ -26,7 +27,7 @@ FORBIDDEN = {
     r"[\"'`](https?:)?//(?!www\.w3\.org/)": "no other server is asked",
     r"\b(window|globalThis|self)\.\w+\s*=[^=]": "nothing is global",
     r"\bconsole\.(log|debug|info)\b": "the console is for errors",
-    r"(?<![.\w])import\((?!\s*\))": "what a page needs is loaded once, at its start",
+    r"(?<![.\w])import\((?!\)|new URL\(`\$\{MODULES\}\$)": "only the start loads more, and only features",
 }
 every_module = pytest.mark.parametrize("name", MODULES)
 every_feature = pytest.mark.parametrize("feature", FEATURES)
@@ -47,7 +48,7 @@ def literal(text: str) -> Any:
 
 def words_of(feature: str) -> dict[str, dict[str, str]]:
     """The table of words of a feature, by language."""
-    text = code_of(f"{feature}/words.js")
+    text = code_of(f"{feature}/words.mjs")
     (table,) = re.findall(r"export const WORDS = ({.*});\s*$", text, re.DOTALL)
     return literal(table)
 
@@ -57,8 +58,23 @@ def placeholders(text: str) -> list[str]:
 
 
 def test_there_is_something_to_look_at() -> None:
-    assert {"dom.js", "words.js"} < set(MODULES)
+    assert {START, "dom.mjs", "words.mjs"} < set(MODULES) and len(FEATURES) == 4
     assert literal('{ a: "1, {n}: x", b: { c: "\\"" }, }') == {"a": "1, {n}: x", "b": {"c": '"'}}
+
+
+def test_the_page_starts_with_one_small_script() -> None:
+    assert [name for name in MODULES if name.endswith(".js")] == [START]
+    assert MODULES[START].stat().st_size < 4_000
+    assert re.findall(r'^import .*"(.*)";$', code_of(START), re.MULTILINE) == ["../../scripts/app.js"]
+
+
+def test_what_follows_is_every_feature() -> None:
+    code = code_of(START)
+    assert re.findall(r'folder: "(\w+)"', code) == FEATURES
+    hooks = set(re.findall(r'\bcall\("(\w+)"', code))
+    for feature in FEATURES:
+        exported = re.findall(r"^export (?:function|const) (\w+)", code_of(f"{feature}/{feature}.mjs"), re.MULTILINE)
+        assert exported and set(exported) <= hooks
 
 
 def test_the_page_loads_little() -> None:
@@ -68,7 +84,7 @@ def test_the_page_loads_little() -> None:
 
 def test_the_measured_weight_is_that_of_the_files() -> None:
     whole = sum(file.stat().st_size for file in MODULES.values())
-    assert re.search(rf"all +\.js +{whole} bytes$", page.weights())
+    assert re.search(rf"all +script +{whole} bytes$", page.weights())
 
 
 def test_the_measured_difference_is_between_visits_of_one_round() -> None:
@@ -97,7 +113,8 @@ def test_a_module_keeps_to_itself(name: str) -> None:
 @every_module
 def test_a_module_imports_its_neighbours_and_what_the_frontend_offers(name: str) -> None:
     folder = MODULES[name].parent
-    up = "../" * (len(folder.relative_to(WEB).parts) + 2)  # a pack is served from /extensions/<folder>/
+    # What the page starts with is served from /extensions/<folder>/, and the rest from /api/scapre/web/.
+    up = "../" * (len(folder.relative_to(WEB).parts) + (2 if name == START else 3))
     for imported in re.findall(r'^(?:(?:import|export)\b[^;"]*\bfrom|import)\s+"([^"]+)"', code_of(name), re.MULTILINE):
         if imported in (f"{up}scripts/app.js", f"{up}scripts/api.js"):
             continue
@@ -129,10 +146,10 @@ def outermost(sheet: str) -> list[str]:
 
 
 @every_feature
-def test_a_feature_is_one_extension_with_one_switch(feature: str) -> None:
+def test_a_feature_has_the_switch_that_the_start_gives_it(feature: str) -> None:
     code = "".join(code_of(name) for name in MODULES if name.startswith(f"{feature}/"))
-    assert code.count("registerExtension(") == 1
-    assert len(set(SETTING.findall(code))) == 1
+    (switch,) = set(SETTING.findall(code))
+    assert re.search(rf'folder: "{feature}",\s*id: "{switch}"', code_of(START))
 
 
 @every_feature

@@ -19,7 +19,7 @@ WORDINGS = ("{}", "a picture of a {}", "a red {}")
 
 def names_in(clip: Any, texts: Sequence[str]) -> dict[str, Tensor]:
     """Return the unit states (texts, width) of each text's last word, its end token, and late padding."""
-    encoder = pack("nodes.host").ClipEncoder(clip)
+    encoder = pack("nodes.host.text_encoder").ClipEncoder(clip)
     states = torch.nn.functional.normalize(encode(clip, texts), dim=-1)
     last = torch.tensor([encoder.last_token(text) for text in texts])
     rows = torch.arange(len(texts))

@@ -72,7 +72,7 @@ def load_text_encoder(weights: dict[str, Tensor]) -> Any:
 def encode(clip: Any, texts: Sequence[str]) -> Tensor:
     """Return (texts, 77, 768), the states that CLIP Text Encode would give."""
     with torch.inference_mode():
-        return pack("nodes.host").ClipEncoder(clip).encode(list(texts), lambda *_: None)
+        return pack("nodes.host.text_encoder").ClipEncoder(clip).encode(list(texts), lambda *_: None)
 
 
 def sample(model: Any, states: Tensor, nothing: Tensor, seeds: Sequence[int], sampling: Sampling = SAMPLING) -> Tensor:
@@ -128,12 +128,12 @@ def read_edit(file: Path) -> Any:
 
 def apply_edit(loaded: Loaded, edit: Any) -> Any:
     """Return the MODEL that Apply Edit gives."""
-    return pack("nodes.host").apply_edit(loaded.model, edit, 1.0)
+    return pack("nodes.host.patch").apply_edit(loaded.model, edit, 1.0)
 
 
 def edited_weights(model: Any) -> dict[str, Tensor]:
     """Return the text projections of a MODEL as its patches give them."""
-    projections = pack("nodes.host").HostProjections(model)
+    projections = pack("nodes.host.projections").HostProjections(model)
     with torch.inference_mode():
         return {name: projections.read(name, torch.device("cpu")) for name in projections.names}
 

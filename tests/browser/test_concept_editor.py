@@ -25,6 +25,7 @@ _CHANGE = """([id, name, value]) => {
     const widget = app.graph.getNodeById(id).widgets.find((one) => one.name === name);
     widget.value = value;
     widget.callback?.(value);
+    app.canvas.setDirty(true, true);
 }"""
 _LOAD = "(workflow) => app.loadGraphData(workflow)"
 _SELECT = "(ids) => app.canvas.selectItems(ids.map((id) => app.graph.getNodeById(id)))"

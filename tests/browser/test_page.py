@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import time
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from pack.benchmarks.graphs import ERASE_NODE
 from pack.benchmarks.host.base import PACK_ROOT
@@ -21,7 +22,7 @@ MANY = "\n".join(f"thing number {index}" for index in range(3000))
 FEATURES = sorted(
     {
         name
-        for script in (PACK_ROOT / "web").rglob("*.js")
+        for script in (PACK_ROOT / "web").rglob("*.mjs")
         for name in re.findall(r'"(ScaPre\.\w+)"', script.read_text(encoding="utf-8"))
     }
 )
@@ -250,6 +251,43 @@ def test_what_is_saved_and_sent_is_the_same_with_and_without_the_features(comfy:
     comfy.reload()
     assert comfy.prompt() == prompt
     assert {node["id"]: node.get("widgets_values") for node in comfy.nodes()} == values
+
+
+@both_renderers
+def test_a_node_that_was_there_before_its_editor_gets_it(comfy: ComfyPage) -> None:
+    held: list[Route] = []
+    comfy.page.route("**/api/scapre/web/**", held.append)
+    comfy.reload()
+    erase = comfy.add(ERASE_NODE, (0, 0), concepts="Arlo Vane\nstar -> circle")
+    assert ("concepts", "customtext") in widgets(comfy)[ERASE_NODE]
+    expect(comfy.page.locator(".scapre-concepts")).to_have_count(0)
+    comfy.page.unroute("**/api/scapre/web/**")
+    while held:
+        held.pop().continue_()
+    comfy.look_at(erase)
+    expect(comfy.page.locator(".scapre-concepts .row")).to_have_count(2)
+    assert comfy.widget(erase, "concepts") == "Arlo Vane\nstar -> circle"
+
+
+def test_a_workflow_with_a_node_waits_for_its_editor(comfy: ComfyPage) -> None:
+    erase = comfy.add(ERASE_NODE, (0, 0), concepts="Arlo Vane")
+    comfy.wait_kept()
+    size = comfy.page.evaluate("(id) => [...app.graph.getNodeById(id).size]", erase)
+    comfy.page.route("**/api/scapre/web/**", lambda route: (time.sleep(0.2), route.continue_()))  # a slow server
+    comfy.reload()
+    assert ("concepts", "SCAPRE_CONCEPTS") in widgets(comfy)[ERASE_NODE]
+    assert comfy.page.evaluate("(id) => [...app.graph.getNodeById(id).size]", erase) == size
+
+
+def test_without_its_files_the_page_has_plain_nodes(comfy: ComfyPage) -> None:
+    comfy.page.route("**/api/scapre/web/**", lambda route: route.abort())
+    comfy.reload()
+    erase = comfy.add(ERASE_NODE, (0, 0), concepts="Arlo Vane")
+    assert ("concepts", "customtext") in widgets(comfy)[ERASE_NODE]
+    assert comfy.prompt()[str(erase)]["inputs"]["concepts"] == "Arlo Vane"
+    said = [error for error in comfy.errors if "/api/scapre/web/" in error]
+    assert said == comfy.errors != []
+    comfy.errors.clear()
 
 
 @pytest.mark.parametrize("settings", [{"Comfy.Locale": one} for one in ("en", "zh")], indirect=True, ids=["en", "zh"])

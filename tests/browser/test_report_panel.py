@@ -11,8 +11,7 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from pack.benchmarks.graphs import ERASE_NODE
-
-from .comfy_page import ComfyPage
+from pack.benchmarks.host.page import ComfyPage
 
 both_renderers = pytest.mark.parametrize("renderer", ["litegraph", "vue"], indirect=True)
 LOAD_NODE, MERGE_NODE = "ScaPreLoadEdit", "ScaPreMergeEdits"

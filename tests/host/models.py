@@ -22,7 +22,9 @@ from comfy.model_patcher import ModelPatcher
 from comfy.supported_models_base import ClipTarget
 from torch import Tensor
 
-from pack.nodes.host import ClipEncoder, HostProgress, HostProjections
+from pack.nodes.host.progress import HostProgress
+from pack.nodes.host.projections import HostProjections
+from pack.nodes.host.text_encoder import ClipEncoder
 from pack.scapre.concepts import parse_concepts, parse_preserve
 from pack.scapre.edit import Edit
 from pack.scapre.settings import PRESETS

@@ -24,7 +24,11 @@ from comfy.quant_ops import QuantizedTensor
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from pack.nodes.host import ClipEncoder, HostProgress, HostProjections, apply_edit, with_cpu_fallback
+from pack.nodes.host.device import with_cpu_fallback
+from pack.nodes.host.patch import apply_edit
+from pack.nodes.host.progress import HostProgress
+from pack.nodes.host.projections import HostProjections
+from pack.nodes.host.text_encoder import ClipEncoder
 from pack.scapre.edit import Edit
 from pack.scapre.errors import ScaPreError
 from pack.scapre.families import FAMILIES

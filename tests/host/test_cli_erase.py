@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pack.nodes.erase_concepts import EraseConcepts
-from pack.nodes.host import HostProjections
+from pack.nodes.host.projections import HostProjections
 from pack.scapre.cli import main
 from pack.scapre.files import read_edit
 

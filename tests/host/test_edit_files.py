@@ -22,7 +22,7 @@ from pack.benchmarks.host.server import Server
 from pack.nodes.apply_edit import ApplyEdit
 from pack.nodes.erase_concepts import EraseConcepts
 from pack.nodes.folders import edit_files
-from pack.nodes.host import HostProjections
+from pack.nodes.host.projections import HostProjections
 from pack.nodes.load_edit import LoadEdit
 from pack.nodes.merge_edits import MergeEdits
 from pack.nodes.save_edit import SaveEdit
@@ -223,7 +223,7 @@ def test_a_loaded_copy_is_not_applied_twice(folder: Path, clip: comfy.sd.CLIP) -
 @pytest.fixture
 def one_text_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes the states of a text independent of what is encoded with it; batches change their last bits."""
-    monkeypatch.setattr("pack.nodes.host._BATCH", 1)
+    monkeypatch.setattr("pack.nodes.host.text_encoder._BATCH", 1)
 
 
 @pytest.mark.usefixtures("one_text_at_a_time")

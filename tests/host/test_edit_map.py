@@ -19,7 +19,7 @@ from pack.benchmarks.host.client import Graph, cached_nodes, images
 from pack.benchmarks.host.server import Server
 from pack.nodes.edit_map import EditMap
 from pack.nodes.erase_concepts import EraseConcepts
-from pack.nodes.host import HostProjections
+from pack.nodes.host.projections import HostProjections
 from pack.nodes.merge_edits import MergeEdits
 from pack.nodes.pictures import lettering
 from pack.nodes.pictures.edit_map import draw_edit_map

@@ -18,7 +18,8 @@ from safetensors import safe_open
 
 from pack.nodes import folders
 from pack.nodes.export_edit import ExportEdit
-from pack.nodes.host import HostProjections, apply_edit
+from pack.nodes.host.patch import apply_edit
+from pack.nodes.host.projections import HostProjections
 from pack.scapre.edit import Edit
 from pack.scapre.errors import ScaPreError
 from pack.scapre.export import FORMATS, Exported, Options, Rank

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestClient, TestServer
 
+from pack.benchmarks.host.base import PACK_ROOT
 from pack.benchmarks.host.client import HostError
 from pack.benchmarks.host.server import Server
 from pack.nodes.name_check import NameCheck
@@ -229,3 +230,28 @@ def test_another_site_cannot_ask(server: Server) -> None:
             return answer.status
 
     assert asyncio.run(main()) == 403
+
+
+def test_the_page_gets_its_files_and_asks_for_them_each_time() -> None:
+    async def act(client: Client) -> None:
+        web_folder = PACK_ROOT / "web"
+        kinds = {".mjs": "text/javascript", ".css": "text/css"}
+        files = [file for file in sorted(web_folder.rglob("*")) if file.suffix in kinds]
+        assert len(files) > 20
+        for file in files:
+            answer = await client.get(f"/scapre/web/{file.relative_to(web_folder).as_posix()}")
+            assert (answer.status, answer.content_type) == (200, kinds[file.suffix])
+            assert answer.headers["Cache-Control"] == "no-cache" and answer.headers["ETag"]
+            assert await answer.read() == file.read_bytes()
+        for path in (
+            "",
+            "scapre.js",
+            "docs/ScaPreEditMap.md",
+            "gone.mjs",
+            "%2e%2e/pyproject.toml",
+            "..%2f..%2fx.mjs",
+            "%00.mjs",
+        ):
+            assert (await client.get(f"/scapre/web/{path}")).status == 404, path
+
+    talk(act)

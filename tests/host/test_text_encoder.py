@@ -11,7 +11,7 @@ import comfy.sd
 import pytest
 import torch
 
-from pack.nodes.host import ClipEncoder
+from pack.nodes.host.text_encoder import ClipEncoder
 from pack.scapre.checkpoint import Checkpoint
 from pack.scapre.errors import ScaPreError
 from pack.scapre.progress import silent

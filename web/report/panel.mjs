@@ -1,8 +1,8 @@
 // @ts-check
 /** The panel of a run. */
-import { element } from "../dom.js";
-import { button, section } from "./sections.js";
-import { csv, figure, say, tables } from "./tables.js";
+import { element } from "../dom.mjs";
+import { button, section } from "./sections.mjs";
+import { csv, figure, say, tables } from "./tables.mjs";
 
 const COPIED = 2000; // milliseconds
 

@@ -1,7 +1,7 @@
 // @ts-check
 /** The report's numbers as tables. */
-import { lookup } from "../words.js";
-import { WORDS } from "./words.js";
+import { lookup } from "../words.mjs";
+import { WORDS } from "./words.mjs";
 
 export const say = lookup(WORDS);
 export const named = (name) => name || say("empty");

@@ -1,8 +1,8 @@
 // @ts-check
 /** The panel's sections. */
-import { element } from "../dom.js";
-import { bar, map } from "./charts.js";
-import { figure, named, say } from "./tables.js";
+import { element } from "../dom.mjs";
+import { bar, map } from "./charts.mjs";
+import { figure, named, say } from "./tables.mjs";
 
 const CELL = 28; // pixels of a matrix cell, while they fit
 

@@ -1,6 +1,6 @@
 // @ts-check
 /** Words on the screen, in the language that the frontend is set to. */
-import { app } from "../../scripts/app.js";
+import { app } from "../../../scripts/app.js";
 
 /**
  * Returns a lookup: `say("count", { n: 3 })` puts 3 where the text has {n}.

@@ -1,10 +1,10 @@
 // @ts-check
 /* global LiteGraph */
 /** Puts the editor in the place of the host's text box, whose widget keeps the value. */
-import { app } from "../../../scripts/app.js";
-import { element, memory } from "../dom.js";
-import { Editor } from "./editor.js";
-import { say } from "./parts.js";
+import { app } from "../../../../scripts/app.js";
+import { element, memory } from "../dom.mjs";
+import { Editor } from "./editor.mjs";
+import { say } from "./parts.mjs";
 
 const TYPE = "SCAPRE_CONCEPTS";
 const SUBGRAPH = "-10"; // how the host calls the inputs of a subgraph

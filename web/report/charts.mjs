@@ -1,6 +1,6 @@
 // @ts-check
 /** Bars and maps as SVG. */
-import { element, shape } from "../dom.js";
+import { element, shape } from "../dom.mjs";
 
 const SHADES = 9; // report.css has their colours
 const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };

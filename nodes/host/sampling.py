@@ -13,7 +13,7 @@ import comfy.utils
 import torch
 from torch import Tensor
 
-from ..scapre.errors import ScaPreError
+from ...scapre.errors import ScaPreError
 
 stock = import_module("nodes")  # the host's module; written as an import, it reads like this package
 _PARTS = 1000  # of a picture, on the bar

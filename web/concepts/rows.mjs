@@ -1,14 +1,14 @@
 // @ts-check
 /** The list as rows: what is typed, pressed, pasted and clicked in them. */
-import { element } from "../dom.js";
-import { edit, readLine, split } from "./lines.js";
-import { button, say, windowed } from "./parts.js";
-import { drawRow, rowHeight } from "./row.js";
-import { readings } from "./server.js";
+import { element } from "../dom.mjs";
+import { edit, readLine, split } from "./lines.mjs";
+import { button, say, windowed } from "./parts.mjs";
+import { drawRow, rowHeight } from "./row.mjs";
+import { readings } from "./server.mjs";
 
 const PARTED = /[\r\n\t,;、，；]\s*\S/;
 
-/** @param {import("./editor.js").Editor} editor */
+/** @param {import("./editor.mjs").Editor} editor */
 export function rowsView(editor) {
   const box = element("div", { class: "rows", role: "list", "aria-label": say("list"), "data-capture-wheel": "true" });
   const view = windowed(box, rowHeight, (line, index, row) => drawRow(line, index, editor.source.context().anchor, row));

@@ -1,6 +1,6 @@
 // @ts-check
 /** What the server knows of names. Nothing here fails: without an answer there is none. */
-import { api } from "../../../scripts/api.js";
+import { api } from "../../../../scripts/api.js";
 
 /**
  * @param {string} path

@@ -1,9 +1,9 @@
 // @ts-check
 /** The panel that adds names from a list: a bundled one, one in the host's input folder, or a file. */
-import { element } from "../dom.js";
-import { readLine } from "./lines.js";
-import { button, say, windowed } from "./parts.js";
-import { ask, readings } from "./server.js";
+import { element } from "../dom.mjs";
+import { readLine } from "./lines.mjs";
+import { button, say, windowed } from "./parts.mjs";
+import { ask, readings } from "./server.mjs";
 
 const ROW = 24; // pixels
 const MOST_BYTES = 2 ** 20;

@@ -1,6 +1,6 @@
 // @ts-check
 /** One picture over another, with a divider to drag, and prompts to go through. */
-import { element } from "../dom.js";
+import { element } from "../dom.mjs";
 
 const STEPS = { ArrowLeft: -2, ArrowDown: -2, ArrowRight: 2, ArrowUp: 2, PageDown: -10, PageUp: 10, Home: -100, End: 100 };
 const COARSE = 256; // pixels: a narrower picture shows its pixels instead of a blur

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from .places import cache_folder
+from pack.benchmarks.host.places import cache_folder
 
 VERSION = 2
 """Raise this when the weights change: cached files are named by it."""

@@ -1,9 +1,9 @@
 // @ts-check
 /* global LiteGraph */
 /** Folds the advanced inputs of this pack's nodes on the canvas; Nodes 2.0 does so by itself. */
-import { app } from "../../../scripts/app.js";
-import { lookup } from "../words.js";
-import { WORDS } from "./words.js";
+import { app } from "../../../../scripts/app.js";
+import { lookup } from "../words.mjs";
+import { WORDS } from "./words.mjs";
 
 const SETTING = "ScaPre.FoldAdvanced";
 const say = lookup(WORDS);
@@ -44,20 +44,6 @@ function fit(node) {
   node.setDirtyCanvas(true, true);
 }
 
-app.registerExtension({
-  name: SETTING,
-  settings: [
-    {
-      id: SETTING,
-      name: "Fold advanced inputs on the canvas",
-      tooltip: "Behind a button at the end of the node. Takes effect on nodes that are added or loaded afterwards.",
-      category: ["ScaPre", "Nodes", "FoldAdvanced"],
-      type: "boolean",
-      defaultValue: true,
-    },
-  ],
-  nodeCreated(node) {
-    if (!node.comfyClass?.startsWith("ScaPre") || !app.extensionManager.setting.get(SETTING)) return;
-    fold(node);
-  },
-});
+export function nodeCreated(node) {
+  if (app.extensionManager.setting.get(SETTING)) fold(node);
+}

@@ -1,8 +1,8 @@
 // @ts-check
 /** The report of the last run, in its node. */
-import { app } from "../../../scripts/app.js";
-import { element, memory, stylesheet } from "../dom.js";
-import { contents } from "./panel.js";
+import { app } from "../../../../scripts/app.js";
+import { element, memory, stylesheet } from "../dom.mjs";
+import { contents } from "./panel.mjs";
 
 const NODES = ["ScaPreEraseConcepts", "ScaPreMergeEdits", "ScaPreLoadEdit"];
 const SETTING = "ScaPre.ReportPanel";
@@ -51,32 +51,21 @@ function receive(node, message) {
   show(node, run);
 }
 
-app.registerExtension({
-  name: SETTING,
-  settings: [
-    {
-      id: SETTING,
-      category: ["ScaPre", "Nodes", SETTING],
-      name: "Report in the node",
-      tooltip: "What an edit did, as charts and tables. Takes effect with the next run.",
-      type: "boolean",
-      defaultValue: true,
-    },
-  ],
-  nodeCreated(node) {
-    if (!NODES.includes(node.comfyClass)) return;
-    const before = node.onExecuted;
-    node.onExecuted = function (message) {
-      before?.call(this, message);
-      receive(this, message);
-    };
-  },
-  loadedGraphNode: (node) => show(node, memory(node, NAME).read()),
-  /** Runs that ended behind another workflow, or come from the history. */
-  onNodeOutputsUpdated(outputs) {
-    for (const [place, message] of Object.entries(outputs)) {
-      const [id, graph] = place.split(":").reverse();
-      receive((graph ? app.rootGraph.subgraphs.get(graph) : app.rootGraph)?.getNodeById(id), message);
-    }
-  },
-});
+export function nodeCreated(node) {
+  if (!NODES.includes(node.comfyClass)) return;
+  const before = node.onExecuted;
+  node.onExecuted = function (message) {
+    before?.call(this, message);
+    receive(this, message);
+  };
+}
+
+export const loadedGraphNode = (node) => show(node, memory(node, NAME).read());
+
+/** Runs that ended behind another workflow, or come from the history. */
+export function onNodeOutputsUpdated(outputs) {
+  for (const [place, message] of Object.entries(outputs)) {
+    const [id, graph] = place.split(":").reverse();
+    receive((graph ? app.rootGraph.subgraphs.get(graph) : app.rootGraph)?.getNodeById(id), message);
+  }
+}

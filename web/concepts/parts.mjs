@@ -1,8 +1,8 @@
 // @ts-check
 /** What the editor's parts are made of: words, buttons, and a list that draws only what can be seen of it. */
-import { element } from "../dom.js";
-import { lookup } from "../words.js";
-import { WORDS } from "./words.js";
+import { element } from "../dom.mjs";
+import { lookup } from "../words.mjs";
+import { WORDS } from "./words.mjs";
 
 const SPARE = 200; // pixels drawn above and below what is seen
 

@@ -1,11 +1,11 @@
 // @ts-check
 /** The concept editor: rows, text and tools over one plain text. */
-import { element, shape } from "../dom.js";
-import { importPanel } from "./importer.js";
-import { isName, join, readLine, sorted, split } from "./lines.js";
-import { button, say } from "./parts.js";
-import { rowsView } from "./rows.js";
-import { ask } from "./server.js";
+import { element, shape } from "../dom.mjs";
+import { importPanel } from "./importer.mjs";
+import { isName, join, readLine, sorted, split } from "./lines.mjs";
+import { button, say } from "./parts.mjs";
+import { rowsView } from "./rows.mjs";
+import { ask } from "./server.mjs";
 
 const PAUSE = 400; // milliseconds from a change to its check
 const ICONS = {

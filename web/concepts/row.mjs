@@ -1,8 +1,8 @@
 // @ts-check
 /** One row of the list, and what is said under it. */
-import { element } from "../dom.js";
-import { isName } from "./lines.js";
-import { say } from "./parts.js";
+import { element } from "../dom.mjs";
+import { isName } from "./lines.mjs";
+import { say } from "./parts.mjs";
 
 const [ROW, NOTES] = [26, 16]; // pixels
 const WARNINGS = ["error", "conflict", "preserved", "long"];
@@ -22,7 +22,7 @@ function notes(line) {
 
 /**
  * Makes a line's row, or brings it up to date.
- * @param {import("./lines.js").Line} line
+ * @param {import("./lines.mjs").Line} line
  * @param {number} index
  * @param {string} usual what takes the place of a name without an arrow
  * @param {any} [row]

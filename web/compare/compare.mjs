@@ -1,16 +1,18 @@
 // @ts-check
 /* global LiteGraph */
 /** Before and After shows its pictures under a slider. */
-import { api } from "../../../scripts/api.js";
-import { app } from "../../../scripts/app.js";
-import { memory, stylesheet } from "../dom.js";
-import { lookup } from "../words.js";
-import { slider } from "./slider.js";
-import { WORDS } from "./words.js";
+import { api } from "../../../../scripts/api.js";
+import { app } from "../../../../scripts/app.js";
+import { memory, stylesheet } from "../dom.mjs";
+import { lookup } from "../words.mjs";
+import { slider } from "./slider.mjs";
+import { WORDS } from "./words.mjs";
 
 const SETTING = "ScaPre.CompareSlider";
 const HEIGHT = 340; // pixels at least, before and after a run, so that the node keeps its size
 const say = lookup(WORDS);
+
+stylesheet("compare.css", import.meta.url);
 
 const address = (file) => api.apiURL(`/view?${new URLSearchParams(file)}`);
 
@@ -46,23 +48,7 @@ function after(node, name, act) {
   };
 }
 
-app.registerExtension({
-  name: SETTING,
-  settings: [
-    {
-      id: SETTING,
-      name: "Slider in Before and After",
-      tooltip:
-        "Shows the pictures of a run under a slider in the node. Without it, connect the outputs to Preview Image. " +
-        "Takes effect on nodes that are added or loaded afterwards.",
-      category: ["ScaPre", "Nodes", "CompareSlider"],
-      type: "boolean",
-      defaultValue: true,
-    },
-  ],
-  nodeCreated(node) {
-    if (node.comfyClass !== "ScaPreBeforeAfter" || !app.extensionManager.setting.get(SETTING)) return;
-    stylesheet("compare.css", import.meta.url);
-    attach(node);
-  },
-});
+export function nodeCreated(node) {
+  if (node.comfyClass !== "ScaPreBeforeAfter" || !app.extensionManager.setting.get(SETTING)) return;
+  attach(node);
+}

@@ -1,0 +1,34 @@
+"""A node's progress, and the host's Cancel."""
+
+from __future__ import annotations
+
+import sys
+
+import comfy.model_management as management
+import comfy.utils
+
+_STAGES = {"text encoding": (0.0, 0.4), "statistics": (0.4, 0.55), "solve": (0.55, 1.0), "export": (0.0, 1.0)}
+
+
+class HostProgress:
+    """Progress on the node, and the host's Cancel."""
+
+    def __init__(self, node_id: str | None) -> None:
+        """Shows progress on the node of this id."""
+        self.node_id, self.stage = node_id, ""
+        self.bar = comfy.utils.ProgressBar(1000, node_id=node_id)
+
+    def say(self, text: str) -> None:
+        """Shows a line of text on the node, where there is a server to show it."""
+        server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+        if server is not None and self.node_id is not None:
+            server.send_progress_text(text, self.node_id)
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Moves the bar; raises the host's interruption when the user has cancelled."""
+        management.throw_exception_if_processing_interrupted()
+        if stage != self.stage:
+            self.stage = stage
+            self.say(f"{stage} …")
+        start, end = _STAGES[stage]
+        self.bar.update_absolute(round(1000 * (start + (end - start) * done / max(total, 1))))

@@ -1,0 +1,79 @@
+"""The host's CLIP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...scapre.errors import ScaPreError, shorten
+from ...scapre.families import supported
+from ...scapre.progress import Progress
+
+_CLIP_ENCODERS = {"l", "h", "g"}
+_BATCH = 32
+
+
+class ClipEncoder:
+    """The host's CLIP text encoders as the engine wants them: literal text, in batches."""
+
+    def __init__(self, clip: Any) -> None:
+        """Takes the CLIP input.
+
+        Raises:
+            ScaPreError: If it is missing or no CLIP text encoder.
+        """
+        if clip is None:
+            raise ScaPreError(
+                "clip: it is missing. This loader gives no text encoder (it loads a diffusion model alone); add a "
+                "Load CLIP node with the text encoder that belongs to the model."
+            )
+        self.clip = clip
+        unknown = set(self._tokens("")) - _CLIP_ENCODERS
+        if unknown:
+            raise ScaPreError(
+                f"clip: {shorten(', '.join(sorted(unknown)))} is not a text encoder of a supported model. "
+                f"Supported: {supported()}."
+            )
+
+    def _tokens(self, text: str) -> dict[str, list[list[tuple[int, float]]]]:
+        # Weights, embeddings and brackets are prompt syntax; in a name they are letters like any others.
+        literal = text.replace("embedding:", "embedding :").replace("<|", "< |")
+        try:
+            return self.clip.tokenize(literal, disable_weights=True)
+        except TypeError:  # tokenizers that never read weights do not take the keyword
+            return self.clip.tokenize(literal)
+
+    def last_token(self, text: str) -> int:
+        """Position of the last token before the end token.
+
+        Raises:
+            ScaPreError: If the text is longer than the encoder's window.
+        """
+        sections = next(iter(self._tokens(text).values()))
+        if len(sections) > 1:
+            window = len(sections[0]) - 2
+            raise ScaPreError(
+                f"{shorten(text)} needs more than the {window} tokens that the text encoder reads at once. "
+                "Shorten the name, or use a shorter template."
+            )
+        ids = [entry[0] for entry in sections[0]]
+        return ids.index(_end_token(ids), 1) - 1
+
+    def encode(self, texts: Sequence[str], progress: Progress) -> Tensor:
+        """States of the texts, (texts, tokens, width), float32 on the CPU."""
+        states = []
+        for first in range(0, len(texts), _BATCH):
+            progress("text encoding", first, len(texts))
+            tokens = [self._tokens(text) for text in texts[first : first + _BATCH]]
+            merged = {encoder: [section for entry in tokens for section in entry[encoder]] for encoder in tokens[0]}
+            batch = self.clip.encode_from_tokens(merged)
+            states.append(batch.reshape(len(tokens), -1, batch.shape[-1]).to("cpu", torch.float32))
+        progress("text encoding", len(texts), len(texts))
+        return torch.cat(states)
+
+
+def _end_token(ids: Sequence[int]) -> int:
+    return max(ids)  # the end token is the last of CLIP's vocabulary; padding is the same or 0

@@ -1,0 +1,74 @@
+// @ts-check
+/**
+ * All that the page loads at its start: the switches. The frontend loads every .js file under this folder then, so
+ * what the nodes need is in .mjs files: they follow when the page is idle, or with the first workflow that has a node.
+ */
+import { app } from "../../scripts/app.js";
+
+const MODULES = "../../api/scapre/web/"; // they come by a route of this pack, with which no browser keeps an old one
+const FEATURES = [
+  {
+    folder: "advanced",
+    id: "ScaPre.FoldAdvanced",
+    name: "Fold advanced inputs on the canvas",
+    tooltip: "Behind a button at the end of the node. Takes effect on nodes that are added or loaded afterwards.",
+  },
+  {
+    folder: "compare",
+    id: "ScaPre.CompareSlider",
+    name: "Slider in Before and After",
+    tooltip:
+      "Shows the pictures of a run under a slider in the node. Without it, connect the outputs to Preview Image. " +
+      "Takes effect on nodes that are added or loaded afterwards.",
+  },
+  {
+    folder: "concepts",
+    id: "ScaPre.ConceptEditor",
+    name: "Concept editor",
+    tooltip: "Rows, checks and lists in Erase Concepts. Without it, plain text. Takes effect on nodes that are added or loaded afterwards.",
+  },
+  {
+    folder: "report",
+    id: "ScaPre.ReportPanel",
+    name: "Report in the node",
+    tooltip: "What an edit did, as charts and tables. Takes effect with the next run.",
+  },
+];
+
+/** @type {Promise<any[]> | undefined} */
+let loading;
+/** @type {any[]} the features' modules, which export hooks of an extension; empty until they are loaded */
+let loaded = [];
+
+/** Loads the features, once. */
+async function load() {
+  loading ??= Promise.all(FEATURES.map(({ folder }) => import(new URL(`${MODULES}${folder}/${folder}.mjs`, import.meta.url).href)));
+  loaded = await loading;
+}
+
+const call = (hook, given) => loaded.forEach((feature) => feature[hook]?.(...given));
+const ours = (type) => String(type).startsWith("ScaPre");
+const graphs = (workflow) => [workflow, ...(workflow.definitions?.subgraphs ?? [])];
+
+app.registerExtension({
+  name: "ScaPre",
+  settings: FEATURES.map(({ folder, ...words }) => ({
+    ...words,
+    category: ["ScaPre", "Nodes", words.id],
+    type: "boolean",
+    defaultValue: true,
+  })),
+  async beforeConfigureGraph(workflow) {
+    if (graphs(workflow).some(({ nodes }) => nodes?.some(({ type }) => ours(type)))) await load();
+  },
+  afterConfigureGraph() {
+    (globalThis.requestIdleCallback ?? setTimeout)(() => load().catch(console.error));
+  },
+  async nodeCreated(...given) {
+    if (!ours(given[0].comfyClass)) return;
+    if (!loaded.length) await load(); // only a node that was added before the page was ever idle waits
+    call("nodeCreated", given);
+  },
+  loadedGraphNode: (...given) => call("loadedGraphNode", given),
+  onNodeOutputsUpdated: (...given) => call("onNodeOutputsUpdated", given),
+});
