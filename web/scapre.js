@@ -6,26 +6,25 @@
 import { app } from "../../scripts/app.js";
 
 const MODULES = "../../api/scapre/web/"; // they come by a route of this pack, with which no browser keeps an old one
+const LATER = " Takes effect on nodes that are added or loaded afterwards.";
 const FEATURES = [
   {
     folder: "advanced",
     id: "ScaPre.FoldAdvanced",
     name: "Fold advanced inputs on the canvas",
-    tooltip: "Behind a button at the end of the node. Takes effect on nodes that are added or loaded afterwards.",
+    tooltip: "Behind a button at the end of the node." + LATER,
   },
   {
     folder: "compare",
     id: "ScaPre.CompareSlider",
     name: "Slider in Before and After",
-    tooltip:
-      "Shows the pictures of a run under a slider in the node. Without it, connect the outputs to Preview Image. " +
-      "Takes effect on nodes that are added or loaded afterwards.",
+    tooltip: "Shows the pictures of a run under a slider in the node. Without it, connect the outputs to Preview Image." + LATER,
   },
   {
     folder: "concepts",
     id: "ScaPre.ConceptEditor",
     name: "Concept editor",
-    tooltip: "Rows, checks and lists in Erase Concepts. Without it, plain text. Takes effect on nodes that are added or loaded afterwards.",
+    tooltip: "Rows, checks and lists in Erase Concepts. Without it, plain text." + LATER,
   },
   {
     folder: "report",

@@ -79,18 +79,22 @@ class ComfyPage:
         url: the server's address.
         server: a client of the server, to look at what the page has sent.
         errors: what the console and the page have complained about so far.
+        expected: patterns, as in `IGNORED`, of what a test itself brings about.
     """
 
     def __init__(self, page: Page, server: Server, artifacts: Path, name: str) -> None:
         self.page, self.server, self.url = page, server, server.url
         self.errors: list[str] = []
+        self.expected: list[str] = []
         self._artifacts, self._name = artifacts, name
         page.on("console", self._hear)
         page.on("pageerror", self._fail)
 
     def _hear(self, message: ConsoleMessage) -> None:
         said = f"{message.text} {message.location.get('url', '')}"
-        if message.type == "error" and not any(re.search(pattern, said, re.DOTALL) for pattern in IGNORED):
+        if message.type == "error" and not any(
+            re.search(pattern, said, re.DOTALL) for pattern in (*IGNORED, *self.expected)
+        ):
             self.errors.append(said)
 
     def _fail(self, error: Error) -> None:

@@ -68,6 +68,15 @@ function replace(node, widget, editor) {
   after(widget, "draw", (context, _node, width, _y, height) => {
     if (context.canvas !== app.canvas.canvas) sketch(context, editor, width, height);
   });
+  if (node.graph) swap(node.widgets, widget, textarea, editor.root);
+}
+
+/** Puts the editor where the box is shown already: the canvas knows its element, and Nodes 2.0 its place in the list. */
+function swap(widgets, widget, textarea, root) {
+  textarea.replaceWith(root);
+  const index = widgets.indexOf(widget);
+  widgets.splice(index, 1);
+  widgets.splice(index, 0, widget);
 }
 
 /** Says where the names come from while a link brings them. */
