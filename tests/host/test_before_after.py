@@ -22,9 +22,9 @@ from torch import Tensor
 from pack.benchmarks.graphs import ERASE, ERASE_NODE, Sampling, picture_node, text_to_image
 from pack.benchmarks.host.client import Graph, PromptFailed, PromptInterrupted, images
 from pack.benchmarks.host.server import Server
-from pack.nodes import sampling
 from pack.nodes.before_after import MOST_PROMPTS, BeforeAfter, read_prompts
 from pack.nodes.before_after_grid import BeforeAfterGrid
+from pack.nodes.host import sampling
 from pack.nodes.pictures.lettering import font_for, wrap
 from pack.scapre.errors import ScaPreError
 from pack.tests.host.models import text_encoder, unet
