@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from .host.base import add_checkpoint
 from .host.client import HostError, images
 from .host.places import base_folder, cache_folder, comfy_root
 from .host.server import Server, stop_on_terminate
+from .template import fill_in
 
 CONCEPTS = ("Arlo Vane", "star")
 PROMPTS = (
@@ -30,6 +32,12 @@ PROMPTS = (
     "a pink moon in the style of Noor Rahman",
 )
 """What MiniCanvas, the small model that ships with this repository, is asked to forget and to draw."""
+NOTE = (
+    "## The demo\n\n**Run** draws the pictures of `python dev.py demo` again: **Before and After** draws each prompt "
+    "twice from one seed; drag the slider.\n\nMiniCanvas, the demo's model, is put into ComfyUI's models folder by "
+    "`python -m benchmarks.minicanvas build`. For another checkpoint, type other names and prompts, and set its size.\n"
+)
+"""What stands beside the nodes when a sheet is dropped on the canvas."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
     with server:
         before, after, report = pictures(server, name, options)
     notes, judged = judge(options, before, after) if options.checkpoint is None else ([], "")
-    save(options, before, after, report + judged, notes)
+    save(options, name, before, after, report + judged, notes)
     print(f"\n{report.strip()}\n{judged}")
     print(f"Pictures: {options.out / 'before-after.png'}")
     print(f"Report:   {options.out / 'report.txt'}")
@@ -113,15 +121,20 @@ def judge(options: argparse.Namespace, before: list[bytes], after: list[bytes]) 
 
 def pictures(server: Server, checkpoint: str, options: argparse.Namespace) -> tuple[list[bytes], list[bytes], str]:
     """Queue both workflows; all prompts share one run, so that the edit is solved once."""
-    sampling = Sampling(options.size, options.steps, options.cfg, options.seed)
-    erase = {"concepts": "\n".join(options.concepts), "anchor": options.anchor}
-    if options.preset:
-        erase["preset"] = options.preset
+    sampling, erase = inputs(options)
     print(f"Drawing {len(options.prompts)} prompts with the model as it is ...", flush=True)
     before, _ = draw(server, options.prompts, checkpoint, sampling, None, "before")
     print(f"Erasing {', '.join(options.concepts)}, and drawing them again ...", flush=True)
     after, entry = draw(server, options.prompts, checkpoint, sampling, erase, "after")
     return before, after, "".join(entry["outputs"][REPORT]["text"])
+
+
+def inputs(options: argparse.Namespace) -> tuple[Sampling, dict[str, Any]]:
+    """Return how to sample, and the values of the erase node."""
+    erase = {"concepts": "\n".join(options.concepts), "anchor": options.anchor}
+    if options.preset:
+        erase["preset"] = options.preset
+    return Sampling(options.size, options.steps, options.cfg, options.seed), erase
 
 
 def draw(
@@ -140,19 +153,25 @@ def draw(
 
 def save(
     options: argparse.Namespace,
+    checkpoint: str,
     before: list[bytes],
     after: list[bytes],
     report: str,
     notes: Sequence[tuple[str, str]] = (),
 ) -> None:
-    """Write the sheet and the report."""
-    from .sheet import Row, draw_sheet  # need Pillow, which --help must not
+    """Write the sheet, which carries the workflow that draws it, and the report."""
+    from PIL.PngImagePlugin import PngInfo  # --help must not need Pillow
+
+    from .sheet import Row, draw_sheet
 
     triples = zip(options.prompts, before, after, strict=True)
     told = [("read as " + one, "read as " + two) for one, two in notes] or [()] * len(options.prompts)
     rows = [Row(prompt, [old, new], note) for (prompt, old, new), note in zip(triples, told, strict=True)]
     sheet = draw_sheet(("before", f"after erasing {', '.join(options.concepts)}"), rows)
-    sheet.save(options.out / "before-after.png")
+    sampling, erase = inputs(options)
+    about = PngInfo()
+    about.add_text("workflow", json.dumps(fill_in(checkpoint, erase, options.prompts, sampling, NOTE)))
+    sheet.save(options.out / "before-after.png", pnginfo=about, optimize=True)
     (options.out / "report.txt").write_text(report, encoding="utf-8")
 
 

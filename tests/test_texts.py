@@ -202,13 +202,18 @@ def test_readme_names_files_that_exist() -> None:
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
-def test_picture_of_the_workflow_carries_a_workflow_with_the_nodes_as_they_are() -> None:
-    with Image.open(DOCS / "images" / "workflow.png") as picture:
+def shown_in_the_readme() -> list[str]:
+    return re.findall(r"!\[[^]]*\]\((\S+\.png)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", shown_in_the_readme())
+def test_pictures_of_the_readme_carry_a_workflow_with_the_nodes_as_they_are(name: str) -> None:
+    with Image.open(ROOT / name) as picture:
         workflow = json.loads(picture.info["workflow"])
     nodes = {node["type"]: node for node in workflow["nodes"] if node["type"].startswith("ScaPre")}
     assert ERASE in nodes
-    for name, node in nodes.items():
-        widgets = [entry for entry in SCHEMAS[name].inputs if isinstance(entry, io.WidgetInput)]
+    for kind, node in nodes.items():
+        widgets = [entry for entry in SCHEMAS[kind].inputs if isinstance(entry, io.WidgetInput)]
         controls = sum(bool(getattr(entry, "control_after_generate", None)) for entry in widgets)  # stand after a seed
         assert len(node["widgets_values"]) == len(widgets) + controls
 

@@ -42,6 +42,10 @@ _WATCH = """async () => {
         "execution_interrupted"];
     for (const kind of kinds) api.addEventListener(kind, (event) => window.seen.push([kind, event.detail]));
 }"""
+_LOADED = """async () => {
+    const pack = window.app.extensions.find(({ name }) => name === "ScaPre");
+    await pack.beforeConfigureGraph({ nodes: [{ type: "ScaPre" }] });  // as before a workflow that has a node of it
+}"""
 _EMPTY = """async () => {
     const { command, workflow } = window.app.extensionManager;
     await command.execute("Comfy.NewBlankWorkflow");
@@ -107,18 +111,20 @@ class ComfyPage:
         self.page.goto(f"{self.url}/{query}", wait_until="commit")
         self.wait_ready()
 
-    def wait_ready(self) -> None:
-        """Wait until the frontend has started and its workflow is open."""
+    def wait_ready(self, *, features: bool = True) -> None:
+        """Wait until the frontend has started and its workflow is open, and the pack's features are loaded."""
         self.page.wait_for_function(READY, timeout=90_000)
         self.page.evaluate(_WATCH)
+        if features:
+            self.page.evaluate(_LOADED)
 
-    def reload(self) -> None:
+    def reload(self, *, features: bool = True) -> None:
         """Reload the page as a person does, and wait until it can be used.
 
         The frontend keeps a changed graph half a second after the change; wait for that first (`wait_kept`).
         """
         self.page.reload(wait_until="commit")
-        self.wait_ready()
+        self.wait_ready(features=features)
 
     def fresh(self) -> None:
         """Leave one tab with an empty graph."""

@@ -258,7 +258,7 @@ def test_a_node_that_was_there_before_its_editor_gets_it(comfy: ComfyPage) -> No
     held: list[Route] = []
     slow = True
     comfy.page.route("**/api/scapre/web/**", lambda route: held.append(route) if slow else route.continue_())
-    comfy.reload()
+    comfy.reload(features=False)
     erase = comfy.add(ERASE_NODE, (0, 0), concepts="Arlo Vane\nstar -> circle")
     assert ("concepts", "customtext") in widgets(comfy)[ERASE_NODE]
     expect(comfy.page.locator(".scapre-concepts")).to_have_count(0)
@@ -276,7 +276,7 @@ def test_a_workflow_with_a_node_waits_for_its_editor(comfy: ComfyPage) -> None:
     comfy.wait_kept()
     size = comfy.page.evaluate("(id) => [...app.graph.getNodeById(id).size]", erase)
     comfy.page.route("**/api/scapre/web/**", lambda route: (time.sleep(0.2), route.continue_()))  # a slow server
-    comfy.reload()
+    comfy.reload(features=False)
     assert ("concepts", "SCAPRE_CONCEPTS") in widgets(comfy)[ERASE_NODE]
     assert comfy.page.evaluate("(id) => [...app.graph.getNodeById(id).size]", erase) == size
 
@@ -285,7 +285,7 @@ def test_without_its_files_the_page_has_plain_nodes(comfy: ComfyPage) -> None:
     comfy.expected = ["/api/scapre/web/"]
     comfy.page.route("**/api/scapre/web/**", lambda route: route.abort())
     with comfy.page.expect_console_message(lambda said: "Failed to fetch dynamically" in said.text):
-        comfy.reload()
+        comfy.reload(features=False)
     erase = comfy.add(ERASE_NODE, (0, 0), concepts="Arlo Vane")
     assert ("concepts", "customtext") in widgets(comfy)[ERASE_NODE]
     assert comfy.prompt()[str(erase)]["inputs"]["concepts"] == "Arlo Vane"

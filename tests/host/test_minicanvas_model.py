@@ -12,8 +12,9 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import zeros
 
+from pack.benchmarks import demo
 from pack.benchmarks.graphs import Sampling, picture_node, text_to_image
-from pack.benchmarks.host.base import add_checkpoint
+from pack.benchmarks.host.base import PACK_ROOT, add_checkpoint
 from pack.benchmarks.host.client import images
 from pack.benchmarks.host.places import comfy_root
 from pack.benchmarks.host.server import Server
@@ -76,18 +77,26 @@ def test_stock_nodes_draw_what_is_asked_for(server: Server, name: str) -> None:
     assert sum(right) >= 9
 
 
-def test_its_workflow_runs_as_it_opens_and_erases_what_it_names(server: Server, name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("source", ["template", "sheet"])
+def test_its_workflows_run_as_they_open_and_erase_what_they_name(
+    source: str, server: Server, name: str, tmp_path: Path
+) -> None:
     from .test_workflows import of_type, pairs, to_api
 
-    opened = json.loads(workflow.fill(tmp_path, name).read_text(encoding="utf-8"))
+    if source == "template":
+        opened = json.loads(workflow.fill(tmp_path, name).read_text(encoding="utf-8"))
+        prompts, concepts = workflow.PROMPTS, workflow.CONCEPTS
+    else:  # what README shows
+        opened = json.loads(Image.open(PACK_ROOT / "web" / "docs" / "images" / "demo.png").info["workflow"])
+        prompts, concepts = demo.PROMPTS, demo.CONCEPTS
     entry = server.run(to_api(opened, server.get("/object_info")))
     (pair,) = of_type(opened, "ScaPreBeforeAfter")
-    prompts, found = workflow.PROMPTS.splitlines(), pairs(server, entry, pair)
+    found = pairs(server, entry, pair)
     assert len(found) == len(prompts)
     for prompt, shown in zip(prompts, found, strict=True):
         before, after = readout.see(list(shown))
         assert before == {**before, **readout.asked(prompt)}
-        erased = [name for name in workflow.CONCEPTS if name in prompt]
+        erased = [name for name in concepts if name in prompt]
         assert not set(erased) & set(after.values())
         assert erased or after == {**after, **readout.asked(prompt)}
 
