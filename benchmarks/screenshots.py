@@ -240,7 +240,7 @@ def find(page: ComfyPage, file: Path) -> None:
     """Show what a search in a user's words finds."""
     page.fresh()
     page.search("remove artist")
-    page.page.screenshot(path=file, clip={"x": 430, "y": 200, "width": 1330, "height": 560})
+    page.page.screenshot(path=file, clip={"x": 430, "y": 200, "width": 1195, "height": 560})
     page.page.keyboard.press("Escape")
     finish(file, None)
 
