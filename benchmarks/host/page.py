@@ -150,8 +150,11 @@ class ComfyPage:
     def search(self, words: str) -> Locator:
         """Type into the search for nodes, which a double click on the canvas opens; return what is offered."""
         box = self.page.get_by_role("search")
-        if not box.count():
+        for _ in range(5):  # the clicks of a busy page may lie too far apart to be a double click
+            if box.count():
+                break
             self.page.mouse.dblclick(*EMPTY)
+            self.page.wait_for_timeout(2000)
         box.get_by_role("combobox", name="Add a node").fill(words)
         return box.get_by_role("option")
 
