@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,11 +13,11 @@ import pytest
 import torch
 from torch import nn
 
-from pack.benchmarks.minicanvas import captions, checkpoint, inprocess, judge, network, scores, tasks
+from pack.benchmarks.minicanvas import captions, checkpoint, inprocess, judge, network, report, scores, tasks
 from pack.benchmarks.minicanvas.artists import ARTISTS, SIDE
 from pack.benchmarks.minicanvas.dataset import training_pictures
 from pack.benchmarks.minicanvas.drawing import draw_all
-from pack.benchmarks.minicanvas.evaluate import METHODS, methods
+from pack.benchmarks.minicanvas.evaluate import METHODS, Answers, methods
 from pack.benchmarks.minicanvas.shapes import SHAPES
 from pack.benchmarks.minicanvas.tasks import Check, Question
 from pack.benchmarks.minicanvas.training import Plan, Run
@@ -212,6 +213,37 @@ class TestScores:
         spread = points.T.cov().trace().item()
         centred = points - points.mean(0)
         assert judge.frechet(centred, 3 * centred) == pytest.approx(4 * spread)
+
+
+class TestSheet:
+    """Pictures before and after."""
+
+    def test_a_row_has_its_targets_and_what_is_kept_before_above_after(self) -> None:
+        chosen = tasks.quick_tasks()
+        before = [self.answers(task, red=[q.seed for q in task.questions]) for task in report.pictured(chosen, 3)]
+        after = [self.answers(task, blue=[q.seed for q in task.questions]) for task in chosen]
+        assert [entry.task.name for entry in before] == [task.name for task in chosen]  # one task a row
+        sheet = np.asarray(report.sheet(before, after, 3)).astype(int)
+        step = (len(sheet) - report.MARGIN) // len(chosen)
+        for row, (small, task) in enumerate(zip(before, chosen, strict=True)):
+            asked = small.task.questions
+            assert [q.retained for q in asked] == sorted(q.retained for q in asked)
+            assert set(asked) <= set(task.questions)
+            upper = report.MARGIN + row * step + report.LINE + report.SIZE // 2
+            for line, channel in ((upper, 0), (upper + report.SIZE + 2, 2)):
+                seen = [pixel for pixel in sheet[line] if pixel[1] == 7]
+                colours = list(dict.fromkeys(int(pixel[channel]) for pixel in seen))
+                assert colours == list(dict.fromkeys(q.seed % 251 for q in asked))
+
+    def answers(self, task: tasks.Task, red: Sequence[int] = (), blue: Sequence[int] = ()) -> Answers:
+        """Answers whose pictures are of one colour each, by the question's seed; 7 of green marks them."""
+        pictures = np.zeros((len(task.questions), 4, 4, 3), np.uint8)
+        pictures[..., 1] = 7
+        for channel, seeds in ((0, red), (2, blue)):
+            if seeds:
+                pictures[..., channel] = np.array([seed % 251 for seed in seeds])[:, None, None]
+        nothing = judge.Reading({}, torch.empty(0))
+        return Answers(task, pictures, nothing, torch.empty(0), 0.0, 0.0)
 
 
 class TestTraining:

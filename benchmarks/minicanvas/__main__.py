@@ -152,7 +152,7 @@ def evaluate(options: argparse.Namespace) -> int:
     for file in options.edit:
         settings, task = from_file(file, tasks.QUICK if options.quick else tasks.FULL)
         jobs += [(f"{file.stem}-before", {}, (task,)), (file.stem, settings, (task,))]
-    asked, results = evaluation(options.folder), {}
+    asked, results, pictures = evaluation(options.folder), {}, 3 if options.quick else 6
     out = options.out or RESULTS / ("minicanvas-quick" if options.quick else "minicanvas")
     out.mkdir(parents=True, exist_ok=True)
     for name, settings, some in jobs:
@@ -160,8 +160,8 @@ def evaluate(options: argparse.Namespace) -> int:
         results[name] = report.as_json(answers)
         (out / f"{name}.json").write_text(json.dumps(results[name], indent=1) + "\n", encoding="utf-8")
         if settings:
-            before = run(asked, "none", {}, some, tell)
-            report.sheet(before, answers).save(out / f"{name}.jpg", quality=88)
+            before = run(asked, "none", {}, report.pictured(some, pictures), tell)
+            report.sheet(before, answers, pictures).save(out / f"{name}.jpg", quality=88)
     print(file=sys.stderr)
     print(report.table(results))
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,11 +12,9 @@ from PIL import Image, ImageDraw, ImageFont
 from .evaluate import Answers
 from .judge import DOMAINS
 from .scores import SHARES, Share, distance, score
-from .tasks import VERSION
+from .tasks import VERSION, Task
 
 COLUMNS = (*SHARES, "beside", "H")
-PICTURES = 6
-"""Of targets, and as many of what is kept."""
 MARGIN, LINE, SIZE = 8, 18, 96
 
 
@@ -30,6 +29,22 @@ def grouped(answers: Sequence[Answers]) -> dict[str, list[Answers]]:
     for entry in answers:
         rows.setdefault(group(entry.task.name, entry.task.kind), []).append(entry)
     return rows
+
+
+def pictured(tasks: Sequence[Task], count: int) -> list[Task]:
+    """Return, for every row, its first task with those questions alone whose pictures a sheet shows.
+
+    Args:
+        tasks: all of them.
+        count: pictures of targets, and as many of what is kept.
+    """
+    rows: dict[str, Task] = {}
+    for task in tasks:
+        rows.setdefault(group(task.name, task.kind), task)
+    return [
+        replace(task, questions=tuple(task.questions[number] for number in _shown(task, count)))
+        for task in rows.values()
+    ]
 
 
 def figures(answers: Sequence[Answers]) -> tuple[dict[str, Share], float | None]:
@@ -77,26 +92,34 @@ def _cell(share: Sequence[float] | None, *, wide: bool) -> str:
     return f"{share[0]:.2f} [{share[1]:.2f}, {share[2]:.2f}]" if wide else f"{share[0]:.2f}"
 
 
-def sheet(before: Sequence[Answers], after: Sequence[Answers]) -> Image.Image:
-    """Draw, for every row, pictures of targets and of what is kept: above without the edit, below with it."""
+def sheet(before: Sequence[Answers], after: Sequence[Answers], count: int) -> Image.Image:
+    """Draw, for every row, pictures of targets and of what is kept: above without the edit, below with it.
+
+    Args:
+        before: answers to `pictured` tasks of the model as it is.
+        after: answers to all tasks of the edited model.
+        count: as `pictured` was given.
+    """
     font = ImageFont.load_default(13)
-    pairs = [(one[0], two[0]) for one, two in zip(grouped(before).values(), grouped(after).values(), strict=True)]
+    pairs = list(zip(before, [some[0] for some in grouped(after).values()], strict=True))
     step = LINE + 2 * (SIZE + 2) + MARGIN
-    page = Image.new("RGB", (MARGIN + (2 * PICTURES) * (SIZE + 4) + 3 * MARGIN, MARGIN + step * len(pairs)), "white")
+    page = Image.new("RGB", (MARGIN + 2 * count * (SIZE + 4) + 3 * MARGIN, MARGIN + step * len(pairs)), "white")
     draw = ImageDraw.Draw(page)
     for index, (one, two) in enumerate(pairs):
         top = MARGIN + index * step
+        numbers = _shown(two.task, count)
+        targets = sum(not two.task.questions[number].retained for number in numbers)
         names = ", ".join(one.task.concepts[:4]) + (" ..." if len(one.task.concepts) > 4 else "")
         draw.text((MARGIN, top), f"{one.task.name}: erase {names}   (left: targets, right: kept)", "black", font)
-        for column, number in enumerate(_shown(one)):
-            left = MARGIN + column * (SIZE + 4) + (2 * MARGIN if column >= PICTURES else 0)
-            for line, entry in enumerate((one, two)):
-                picture = Image.fromarray(entry.pictures[number]).resize((SIZE, SIZE), Image.Resampling.NEAREST)
+        for column, number in enumerate(numbers):
+            left = MARGIN + column * (SIZE + 4) + (2 * MARGIN if column >= targets else 0)
+            for line, pixels in enumerate((one.pictures[column], two.pictures[number])):
+                picture = Image.fromarray(pixels).resize((SIZE, SIZE), Image.Resampling.NEAREST)
                 page.paste(picture, (left, top + LINE + line * (SIZE + 2)))
     return page
 
 
-def _shown(answers: Answers) -> list[int]:
-    targets = [i for i, question in enumerate(answers.task.questions) if not question.retained]
-    kept = [i for i, question in enumerate(answers.task.questions) if question.retained]
-    return [number for some in (targets, kept) for number in some[:: max(1, len(some) // PICTURES)][:PICTURES]]
+def _shown(task: Task, count: int) -> list[int]:
+    targets = [i for i, question in enumerate(task.questions) if not question.retained]
+    kept = [i for i, question in enumerate(task.questions) if question.retained]
+    return [number for some in (targets, kept) for number in some[:: max(1, len(some) // count)][:count]]
