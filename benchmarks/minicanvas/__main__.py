@@ -152,7 +152,7 @@ def evaluate(options: argparse.Namespace) -> int:
     for file in options.edit:
         settings, task = from_file(file, tasks.QUICK if options.quick else tasks.FULL)
         jobs += [(f"{file.stem}-before", {}, (task,)), (file.stem, settings, (task,))]
-    asked, results, pictures = evaluation(options.folder), {}, 3 if options.quick else 6
+    asked, results, pictures = evaluation(options.folder), {}, 2 if options.quick else 6
     out = options.out or RESULTS / ("minicanvas-quick" if options.quick else "minicanvas")
     out.mkdir(parents=True, exist_ok=True)
     for name, settings, some in jobs:

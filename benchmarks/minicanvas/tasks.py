@@ -101,7 +101,7 @@ class Sizes:
     other: int
 
 
-FULL, QUICK = Sizes(40, 48, 16), Sizes(10, 14, 4)
+FULL, QUICK = Sizes(40, 48, 16), Sizes(8, 10, 4)
 WORDINGS = captions.WITH_ARTIST[:3]
 
 
