@@ -16,6 +16,8 @@ from .tasks import VERSION, Task
 
 COLUMNS = (*SHARES, "beside", "H")
 MARGIN, LINE, SIZE = 8, 18, 96
+HEADING = 640
+"""Pixels that the longest heading takes."""
 
 
 def group(name: str, kind: str) -> str:
@@ -103,7 +105,8 @@ def sheet(before: Sequence[Answers], after: Sequence[Answers], count: int) -> Im
     font = ImageFont.load_default(13)
     pairs = list(zip(before, [some[0] for some in grouped(after).values()], strict=True))
     step = LINE + 2 * (SIZE + 2) + MARGIN
-    page = Image.new("RGB", (MARGIN + 2 * count * (SIZE + 4) + 3 * MARGIN, MARGIN + step * len(pairs)), "white")
+    width = max(HEADING, 4 * MARGIN + 2 * count * (SIZE + 4))
+    page = Image.new("RGB", (width, MARGIN + step * len(pairs)), "white")
     draw = ImageDraw.Draw(page)
     for index, (one, two) in enumerate(pairs):
         top = MARGIN + index * step
