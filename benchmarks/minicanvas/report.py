@@ -16,7 +16,7 @@ from .tasks import VERSION, Task
 
 COLUMNS = (*SHARES, "beside", "H")
 MARGIN, LINE, SIZE = 8, 18, 96
-HEADING = 640
+HEADING = 760
 """Pixels that the longest heading takes."""
 
 
