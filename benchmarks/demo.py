@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -160,17 +159,14 @@ def save(
     notes: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Write the sheet, which carries the workflow that draws it, and the report."""
-    from PIL.PngImagePlugin import PngInfo  # --help must not need Pillow
-
-    from .sheet import Row, draw_sheet
+    from .sheet import Row, carrying, draw_sheet  # need Pillow, which --help must not
 
     triples = zip(options.prompts, before, after, strict=True)
     told = [("read as " + one, "read as " + two) for one, two in notes] or [()] * len(options.prompts)
     rows = [Row(prompt, [old, new], note) for (prompt, old, new), note in zip(triples, told, strict=True)]
     sheet = draw_sheet(("before", f"after erasing {', '.join(options.concepts)}"), rows)
     sampling, erase = inputs(options)
-    about = PngInfo()
-    about.add_text("workflow", json.dumps(fill_in(checkpoint, erase, options.prompts, sampling, NOTE)))
+    about = carrying(fill_in(checkpoint, erase, options.prompts, sampling, NOTE))
     sheet.save(options.out / "before-after.png", pnginfo=about, optimize=True)
     (options.out / "report.txt").write_text(report, encoding="utf-8")
 

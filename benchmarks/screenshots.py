@@ -8,7 +8,6 @@ Pictures of a whole graph carry it, so they can be dropped on the canvas.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -248,16 +247,14 @@ def find(page: ComfyPage, file: Path) -> None:
 def finish(file: Path, graph: Any) -> None:
     """Make a picture no wider than it is shown, and put its graph into it."""
     from PIL import Image
-    from PIL.PngImagePlugin import PngInfo
+
+    from .sheet import carrying
 
     with Image.open(file) as opened:
         picture = opened.convert("RGB")
     if picture.width > WIDTH:
         picture = picture.resize((WIDTH, round(picture.height * WIDTH / picture.width)), Image.Resampling.LANCZOS)
-    about = PngInfo()
-    if graph:
-        about.add_text("workflow", json.dumps(graph))
-    picture.quantize(256).save(file, pnginfo=about, optimize=True)
+    picture.quantize(256).save(file, pnginfo=carrying(graph) if graph else None, optimize=True)
 
 
 if __name__ == "__main__":

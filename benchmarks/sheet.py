@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 SMALLEST_SIDE = 256
 MARGIN, TEXT_SIZE = 12, 16
@@ -27,6 +30,13 @@ class Row:
     caption: str
     pictures: Sequence[bytes]
     notes: Sequence[str] = ()
+
+
+def carrying(workflow: Mapping[str, Any]) -> PngInfo:
+    """Return what a PNG is saved with so that it opens as this workflow when it is dropped on the canvas."""
+    about = PngInfo()
+    about.add_text("workflow", json.dumps(workflow))
+    return about
 
 
 def draw_sheet(columns: Sequence[str], rows: Sequence[Row]) -> Image.Image:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +12,7 @@ from aiohttp import web
 from ..scapre.errors import ScaPreError
 from ..scapre.readings import readings
 from .concept_list import read_names, sources
+from .host.server import prompt_server
 from .name_check import NameCheck
 
 _MOST_BYTES = 2**21
@@ -22,7 +22,7 @@ _PAGE_TYPES = {".mjs": "text/javascript", ".css": "text/css"}
 
 def register_routes() -> None:
     """Adds the routes to the host's server, where there is one."""
-    server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+    server = prompt_server()
     if server is not None:
         add_routes(server.routes)
 

@@ -223,7 +223,7 @@ class TestSheet:
         before = [self.answers(task, red=[q.seed for q in task.questions]) for task in report.pictured(chosen, 3)]
         after = [self.answers(task, blue=[q.seed for q in task.questions]) for task in chosen]
         assert [entry.task.name for entry in before] == [task.name for task in chosen]  # one task a row
-        sheet = np.asarray(report.sheet(before, after, 3)).astype(int)
+        sheet = np.asarray(report.sheet(before, after)).astype(int)
         step = (len(sheet) - report.MARGIN) // len(chosen)
         for row, (small, task) in enumerate(zip(before, chosen, strict=True)):
             asked = small.task.questions

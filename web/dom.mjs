@@ -1,5 +1,5 @@
 // @ts-check
-/** Small helpers for drawing in a node: elements, SVG, a stylesheet, and what a tab remembers about a node. */
+/** Small helpers for drawing in a node: elements, SVG, a stylesheet, hooks, and what a tab remembers about a node. */
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -37,6 +37,21 @@ function fill(made, attributes = {}, children) {
 export function stylesheet(name, module) {
   const href = new URL(name, module).href;
   if (!document.querySelector(`link[href="${href}"]`)) document.head.append(element("link", { rel: "stylesheet", href }));
+}
+
+/**
+ * Calls something after a method, whether or not there is one.
+ * @param {any} object
+ * @param {string} method
+ * @param {(...given: any[]) => void} act
+ */
+export function after(object, method, act) {
+  const was = object[method];
+  object[method] = function (...given) {
+    const result = was?.apply(this, given);
+    act(...given);
+    return result;
+  };
 }
 
 /**

@@ -161,7 +161,7 @@ def evaluate(options: argparse.Namespace) -> int:
         (out / f"{name}.json").write_text(json.dumps(results[name], indent=1) + "\n", encoding="utf-8")
         if settings:
             before = run(asked, "none", {}, report.pictured(some, pictures), tell)
-            report.sheet(before, answers, pictures).save(out / f"{name}.jpg", quality=88)
+            report.sheet(before, answers).save(out / f"{name}.jpg", quality=88)
     print(file=sys.stderr)
     print(report.table(results))
     return 0

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from .evaluate import Answers
 from .judge import DOMAINS
 from .scores import SHARES, Share, distance, score
-from .tasks import VERSION, Task
+from .tasks import VERSION, Question, Task
 
 COLUMNS = (*SHARES, "beside", "H")
 MARGIN, LINE, SIZE = 8, 18, 96
@@ -43,10 +43,7 @@ def pictured(tasks: Sequence[Task], count: int) -> list[Task]:
     rows: dict[str, Task] = {}
     for task in tasks:
         rows.setdefault(group(task.name, task.kind), task)
-    return [
-        replace(task, questions=tuple(task.questions[number] for number in _shown(task, count)))
-        for task in rows.values()
-    ]
+    return [replace(task, questions=_shown(task, count)) for task in rows.values()]
 
 
 def figures(answers: Sequence[Answers]) -> tuple[dict[str, Share], float | None]:
@@ -94,35 +91,33 @@ def _cell(share: Sequence[float] | None, *, wide: bool) -> str:
     return f"{share[0]:.2f} [{share[1]:.2f}, {share[2]:.2f}]" if wide else f"{share[0]:.2f}"
 
 
-def sheet(before: Sequence[Answers], after: Sequence[Answers], count: int) -> Image.Image:
+def sheet(before: Sequence[Answers], after: Sequence[Answers]) -> Image.Image:
     """Draw, for every row, pictures of targets and of what is kept: above without the edit, below with it.
 
     Args:
         before: answers to `pictured` tasks of the model as it is.
         after: answers to all tasks of the edited model.
-        count: as `pictured` was given.
     """
     font = ImageFont.load_default(13)
     pairs = list(zip(before, [some[0] for some in grouped(after).values()], strict=True))
     step = LINE + 2 * (SIZE + 2) + MARGIN
-    width = max(HEADING, 4 * MARGIN + 2 * count * (SIZE + 4))
+    columns = max((len(one.task.questions) for one, _ in pairs), default=0)
+    width = max(HEADING, 4 * MARGIN + columns * (SIZE + 4))
     page = Image.new("RGB", (width, MARGIN + step * len(pairs)), "white")
     draw = ImageDraw.Draw(page)
     for index, (one, two) in enumerate(pairs):
         top = MARGIN + index * step
-        numbers = _shown(two.task, count)
-        targets = sum(not two.task.questions[number].retained for number in numbers)
         names = ", ".join(one.task.concepts[:4]) + (" ..." if len(one.task.concepts) > 4 else "")
         draw.text((MARGIN, top), f"{one.task.name}: erase {names}   (left: targets, right: kept)", "black", font)
-        for column, number in enumerate(numbers):
-            left = MARGIN + column * (SIZE + 4) + (2 * MARGIN if column >= targets else 0)
-            for line, pixels in enumerate((one.pictures[column], two.pictures[number])):
+        for column, question in enumerate(one.task.questions):
+            left = MARGIN + column * (SIZE + 4) + (2 * MARGIN if question.retained else 0)
+            for line, pixels in enumerate((one.pictures[column], two.pictures[two.task.questions.index(question)])):
                 picture = Image.fromarray(pixels).resize((SIZE, SIZE), Image.Resampling.NEAREST)
                 page.paste(picture, (left, top + LINE + line * (SIZE + 2)))
     return page
 
 
-def _shown(task: Task, count: int) -> list[int]:
-    targets = [i for i, question in enumerate(task.questions) if not question.retained]
-    kept = [i for i, question in enumerate(task.questions) if question.retained]
-    return [number for some in (targets, kept) for number in some[:: max(1, len(some) // count)][:count]]
+def _shown(task: Task, count: int) -> tuple[Question, ...]:
+    targets = [question for question in task.questions if not question.retained]
+    kept = [question for question in task.questions if question.retained]
+    return tuple(question for some in (targets, kept) for question in some[:: max(1, len(some) // count)][:count])

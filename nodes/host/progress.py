@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import comfy.model_management as management
 import comfy.utils
+
+from .server import prompt_server
 
 _STAGES = {"text encoding": (0.0, 0.4), "statistics": (0.4, 0.55), "solve": (0.55, 1.0), "export": (0.0, 1.0)}
 
@@ -20,7 +20,7 @@ class HostProgress:
 
     def say(self, text: str) -> None:
         """Shows a line of text on the node, where there is a server to show it."""
-        server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+        server = prompt_server()
         if server is not None and self.node_id is not None:
             server.send_progress_text(text, self.node_id)
 

@@ -3,7 +3,7 @@
 /** Before and After shows its pictures under a slider. */
 import { api } from "../../../../scripts/api.js";
 import { app } from "../../../../scripts/app.js";
-import { memory, stylesheet } from "../dom.mjs";
+import { after, memory, stylesheet } from "../dom.mjs";
 import { lookup } from "../words.mjs";
 import { slider } from "./slider.mjs";
 import { WORDS } from "./words.mjs";
@@ -37,15 +37,6 @@ function toCanvas(event) {
   if (LiteGraph.vueNodesMode) return;
   event.preventDefault();
   app.canvas.canvas.dispatchEvent(new event.constructor(event.type, event));
-}
-
-/** Calls `act` after the node's own handler. */
-function after(node, name, act) {
-  const own = node[name];
-  node[name] = function (...given) {
-    own?.apply(this, given);
-    act(...given);
-  };
 }
 
 export function nodeCreated(node) {

@@ -2,7 +2,7 @@
 /* global LiteGraph */
 /** Puts the editor in the place of the host's text box, whose widget keeps the value. */
 import { app } from "../../../../scripts/app.js";
-import { element, memory } from "../dom.mjs";
+import { after, element, memory } from "../dom.mjs";
 import { Editor } from "./editor.mjs";
 import { say } from "./parts.mjs";
 
@@ -112,16 +112,6 @@ function sketch(context, { root, text }, width, height) {
   context.fillStyle = getComputedStyle(root).color;
   const lines = text.split("\n").slice(0, height / LINE - 1);
   lines.forEach((line, i) => context.fillText(line, LINE, LINE * (i + 1), width - 2 * LINE));
-}
-
-/** Calls something after a method, whether or not there is one. */
-function after(object, method, act) {
-  const was = object[method];
-  object[method] = function (...given) {
-    const result = was?.apply(this, given);
-    act(...given);
-    return result;
-  };
 }
 
 /** Keeps what is typed and pasted from the graph; the page's own shortcuts, such as Ctrl+Enter, pass. */

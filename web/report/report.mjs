@@ -1,7 +1,7 @@
 // @ts-check
 /** The report of the last run, in its node. */
 import { app } from "../../../../scripts/app.js";
-import { element, memory, stylesheet } from "../dom.mjs";
+import { after, element, memory, stylesheet } from "../dom.mjs";
 import { contents } from "./panel.mjs";
 
 const NODES = ["ScaPreEraseConcepts", "ScaPreMergeEdits", "ScaPreLoadEdit"];
@@ -52,12 +52,7 @@ function receive(node, message) {
 }
 
 export function nodeCreated(node) {
-  if (!NODES.includes(node.comfyClass)) return;
-  const before = node.onExecuted;
-  node.onExecuted = function (message) {
-    before?.call(this, message);
-    receive(this, message);
-  };
+  if (NODES.includes(node.comfyClass)) after(node, "onExecuted", (message) => receive(node, message));
 }
 
 export const loadedGraphNode = (node) => show(node, memory(node, NAME).read());
