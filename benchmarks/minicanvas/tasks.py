@@ -18,7 +18,7 @@ from . import captions
 from .captions import write
 from .world import ARTIST_NAMES, COLOURS, OBJECTS, PLAIN, TWINS, Picture
 
-VERSION = 1
+VERSION = 2
 
 Domain: TypeAlias = Literal["object", "colour", "style"]
 Role: TypeAlias = Literal["erase", "beside", "in", "cross"]
@@ -101,7 +101,7 @@ class Sizes:
     other: int
 
 
-FULL, QUICK = Sizes(40, 48, 16), Sizes(8, 10, 4)
+FULL, QUICK = Sizes(24, 30, 10), Sizes(8, 10, 4)
 WORDINGS = captions.WITH_ARTIST[:3]
 
 
