@@ -142,7 +142,8 @@ def thumbnails(options: argparse.Namespace) -> int:
 def evaluate(options: argparse.Namespace) -> int:
     """Ask every method all questions; write and print what came out."""
     from . import report, tasks
-    from .evaluate import from_file, methods, run
+    from .evaluate import run
+    from .methods import from_file, methods
 
     if not options.method and not options.edit:
         raise ValueError("nothing to evaluate: give --method or --edit")

@@ -11,8 +11,8 @@ from . import captions, network
 from .dataset import training_pictures
 from .evaluate import Evaluation
 from .judge import DOMAINS, read
+from .questions import ask
 from .scores import Share, wilson
-from .tasks import ask
 from .world import HELD_OUT, Picture
 
 SEED = 11

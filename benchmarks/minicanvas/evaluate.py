@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,58 +17,14 @@ from torch import Tensor
 
 from .artists import Array
 from .drawing import draw_all
-from .inprocess import Loaded, apply_edit, decode, edited_weights, encode, erase, pack, read_edit, sample
+from .inprocess import Loaded, apply_edit, decode, edited_weights, encode, erase, read_edit, sample
 from .judge import FEATURES, Judge, Reading, read
+from .methods import FROM_FILE, Settings
+from .questions import VERSION
 from .scores import compared
-from .tasks import VERSION, Sizes, Task, task_for
+from .tasks import Task
 
 DRAWING_SEED = 60_000
-FROM_FILE = "edit"
-Settings: TypeAlias = Mapping[str, str]
-
-METHODS: dict[str, dict[str, Settings]] = {
-    "none": {},
-    "precise": {
-        "style": {"preset": "styles", "anchor": "art"},
-        "object": {"preset": "objects-few"},
-        "confusable": {"preset": "confusable"},
-        "mixed": {"preset": "objects-few"},
-    },
-    "scale": {
-        "style": {"preset": "confusable-many", "anchor": "art"},
-        "object": {"preset": "objects-many"},
-        "confusable": {"preset": "confusable-many"},
-        "mixed": {"preset": "objects-many"},
-    },
-}
-"""The inputs of Erase Concepts for every kind of task; no inputs, no edit. Presets are as released."""
-
-
-def methods(names: Sequence[str]) -> dict[str, dict[str, Settings]]:
-    """Return the settings of methods by name; a preset's name means that preset for every task.
-
-    Raises:
-        ValueError: there is no such method or preset.
-    """
-    presets = pack("scapre.settings").PRESETS
-    found = {}
-    for name in names:
-        preset = {kind: {"preset": name} for kind in ("style", "object", "confusable", "mixed")}
-        if name not in METHODS and name not in presets:
-            raise ValueError(f"there is no method {name}; there are {', '.join([*METHODS, *presets])}")
-        found[name] = METHODS.get(name, preset)
-    return found
-
-
-def from_file(file: Path, sizes: Sizes) -> tuple[dict[str, Settings], Task]:
-    """Return the settings and the task of an edit in a file.
-
-    Raises:
-        ValueError: it is no edit, or erases what is not in this world.
-    """
-    concepts = [concept.text for concept in read_edit(file).concepts]
-    task = task_for(file.stem, concepts, sizes)
-    return {task.kind: {FROM_FILE: str(file)}}, task
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from .evaluate import Answers
 from .judge import DOMAINS
+from .questions import VERSION, Question
 from .scores import SHARES, Share, distance, score
-from .tasks import VERSION, Question, Task
+from .tasks import Task
 
 COLUMNS = (*SHARES, "beside", "H")
 MARGIN, LINE, SIZE = 8, 18, 96

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from .judge import frechet
-from .tasks import Question
+from .questions import Question
 
 SHARES = {"UA": "erase", "IRA": "in", "CRA": "cross"}
 """Unlearning, in-domain retaining and cross-domain retaining accuracy, and the checks they count."""
