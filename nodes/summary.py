@@ -8,8 +8,8 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..scapre.concepts import is_hidden
 from ..scapre.edit import Edit
+from ..scapre.names import is_hidden
 from ..scapre.report.data import ReportData, report_data
 from ..scapre.report.markdown import render
 

@@ -6,7 +6,7 @@ edits, `merge` combines them.
 Symbols of arXiv 2601.06162 and where they are computed:
 
 =====================================  =====================================================
-c_i, x_t, y_t (token states, pairs)    `prompts.encode_prompts`, `alignment.align`
+c_i, x_t, y_t (token states, pairs)    `token_states.encode_prompts`, `alignment.align`
 P + S = Q Λ Qᵀ, C = U σ Vᵀ             `methods.ridge.build_shared`
 r_ij (Informax gate)                   `informax.gate_codes`, `informax.gate_levels`
 e_j, h_j, μ (retention)                `informax.retention`

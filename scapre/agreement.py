@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 
-from .concepts import identity, is_hidden, normalise
 from .edit import Edit
 from .errors import ScaPreError, shorten
+from .names import identity, is_hidden, normalise
 from .twins import Part
 
 _FEW = 12  # names, or contradictions, in a message

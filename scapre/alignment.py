@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .prompts import Pair, TokenStates
+from .prompts import Pair
+from .token_states import TokenStates
 
 
 @dataclass(frozen=True)

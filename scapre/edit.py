@@ -15,9 +15,10 @@ from .concepts import Concept
 from .errors import ScaPreError
 from .fingerprint import ROUNDING, difference, fingerprint, sketch
 from .methods import method
-from .prompts import Pair, TokenStates, expand
+from .prompts import Pair, expand
 from .report import Report
 from .settings import Settings
+from .token_states import TokenStates
 
 
 @dataclass(frozen=True)

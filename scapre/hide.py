@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from .concepts import hidden_name
 from .edit import Edit
-from .prompts import NULL, expand, gather, renamed
+from .names import hidden_name
+from .prompts import NULL, expand, renamed
+from .token_states import gather
 
 
 def hide_names(edit: Edit) -> Edit:

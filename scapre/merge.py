@@ -13,13 +13,16 @@ from dataclasses import fields, replace
 import torch
 
 from .agreement import check_agreement, check_models, without
-from .concepts import MAX_NAMES, Concept, ConceptList, identity
+from .concepts import Concept, ConceptList
 from .edit import Edit
 from .errors import ScaPreError
+from .names import identity
 from .progress import Progress, silent
-from .prompts import NULL, TokenStates, gather, renamed
+from .prompts import NULL, renamed
 from .settings import Settings
 from .solve import Projections, Request, solve_edit
+from .syntax import MAX_NAMES
+from .token_states import TokenStates, gather
 from .twins import NEAR, Part, apart, common_names
 
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from itertools import chain, islice
 
-from .concepts import normalise
+from .names import normalise
 
 _LETTERS = 4
 """Letters that the longer of two words needs for one of them to count as a slip: cats is near cat, car is not."""

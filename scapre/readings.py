@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .concepts import MAX_NAMES, Concept, parse_concepts
+from .concepts import Concept, parse_concepts
 from .errors import ScaPreError
+from .syntax import MAX_NAMES
 
 _MARKS = ",;\N{FULLWIDTH COMMA}\N{FULLWIDTH SEMICOLON}\N{IDEOGRAPHIC COMMA}"
 _BETWEEN = re.compile(rf"[{_MARKS}\n]")

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .concepts import MAX_NAMES, Concept, normalise, parse_concepts, parse_names
+from .concepts import Concept, parse_concepts, parse_names
 from .errors import ScaPreError
+from .names import normalise
 from .neighbours import neighbours
+from .syntax import MAX_NAMES
 
 _SHOWN = 3
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")

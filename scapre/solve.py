@@ -19,9 +19,10 @@ from .fingerprint import fingerprint, sample, sketch
 from .methods import method
 from .methods.ridge import build_probe, build_shared, fit_rows
 from .progress import Progress, silent
-from .prompts import TEMPLATES, Encoder, Pair, TokenStates, encode_prompts, expand
+from .prompts import TEMPLATES, Pair, expand
 from .report import ResponseMeter
 from .settings import Settings
+from .token_states import Encoder, TokenStates, encode_prompts
 
 log = logging.getLogger("scapre")
 

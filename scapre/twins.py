@@ -9,8 +9,10 @@ from itertools import count
 import torch
 from torch import Tensor
 
-from .concepts import HIDDEN, Concept, hidden_name, is_hidden
-from .prompts import BARE, NULL, TokenStates, fill
+from .concepts import Concept
+from .names import HIDDEN, hidden_name, is_hidden
+from .prompts import BARE, NULL, fill
+from .token_states import TokenStates
 
 NEAR = 1e-3
 """States this close belong to one text: another batch or device moves them by 1e-6 to 1e-4, another text by more."""

@@ -6,19 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pack.scapre.concepts import (
-    MAX_CHARACTERS,
-    Concept,
-    check_stored,
-    hidden_name,
-    identity,
-    is_hidden,
-    normalise,
-    parse_concepts,
-    parse_names,
-    parse_preserve,
-)
+from pack.scapre.concepts import Concept, parse_concepts, parse_names, parse_preserve
 from pack.scapre.errors import ScaPreError
+from pack.scapre.names import MAX_CHARACTERS, check_stored, hidden_name, identity, is_hidden, normalise
 
 
 def texts(text: str, anchor: str = "") -> list[tuple[str, str]]:

@@ -9,11 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pack.scapre.concepts import is_hidden
 from pack.scapre.edit import Edit
 from pack.scapre.errors import ScaPreError
 from pack.scapre.hide import hide_names
 from pack.scapre.merge import combine, merge_edits
+from pack.scapre.names import is_hidden
 from pack.scapre.prompts import TEMPLATES
 from pack.scapre.settings import PRESETS, Settings
 from pack.scapre.solve import encode_request, solve_edit

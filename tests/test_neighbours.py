@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pack.scapre.concepts import normalise
+from pack.scapre.names import normalise
 from pack.scapre.neighbours import alike, neighbours
 
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pack.scapre.concepts import MAX_NAMES, Concept, parse_concepts
+from pack.scapre.concepts import Concept, parse_concepts
 from pack.scapre.readings import literal, readings
+from pack.scapre.syntax import MAX_NAMES
 
 
 def best(text: str) -> tuple[str, ...]:

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pack.scapre.concepts import MAX_NAMES, normalise, parse_concepts
+from pack.scapre.concepts import parse_concepts
 from pack.scapre.errors import ScaPreError
+from pack.scapre.names import normalise
 from pack.scapre.review import review
+from pack.scapre.syntax import MAX_NAMES
 
 
 def said(text: str, anchor: str = "", preserve: str = "") -> list[tuple[int, Any]]:

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ..edit import Edit
 from ..fingerprint import sketch_size
-from ..prompts import NULL, TokenStates, needed
+from ..prompts import NULL
+from ..token_states import TokenStates, needed
 from .metadata import Description
 from .read import TensorFile
 

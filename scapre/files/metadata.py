@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from .. import VERSION
-from ..concepts import MAX_CHARACTERS, Concept, check_distinct, check_stored
+from ..concepts import Concept
 from ..edit import Edit
 from ..errors import ScaPreError, shorten
+from ..names import check_distinct, check_stored
 from ..prompts import NULL, Pair, check_templates, expand
 from ..report import Report, held_prompts
 from ..settings import Settings
-from .read import TensorFile, strict_json
+from . import values
+from .read import TensorFile
 
 FORMAT = "scapre edit"
 FORMAT_VERSION = 1
@@ -55,7 +56,7 @@ def to_metadata(edit: Edit) -> dict[str, str]:
     """
     try:
         text = json.dumps(_table(edit), ensure_ascii=False, allow_nan=False)
-        _described(edit.version, strict_json(text), edit.nbytes)
+        _described(edit.version, values.strict_json(text), edit.nbytes)
     except _WRONG as error:
         raise ScaPreError(f"edit: it cannot be saved ({str(error)[:200]}). Make it again without that.") from None
     return {"format": FORMAT, "format_version": str(FORMAT_VERSION), "pack_version": edit.version, "edit": text}
@@ -112,7 +113,7 @@ def from_metadata(file: TensorFile) -> Description:
             f"({VERSION}) does not know. Update the pack and try again."
         )
     try:
-        return _described(pack, strict_json(file.metadata["edit"]), file.size)
+        return _described(pack, values.strict_json(file.metadata["edit"]), file.size)
     except ScaPreError as error:
         raise file.broken(str(error)) from None
     except _WRONG as error:
@@ -120,10 +121,10 @@ def from_metadata(file: TensorFile) -> Description:
 
 
 def _described(version: str, table: Mapping[str, Any], size: int) -> Description:
-    _has(table, {field.name for field in fields(Description)} - {"version", "pairs"})
+    values.has(table, {field.name for field in fields(Description)} - {"version", "pairs"})
     templates = _templates(table["templates"])
     concepts = tuple(_concept(entry) for entry in table["concepts"])
-    preserve = tuple(check_stored(_text(name), "preserve") for name in table["preserve"] if name)
+    preserve = tuple(check_stored(values.text(name), "preserve") for name in table["preserve"] if name)
     check_distinct([*(concept.text for concept in concepts), *preserve], "names")
     letters = sum(
         len(template) + len(concept.text + concept.anchor)
@@ -132,70 +133,35 @@ def _described(version: str, table: Mapping[str, Any], size: int) -> Description
     )
     if not 0 < letters <= size:  # a file has states of every text it names, and they are larger than the text
         raise ValueError("it names no concept, or more than it has states of")
-    shapes = {name: _shape(*shape) for name, shape in table["shapes"].items()}
+    shapes = {name: values.shape(*shape) for name, shape in table["shapes"].items()}
     if len({columns for _, columns in shapes.values()}) != 1:
         raise ValueError("its matrices have no width in common")
     pairs = expand(concepts, templates)
     return Description(
-        version=_word(version),
-        family=_word(table["family"]),
+        version=values.word(version),
+        family=values.word(table["family"]),
         fingerprint=_fingerprint(table["fingerprint"]),
-        seed=_count(table["seed"], 0, 2**63 - 1),
+        seed=values.count(table["seed"], 0, 2**63 - 1),
         settings=_settings(table["settings"]),
         concepts=concepts,
         preserve=preserve,
         templates=templates,
-        window=_count(table["window"], 2, 2**16),
+        window=values.count(table["window"], 2, 2**16),
         shapes=shapes,
         pairs=pairs,
         report=_report(table["report"], list(shapes), pairs, preserve),
     )
 
 
-def _has(table: Mapping[str, Any], names: Iterable[str]) -> None:
-    if set(table) != set(names):
-        raise ValueError(f"{sorted(set(table) ^ set(names))[0]} is missing, or unknown")
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{str(value)[:40]} is not a text")
-    value.encode()
-    return value
-
-
-def _word(value: Any) -> str:
-    word = _text(value)
-    if not word.isprintable() or not 0 < len(word) <= MAX_CHARACTERS:
-        raise ValueError("a word is empty, too long, or not to be shown")
-    return word
-
-
-def _count(value: Any, least: int, most: int) -> int:
-    if type(value) is not int or not least <= value <= most:
-        raise ValueError(f"{str(value)[:40]} is not a whole number from {least} to {most}")
-    return value
-
-
-def _number(value: Any) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value):
-        raise ValueError(f"{str(value)[:40]} is not a number")
-    return float(value)
-
-
-def _shape(rows: Any, columns: Any) -> tuple[int, int]:
-    return _count(rows, 1, 2**31), _count(columns, 1, 2**31)
-
-
 def _fingerprint(value: Any) -> str:
-    digits = _text(value)
+    digits = values.text(value)
     if not re.fullmatch("[0-9a-f]{32}", digits):
         raise ValueError("the fingerprint is none")
     return digits
 
 
 def _settings(table: Mapping[str, Any]) -> Settings:
-    _has(table, {field.name for field in fields(Settings)})
+    values.has(table, {field.name for field in fields(Settings)})
     for field in fields(Settings):
         kind = type(field.default)
         if type(table[field.name]) is not kind and (kind, type(table[field.name])) != (float, int):
@@ -203,13 +169,14 @@ def _settings(table: Mapping[str, Any]) -> Settings:
     return Settings(**table)
 
 
-def _templates(values: Any) -> tuple[str, ...]:
-    return tuple(check_templates([_text(value) for value in values]))
+def _templates(table: Any) -> tuple[str, ...]:
+    return tuple(check_templates([values.text(value) for value in table]))
 
 
 def _concept(table: Mapping[str, Any]) -> Concept:
-    _has(table, {field.name for field in fields(Concept)})
-    text, anchor = check_stored(_text(table["text"]), "concepts"), check_stored(_text(table["anchor"]), "anchor")
+    values.has(table, {field.name for field in fields(Concept)})
+    text = check_stored(values.text(table["text"]), "concepts")
+    anchor = check_stored(values.text(table["anchor"]), "anchor")
     if not text:
         raise ValueError("a concept has no name")
     return Concept(text, anchor, _templates(table["templates"]) if table["templates"] else ())
@@ -218,16 +185,16 @@ def _concept(table: Mapping[str, Any]) -> Concept:
 def _report(
     table: Mapping[str, Any], matrices: list[str], pairs: tuple[Pair, ...], preserve: tuple[str, ...]
 ) -> Report:
-    _has(table, {field.name for field in fields(Report)})
+    values.has(table, {field.name for field in fields(Report)})
 
     def figures(key: str, names: list[str]) -> dict[str, float]:
-        return {name: _number(value) for name, value in zip(names, table[key], strict=True)}
+        return {name: values.number(value) for name, value in zip(names, table[key], strict=True)}
 
     return Report(
-        seconds={_text(stage): _number(value) for stage, value in table["seconds"].items()},
+        seconds={values.text(stage): values.number(value) for stage, value in table["seconds"].items()},
         change=figures("change", matrices),
         remaining=figures("remaining", _erased(pairs)),
         kept=figures("kept", _erased(pairs)),
         drift=figures("drift", _held(pairs, preserve)),
-        notes=tuple(_text(note) for note in table["notes"]),
+        notes=tuple(values.text(note) for note in table["notes"]),
     )

@@ -21,8 +21,9 @@ from ..alignment import align
 from ..informax import SAMPLES, gate_codes, gate_levels, noise_bank, retention
 from ..linalg import gram, left_singular, product, range_basis
 from ..progress import Progress
-from ..prompts import NULL, Pair, TokenStates
+from ..prompts import NULL, Pair
 from ..settings import Settings
+from ..token_states import TokenStates
 
 Tensors = Mapping[str, Tensor]
 

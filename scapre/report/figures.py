@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ..change import Change
 from ..linalg import product
-from ..prompts import NULL, Pair, Prompt, TokenStates
+from ..prompts import NULL, Pair, Prompt
+from ..token_states import TokenStates
 
 
 @dataclass(frozen=True)

@@ -26,10 +26,10 @@ from pack.nodes.host.projections import HostProjections
 from pack.nodes.load_edit import LoadEdit
 from pack.nodes.merge_edits import MergeEdits
 from pack.nodes.save_edit import SaveEdit
-from pack.scapre.concepts import is_hidden
 from pack.scapre.errors import ScaPreError
 from pack.scapre.files import write_edit
 from pack.scapre.fingerprint import sample
+from pack.scapre.names import is_hidden
 from pack.tests.files import same as same_edit
 from pack.tests.files import tiny_edit
 from pack.tests.host.models import answer, lora, same, snapshot, tensors, unet, with_lora
