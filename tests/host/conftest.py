@@ -8,6 +8,7 @@ import comfy.model_management as management
 import comfy.sd
 import pytest
 
+from pack.scapre.edit import Edit
 from pack.tests.host import models
 
 
@@ -22,3 +23,9 @@ def nothing_left_loaded() -> Iterator[None]:
 def clip() -> comfy.sd.CLIP:
     """SD1.x's text encoder; no test changes it."""
     return models.text_encoder()
+
+
+@pytest.fixture(scope="module")
+def edit(clip: comfy.sd.CLIP) -> Edit:
+    """An edit of `models.unet()`."""
+    return models.solve(models.unet(), clip)

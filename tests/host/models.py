@@ -178,6 +178,11 @@ def same(left: dict[str, Tensor], right: dict[str, Tensor]) -> bool:
     )
 
 
+def untouched(model: ModelPatcher, weights: dict[str, Tensor], patches: dict[str, list[Any]]) -> bool:
+    """Whether a model still has these stored weights and patches."""
+    return same(snapshot(model), weights) and patches == {key: list(value) for key, value in model.patches.items()}
+
+
 def bits(tensor: Tensor) -> Tensor:
     """The bytes of a tensor, so that NaN equals NaN and -0 differs from 0."""
     return tensor.contiguous().view(torch.uint8) if tensor.ndim else tensor.reshape(1).view(torch.uint8)
