@@ -1,4 +1,4 @@
-"""An applied edit changes the projections alone, however the host loads them, works beside LoRAs, and comes off again."""
+"""An applied edit changes the projections alone, however the host loads them, lives with LoRAs, and comes off again."""
 
 from __future__ import annotations
 
