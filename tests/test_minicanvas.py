@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from pack.benchmarks.minicanvas import captions, checkpoint, inprocess, judge, network, questions, report, scores, tasks
+from pack.benchmarks.minicanvas.__main__ import RESULTS, evaluate, parse, results_folder
 from pack.benchmarks.minicanvas.artists import ARTISTS, SIDE
 from pack.benchmarks.minicanvas.dataset import training_pictures
 from pack.benchmarks.minicanvas.drawing import draw_all
@@ -284,6 +285,29 @@ class TestTraining:
         assert max(rates) <= 1
         assert rates[100] == pytest.approx(0.01)
         assert all(later <= earlier for earlier, later in pairwise(rates[15:]))
+
+
+class TestResults:
+    """The figures in the repository."""
+
+    def test_the_table_in_the_documentation_is_that_of_the_files(self) -> None:
+        files = [RESULTS / f"{name}.json" for name in METHODS]
+        results = {file.stem: json.loads(file.read_text()) for file in files}
+        assert all(result["version"] == questions.VERSION for result in results.values())
+        assert all(list(result["tasks"]) == [task.name for task in tasks.all_tasks()] for result in results.values())
+        assert report.table(results) in (RESULTS.parents[1] / "README.md").read_text()
+
+    @pytest.mark.parametrize("part", ["--quick", "--task=one style", "--edit=mine.safetensors"])
+    def test_a_part_of_the_tasks_never_takes_their_place(self, part: str, tmp_path: Path) -> None:
+        told = ["evaluate", "--method", "precise", "--folder", str(tmp_path)]
+        assert results_folder(parse(told)) == RESULTS
+        assert results_folder(parse([*told, part])) == tmp_path / "results"
+        assert results_folder(parse([*told, part, f"--out={tmp_path / 'mine'}"])) == tmp_path / "mine"
+
+    def test_a_task_that_does_not_exist_is_an_error(self, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match="no task's name contains one stile"):
+            evaluate(parse(["evaluate", "--method", "precise", "--task", "one stile", "--out", str(tmp_path / "none")]))
+        assert not (tmp_path / "none").exists()
 
 
 class TestCheckpoint:

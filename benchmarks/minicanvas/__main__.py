@@ -17,7 +17,7 @@ from ..host.places import cache_folder, comfy_root
 if TYPE_CHECKING:
     from .evaluate import Evaluation
 
-RESULTS = PACK_ROOT / "benchmarks" / "results"
+RESULTS = PACK_ROOT / "benchmarks" / "results" / "minicanvas"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,7 +70,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add.add_argument("--quick", action="store_true", help="few tasks, few questions")
     add.add_argument("--task", nargs="+", default=[], help="only tasks whose name contains one of these")
     add.add_argument("--folder", type=Path, default=folder / "evaluation", help="where pictures are kept (%(default)s)")
-    add.add_argument("--out", type=Path, help="folder for JSON, table and sheets (benchmarks/results)")
+    add.add_argument(
+        "--out",
+        type=Path,
+        help="folder for JSON and sheets (benchmarks/results; of some tasks: with the pictures)",
+    )
     add.set_defaults(run=evaluate)
     return parser.parse_args(arguments)
 
@@ -149,12 +153,14 @@ def evaluate(options: argparse.Namespace) -> int:
         raise ValueError("nothing to evaluate: give --method or --edit")
     chosen = tasks.quick_tasks() if options.quick else tasks.all_tasks()
     chosen = tuple(task for task in chosen if not options.task or any(word in task.name for word in options.task))
+    if not chosen:
+        raise ValueError(f"no task's name contains {' or '.join(options.task)}")
     jobs = [(name, settings, chosen) for name, settings in methods(options.method).items()]
     for file in options.edit:
         settings, task = from_file(file, tasks.QUICK if options.quick else tasks.FULL)
         jobs += [(f"{file.stem}-before", {}, (task,)), (file.stem, settings, (task,))]
     asked, results, pictures = evaluation(options.folder), {}, 2 if options.quick else 6
-    out = options.out or RESULTS / ("minicanvas-quick" if options.quick else "minicanvas")
+    out = results_folder(options)
     out.mkdir(parents=True, exist_ok=True)
     for name, settings, some in jobs:
         answers = run(asked, name if settings else "none", settings, some, tell)
@@ -165,7 +171,15 @@ def evaluate(options: argparse.Namespace) -> int:
             report.sheet(before, answers).save(out / f"{name}.jpg", quality=88)
     print(file=sys.stderr)
     print(report.table(results))
+    print(f"JSON and sheets: {out}", file=sys.stderr)
     return 0
+
+
+def results_folder(options: argparse.Namespace) -> Path:
+    """Return where results go: those of all tasks are kept in this repository, and a part never takes their place."""
+    if options.out:
+        return Path(options.out)
+    return options.folder / "results" if options.quick or options.task or options.edit else RESULTS
 
 
 def tell(text: str) -> None:

@@ -11,7 +11,8 @@ import pytest
 from pack.benchmarks.minicanvas import checkpoint, inprocess, judge
 from pack.benchmarks.minicanvas.evaluate import Evaluation
 from pack.benchmarks.minicanvas.inprocess import Loaded
-from pack.benchmarks.minicanvas.tasks import Check, Question, Task
+from pack.benchmarks.minicanvas.questions import Check, Question
+from pack.benchmarks.minicanvas.tasks import Task
 from pack.scapre import settings
 
 TASK = Task(
