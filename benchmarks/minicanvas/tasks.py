@@ -22,7 +22,7 @@ SPLITS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 """Artists and objects that methods may be tuned on, and those they may not; twins stay together."""
 CURVE = (1, 2, 5, 10, 20, len(OBJECTS) + len(ARTIST_NAMES))
-FULL, QUICK = Sizes(24, 30, 10), Sizes(8, 10, 4)
+FULL, QUICK = Sizes(24, 30, 10), Sizes(6, 8, 3)
 
 
 @dataclass(frozen=True)
