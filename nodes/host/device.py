@@ -1,4 +1,4 @@
-"""Where to compute."""
+"""Where to compute, on hosts old and new."""
 
 from __future__ import annotations
 
@@ -16,7 +16,20 @@ log = logging.getLogger("scapre")
 def compute_device(choice: str) -> torch.device:
     """The device to solve on: the host's, unless the user chose the CPU or it lacks float64."""
     device = management.get_torch_device()
-    return torch.device("cpu") if choice == "cpu" or not management.supports_fp64(device) else device
+    return torch.device("cpu") if choice == "cpu" or not has_float64(device) else device
+
+
+def has_float64(device: torch.device) -> bool:
+    """Whether a device computes in float64."""
+    told = getattr(management, "supports_fp64", None)  # hosts before 0.19 do not tell
+    return bool(told(device)) if told else device.type in ("cpu", "cuda")
+
+
+def raise_unless_out_of_memory(error: Exception) -> None:
+    """Raises an error again, if it has another cause than a device's memory."""
+    told = getattr(management, "is_oom", None)  # hosts before 0.17 know one class of such errors
+    if not (told(error) if told else isinstance(error, management.OOM_EXCEPTION)):
+        raise error
 
 
 def with_cpu_fallback(compute: Callable[[torch.device], Edit], device: torch.device, memory: int) -> Edit:
@@ -26,7 +39,7 @@ def with_cpu_fallback(compute: Callable[[torch.device], Edit], device: torch.dev
         try:
             return compute(device)
         except Exception as error:
-            management.raise_non_oom(error)
+            raise_unless_out_of_memory(error)
         log.warning("not enough GPU memory to compute the edit there; using the CPU")
         management.soft_empty_cache()
     return compute(torch.device("cpu"))

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ...scapre.edit import Edit
 from ...scapre.errors import ScaPreError, shorten
+from .device import has_float64, raise_unless_out_of_memory
 from .projections import HostProjections
 
 log = logging.getLogger("scapre")
@@ -32,11 +33,11 @@ class _Copies:
 
     def delta(self, key: str, weight: Tensor) -> Tensor:
         """The edit of a weight, computed where the weight is if that has float64 and the memory, else on the CPU."""
-        if self.fits and management.supports_fp64(weight.device):
+        if self.fits and has_float64(weight.device):
             try:
                 return self._on(weight.device).delta(key, weight)
             except Exception as error:
-                management.raise_non_oom(error)
+                raise_unless_out_of_memory(error)
             self.drop()
             self.fits = False
             management.soft_empty_cache()

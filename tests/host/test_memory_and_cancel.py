@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pack.nodes.host.device import with_cpu_fallback
+from pack.nodes.host.device import has_float64, with_cpu_fallback
 from pack.nodes.host.patch import apply_edit
 from pack.nodes.host.progress import HostProgress
 from pack.nodes.host.text_encoder import ClipEncoder
@@ -22,6 +22,19 @@ from pack.tests.host import models
 from pack.tests.host.models import CPU, answer, projections, same, snapshot, solve, unet, untouched
 
 pytestmark = pytest.mark.usefixtures("nothing_left_loaded")
+
+
+@pytest.fixture(params=["this host", "an old host"])
+def host(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This host, and one that has none of the functions that came later."""
+    if request.param == "an old host":
+        for name in ("supports_fp64", "is_oom"):
+            monkeypatch.delattr(management, name, raising=False)
+
+
+@pytest.mark.usefixtures("host")
+def test_float64_is_only_asked_of_devices_that_have_it() -> None:
+    assert [has_float64(torch.device(kind)) for kind in ("cpu", "cuda", "mps")] == [True, True, False]
 
 
 class Exhausting(Edit):
@@ -37,6 +50,7 @@ class Exhausting(Edit):
         return super().delta(name, weight)
 
 
+@pytest.mark.usefixtures("host")
 def test_a_patch_without_memory_is_computed_on_the_cpu(edit: Edit, caplog: pytest.LogCaptureFixture) -> None:
     model = unet()
     expected = answer(apply_edit(model, edit, 1.0))
@@ -48,6 +62,7 @@ def test_a_patch_without_memory_is_computed_on_the_cpu(edit: Edit, caplog: pytes
     assert [record.levelname for record in caplog.records if record.name == "scapre"] == ["WARNING"]
 
 
+@pytest.mark.usefixtures("host")
 def test_another_error_of_a_patch_is_not_hidden(edit: Edit) -> None:
     class Broken(Edit):
         def delta(self, name: str, weight: Tensor) -> Tensor:
@@ -65,6 +80,7 @@ def test_another_error_of_a_patch_is_not_hidden(edit: Edit) -> None:
 ELSEWHERE = torch.device("mps")
 
 
+@pytest.mark.usefixtures("host")
 def test_a_solve_without_memory_is_done_on_the_cpu(edit: Edit, caplog: pytest.LogCaptureFixture) -> None:
     asked: list[torch.device] = []
 
@@ -80,6 +96,7 @@ def test_a_solve_without_memory_is_done_on_the_cpu(edit: Edit, caplog: pytest.Lo
     assert len([record for record in caplog.records if record.name == "scapre"]) == 1
 
 
+@pytest.mark.usefixtures("host")
 def test_a_solve_that_fails_otherwise_is_not_repeated() -> None:
     asked: list[torch.device] = []
 
