@@ -167,6 +167,7 @@ def test_a_merge_takes_its_share_of_the_edit(edit: Edit) -> None:
         torch.testing.assert_close(found[name], weight + 0.25 * edit.delta(name, weight), rtol=0, atol=1e-6)
 
 
+@pytest.mark.skipif(not hasattr(LowVramPatch, "memory_required"), reason="this ComfyUI does not copy ahead")
 def test_the_patch_survives_the_hosts_prefetching(edit: Edit) -> None:
     """When weights are streamed, the host copies each patch's tensors ahead and builds the patch anew around them."""
     model = unet()
