@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
@@ -33,8 +34,11 @@ def report(edit: Edit, lines: Sequence[str]) -> ReportData:
 
 
 def show(*outputs: Any, data: ReportData) -> io.NodeOutput:
-    """A node's outputs with its report: as Markdown for the last socket, and as data for the page."""
-    return io.NodeOutput(*outputs, render(data), ui={"scapre_report": [data]})
+    """A node's outputs with its report: as Markdown for the last socket, and as JSON for the page.
+
+    It is JSON in a text because the host counts every table that a node shows among the files that a run has made.
+    """
+    return io.NodeOutput(*outputs, render(data), ui={"scapre_report": [json.dumps(data, allow_nan=False)]})
 
 
 def other_weights(share: float) -> str:

@@ -21,13 +21,13 @@ def compute_device(choice: str) -> torch.device:
 
 def has_float64(device: torch.device) -> bool:
     """Whether a device computes in float64."""
-    told = getattr(management, "supports_fp64", None)  # hosts before 0.19 do not tell
+    told = getattr(management, "supports_fp64", None)  # ComfyUI 0.18 does not tell yet
     return bool(told(device)) if told else device.type in ("cpu", "cuda")
 
 
 def raise_unless_out_of_memory(error: Exception) -> None:
     """Raises an error again, if it has another cause than a device's memory."""
-    told = getattr(management, "is_oom", None)  # hosts before 0.17 know one class of such errors
+    told = getattr(management, "is_oom", None)  # ComfyUI 0.16 knows one class of such errors
     if not (told(error) if told else isinstance(error, management.OOM_EXCEPTION)):
         raise error
 

@@ -18,7 +18,7 @@ LOAD_NODE, MERGE_NODE = "ScaPreLoadEdit", "ScaPreMergeEdits"
 HOSTILE = '<img src="x" onerror="window.hit = true">'
 FORMULA = '=HYPERLINK("http://example.org")'
 PAIR = "Painter {} \N{EN DASH} Painter {}: {:.2f}"
-_SEND = "([id, data]) => app.graph.getNodeById(id).onExecuted({ scapre_report: [data] })"
+_SEND = "([id, data]) => app.graph.getNodeById(id).onExecuted({ scapre_report: [JSON.stringify(data)] })"
 _SIZE = "(id) => [...app.graph.getNodeById(id).size]"
 _PASTE = """(id) => {
     app.canvas.selectItems([app.graph.getNodeById(id)]);
@@ -77,7 +77,8 @@ def test_a_run_is_shown_and_kept(comfy: ComfyPage, checkpoint: str, renderer: st
     comfy.connect(erase, 2, output, "source")
     assert comfy.page.locator(".scapre-report").count() == 0
     values = comfy.nodes()[1]["widgets_values"]
-    [data] = comfy.run()["outputs"][str(erase)]["scapre_report"]
+    [told] = comfy.run()["outputs"][str(erase)]["scapre_report"]
+    data = json.loads(told)
     panel = comfy.page.locator(".scapre-report")
     expect(panel.locator("strong")).to_have_text(data["title"])
     rows = cells(section(panel, "Erased").locator("tr:has(td)"))
@@ -224,7 +225,9 @@ def test_folds_are_remembered_and_copies_of_a_node_have_no_report(comfy: ComfyPa
 
 def test_a_run_that_ended_behind_another_workflow(comfy: ComfyPage) -> None:
     node = comfy.add(LOAD_NODE)
-    comfy.page.evaluate("([id, data]) => { app.nodeOutputs = { [id]: { scapre_report: [data] } } }", [node, report(3)])
+    comfy.page.evaluate(
+        "([id, text]) => { app.nodeOutputs = { [id]: { scapre_report: [text] } } }", [node, json.dumps(report(3))]
+    )
     expect(comfy.page.locator(".scapre-report strong")).to_have_text("Erased 3 concepts")
 
 

@@ -277,7 +277,7 @@ def test_a_workflow_runs_and_shows_pairs_and_a_report(
     (erase,), (pair,) = of_type(workflow, "ScaPreEraseConcepts"), of_type(workflow, "ScaPreBeforeAfter")
     outputs = server.run(graph)["outputs"]
     (report,) = outputs[str(erase["id"])]["scapre_report"]
-    assert {concept["name"] for concept in report["concepts"]} >= set(ERASED[name])
+    assert {concept["name"] for concept in json.loads(report)["concepts"]} >= set(ERASED[name])
     shown = outputs[str(pair["id"])]["scapre_compare"]
     assert [entry["caption"] for entry in shown] == graph[str(pair["id"])]["inputs"]["prompts"].splitlines()
     for entry in shown:

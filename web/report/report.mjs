@@ -43,8 +43,9 @@ function show(node, run) {
 
 /** Shows and keeps what a run has sent. */
 function receive(node, message) {
-  const [data] = message?.[NAME] ?? [];
-  if (!node || !data) return;
+  const [text] = message?.[NAME] ?? [];
+  if (!node || !text) return;
+  const data = JSON.parse(text);
   const kept = memory(node, NAME);
   const run = { data, folded: kept.read()?.folded ?? {} };
   kept.write(run);
