@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 from .inprocess import pack, read_edit
 from .questions import Sizes
-from .tasks import Task, task_for
+from .tasks import Kind, Task, task_for
 
 FROM_FILE = "edit"
 Settings: TypeAlias = Mapping[str, str]
@@ -40,7 +40,7 @@ def methods(names: Sequence[str]) -> dict[str, dict[str, Settings]]:
     presets = pack("scapre.settings").PRESETS
     found = {}
     for name in names:
-        preset = {kind: {"preset": name} for kind in ("style", "object", "confusable", "mixed")}
+        preset = {kind: {"preset": name} for kind in get_args(Kind)}
         if name not in METHODS and name not in presets:
             raise ValueError(f"there is no method {name}; there are {', '.join([*METHODS, *presets])}")
         found[name] = METHODS.get(name, preset)

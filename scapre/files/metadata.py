@@ -169,8 +169,8 @@ def _settings(table: Mapping[str, Any]) -> Settings:
     return Settings(**table)
 
 
-def _templates(table: Any) -> tuple[str, ...]:
-    return tuple(check_templates([values.text(value) for value in table]))
+def _templates(entries: Any) -> tuple[str, ...]:
+    return tuple(check_templates([values.text(value) for value in entries]))
 
 
 def _concept(table: Mapping[str, Any]) -> Concept:
