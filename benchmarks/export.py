@@ -85,7 +85,7 @@ def residuals(count: int, preset: str, model: str = "SD1.5") -> dict[str, Any]:
 
 def sdxl_entries() -> Iterator[tuple[str, tuple[int, ...]]]:
     """Name and shape of every tensor of the generated checkpoint, filler last."""
-    from scapre.text_encoder.towers import TOWERS
+    from scapre.checkpoints.towers import TOWERS
 
     prefix, made = "model.diffusion_model.", 0
 

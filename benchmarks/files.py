@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 # What needs torch is imported where it is used: --help must not need it.
-from scapre.settings import PRESETS
+from scapre.methods.scapre.settings import PRESETS
 
 from .solve import SHAPES
 
@@ -35,8 +35,8 @@ def measure(model: str, count: int, preset: str, folder: str) -> dict[str, Any]:
     """One row of the table."""
     import torch
 
+    from scapre.edits.fingerprint import sample
     from scapre.files import read_edit, write_edit
-    from scapre.fingerprint import sample
     from scapre.solve import encode_request, solve_edit
 
     from .synthetic import PeakMemory, States, Weights, ask

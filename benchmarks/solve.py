@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 # What needs torch is imported where it is used: --help must not need it.
-from scapre.settings import PRESETS
+from scapre.methods.scapre.settings import PRESETS
 
 if TYPE_CHECKING:
     import torch
 
-    from scapre.edit import Edit
+    from scapre.edits.edit import Edit
     from scapre.solve import Request
 
     from .synthetic import Weights
@@ -84,7 +84,7 @@ def oracle_seconds(request: Request, weights: Weights, rows: int) -> float:
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     import oracle
 
-    from scapre.informax import noise_bank
+    from scapre.methods.scapre.informax import noise_bank
     from scapre.solve import encode_request
 
     from .synthetic import States

@@ -13,8 +13,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: no spinning
 
 import torch
 
-from scapre.concepts import parse_concepts
-from scapre.settings import PRESETS
+from scapre.concepts.concepts import parse_concepts
+from scapre.methods.scapre.settings import PRESETS
 from scapre.solve import Request
 
 

@@ -11,10 +11,10 @@ from .concept_list import ConceptList
 from .edit_map import EditMap
 from .erase_concepts import EraseConcepts
 from .export_edit import ExportEdit
-from .folders import register_folder
+from .host.folders import register_folder
 from .load_edit import LoadEdit
 from .merge_edits import MergeEdits
-from .routes import register_routes
+from .page.routes import register_routes
 from .save_edit import SaveEdit
 
 NODES: tuple[type[io.ComfyNode], ...] = (

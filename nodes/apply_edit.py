@@ -6,12 +6,12 @@ import logging
 
 from comfy_api.latest import io, ui
 
-from ..scapre.edit import Edit
+from ..scapre.edits.edit import Edit
 from .host.patch import apply_edit
 from .host.progress import HostProgress
 from .host.projections import HostProjections
-from .summary import other_weights
-from .types import CATEGORY, EditType, strength_input
+from .inputs.types import CATEGORY, EditType, strength_input
+from .page.summary import other_weights
 
 log = logging.getLogger("scapre")
 

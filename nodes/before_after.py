@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..scapre.errors import ScaPreError, shorten
 from .host.sampling import PictureBar, Sampling, check_inputs, decode, encode, sample
-from .types import CATEGORY
+from .inputs.types import CATEGORY
 
 MOST_PROMPTS = 64
 _MOST_PIXELS = 16384  # the host's own limits, as in Empty Latent Image and KSampler

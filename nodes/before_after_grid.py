@@ -8,9 +8,9 @@ from PIL import Image
 from torch import Tensor
 
 from ..scapre.errors import ScaPreError
+from .inputs.types import CATEGORY
 from .pictures.grid import draw_grid
 from .pictures.tensors import batch_of_one
-from .types import CATEGORY
 
 
 class BeforeAfterGrid(io.ComfyNode):

@@ -9,7 +9,7 @@ import folder_paths
 from comfy_api.latest import io
 
 from ..scapre.errors import ScaPreError, shorten
-from .types import CATEGORY
+from .inputs.types import CATEGORY
 
 _BUNDLED = Path(__file__).with_name("lists")
 _PREFIX = "bundled: "

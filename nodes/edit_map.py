@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..scapre.edit import Edit
+from ..scapre.edits.edit import Edit
+from .inputs.types import CATEGORY, EditType
+from .page.summary import report
 from .pictures.edit_map import draw_edit_map
 from .pictures.tensors import batch_of_one
 from .pictures.themes import THEMES
-from .summary import report
-from .types import CATEGORY, EditType
 
 
 class EditMap(io.ComfyNode):

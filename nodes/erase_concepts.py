@@ -8,19 +8,19 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..scapre.concepts import parse_concepts, parse_preserve
-from ..scapre.edit import Edit
-from ..scapre.prompts import TEMPLATES
-from ..scapre.settings import PRESETS
+from ..scapre.concepts.concepts import parse_concepts, parse_preserve
+from ..scapre.edits.edit import Edit
+from ..scapre.methods.scapre.settings import PRESETS
 from ..scapre.solve import Request, encode_request, solve_edit
+from ..scapre.states.prompts import TEMPLATES
 from .host.device import compute_device, with_cpu_fallback
 from .host.patch import apply_edit
 from .host.progress import HostProgress
 from .host.projections import HostProjections
 from .host.text_encoder import ClipEncoder
-from .numerics import numeric_inputs, settings_from
-from .summary import SHOWN_AGAIN, report, show
-from .types import CATEGORY, EditType, device_input, strength_input
+from .inputs.numerics import numeric_inputs, settings_from
+from .inputs.types import CATEGORY, EditType, device_input, strength_input
+from .page.summary import SHOWN_AGAIN, report, show
 
 _ALIASES = [
     *("erase", "remove", "delete", "forget", "unlearn", "ban", "block", "negative", "concept erasure", "scapre", "uce"),

@@ -7,13 +7,13 @@ from typing import Any
 import folder_paths
 from comfy_api.latest import io
 
-from ..scapre.edit import Edit
+from ..scapre.edits.edit import Edit
 from ..scapre.export import DTYPES, FORMATS, Options, Rank
-from .folders import write_numbered
+from .host.folders import write_numbered
 from .host.patch import apply_edit
 from .host.progress import HostProgress
 from .host.projections import HostProjections
-from .types import CATEGORY, EditType
+from .inputs.types import CATEGORY, EditType
 
 _AUTO = "auto"
 

@@ -6,9 +6,9 @@ from comfy_api.latest import io
 
 from ..scapre.errors import ScaPreError
 from ..scapre.files import read_edit
-from .folders import edit_files, edit_path
-from .summary import SHOWN_AGAIN, report, show
-from .types import CATEGORY, EditType
+from .host.folders import edit_files, edit_path
+from .inputs.types import CATEGORY, EditType
+from .page.summary import SHOWN_AGAIN, report, show
 
 
 class LoadEdit(io.ComfyNode):

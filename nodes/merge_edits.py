@@ -8,16 +8,16 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..scapre.concepts import parse_names
-from ..scapre.edit import Edit
+from ..scapre.concepts.concepts import parse_names
+from ..scapre.edits.edit import Edit
 from ..scapre.errors import ScaPreError
 from ..scapre.merge import merge_edits
 from .host.device import compute_device, with_cpu_fallback
 from .host.patch import apply_edit, carried_edits
 from .host.progress import HostProgress
 from .host.projections import HostProjections
-from .summary import SHOWN_AGAIN, report, show
-from .types import CATEGORY, EditType, device_input, strength_input
+from .inputs.types import CATEGORY, EditType, device_input, strength_input
+from .page.summary import SHOWN_AGAIN, report, show
 
 EDITS = tuple(f"edit_{number}" for number in range(1, 9))
 

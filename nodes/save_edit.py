@@ -7,11 +7,11 @@ from pathlib import Path
 import folder_paths
 from comfy_api.latest import io
 
-from ..scapre.edit import Edit
+from ..scapre.edits.edit import Edit
 from ..scapre.files import write_edit
-from .folders import write_numbered
+from .host.folders import write_numbered
 from .host.progress import HostProgress
-from .types import CATEGORY, EditType
+from .inputs.types import CATEGORY, EditType
 
 
 class SaveEdit(io.ComfyNode):

@@ -12,18 +12,18 @@ from dataclasses import fields, replace
 
 import torch
 
-from .agreement import check_agreement, check_models, without
-from .concepts import Concept, ConceptList
-from .edit import Edit
+from .concepts.concepts import Concept, ConceptList
+from .concepts.names import identity
+from .concepts.syntax import MAX_NAMES
+from .edits.agreement import check_agreement, check_models, without
+from .edits.edit import Edit
+from .edits.twins import NEAR, Part, apart, common_names
 from .errors import ScaPreError
-from .names import identity
+from .methods.scapre.settings import Settings
 from .progress import Progress, silent
-from .prompts import NULL, renamed
-from .settings import Settings
 from .solve import Projections, Request, solve_edit
-from .syntax import MAX_NAMES
-from .token_states import TokenStates, gather
-from .twins import NEAR, Part, apart, common_names
+from .states.prompts import NULL, renamed
+from .states.token_states import TokenStates, gather
 
 
 def combine(

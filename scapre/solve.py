@@ -12,17 +12,17 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .concepts import ConceptList
-from .edit import Edit
+from .concepts.concepts import ConceptList
+from .edits.edit import Edit
+from .edits.fingerprint import fingerprint, sample, sketch
 from .errors import ScaPreError, shorten
-from .fingerprint import fingerprint, sample, sketch
 from .methods import method
-from .methods.ridge import build_probe, build_shared, fit_rows
+from .methods.scapre.settings import Settings
+from .methods.scapre.statistics import build_probe, build_shared, fit_rows
 from .progress import Progress, silent
-from .prompts import TEMPLATES, Pair, expand
 from .report import ResponseMeter
-from .settings import Settings
-from .token_states import Encoder, TokenStates, encode_prompts
+from .states.prompts import TEMPLATES, Pair, expand
+from .states.token_states import Encoder, TokenStates, encode_prompts
 
 log = logging.getLogger("scapre")
 

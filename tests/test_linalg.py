@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pack.scapre import linalg
-from pack.scapre.change import Change
+from pack.scapre.methods.change import Change
 from pack.scapre.progress import interruptible
 
 

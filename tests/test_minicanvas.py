@@ -33,7 +33,7 @@ from pack.benchmarks.minicanvas.world import (
     TWINS,
     Picture,
 )
-from pack.scapre.settings import PRESETS
+from pack.scapre.methods.scapre.settings import PRESETS
 
 RED_STAR = Picture("star", "red", "Arlo Vane")
 

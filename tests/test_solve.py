@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from pack.scapre.errors import ScaPreError
-from pack.scapre.prompts import TEMPLATES
-from pack.scapre.settings import Settings
+from pack.scapre.methods.scapre.settings import Settings
 from pack.scapre.solve import encode_request, solve_edit
+from pack.scapre.states.prompts import TEMPLATES
 from pack.tests import oracle
 from pack.tests.worlds import (
     CASES,

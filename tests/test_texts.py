@@ -16,10 +16,10 @@ from PIL import Image
 from pack import dev
 from pack.nodes import NODES
 from pack.nodes.concept_list import ConceptList
-from pack.nodes.types import CATEGORY
+from pack.nodes.inputs.types import CATEGORY
 from pack.scapre.families import FAMILIES
-from pack.scapre.prompts import TEMPLATES
-from pack.scapre.settings import PRESETS, Settings
+from pack.scapre.methods.scapre.settings import PRESETS, Settings
+from pack.scapre.states.prompts import TEMPLATES
 
 ROOT = Path(__file__).parents[1]
 DOCS, LOCALES = ROOT / "web" / "docs", ROOT / "locales"
@@ -142,7 +142,7 @@ def test_help_page_calls_inputs_what_the_node_calls_them(node: str, language: st
 def test_presets_are_described_as_they_are(file: Path) -> None:
     page = file.read_text(encoding="utf-8")
     described = dict(re.findall(r"^[|*] `([\w-]+)`(.*`(?:precise|scale)`(?:,| \|) .*)", page, re.MULTILINE))
-    presets = json.loads((ROOT / "scapre" / "presets.json").read_text(encoding="utf-8"))
+    presets = json.loads((ROOT / "scapre" / "methods" / "scapre" / "presets.json").read_text(encoding="utf-8"))
     assert described.keys() == presets.keys()
     for name, preset in presets.items():
         settings = {key: as_shown(value) for key, value in preset["settings"].items()}

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import torch
 
-from pack.scapre.concepts import parse_concepts
-from pack.scapre.edit import Edit
-from pack.scapre.informax import noise_bank
-from pack.scapre.settings import PRESETS, Settings
+from pack.scapre.concepts.concepts import parse_concepts
+from pack.scapre.edits.edit import Edit
+from pack.scapre.methods.scapre.informax import noise_bank
+from pack.scapre.methods.scapre.settings import PRESETS, Settings
 from pack.scapre.solve import Request, encode_request, solve_edit
 from pack.tests import oracle
 

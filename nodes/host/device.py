@@ -8,7 +8,7 @@ from collections.abc import Callable
 import comfy.model_management as management
 import torch
 
-from ...scapre.edit import Edit
+from ...scapre.edits.edit import Edit
 
 log = logging.getLogger("scapre")
 

@@ -12,7 +12,7 @@ import torch
 from comfy.patcher_extension import CallbacksMP
 from torch import Tensor
 
-from ...scapre.edit import Edit
+from ...scapre.edits.edit import Edit
 from ...scapre.errors import ScaPreError, shorten
 from .device import has_float64, raise_unless_out_of_memory
 from .projections import HostProjections

@@ -11,9 +11,9 @@ import torch
 from comfy.quant_ops import QuantizedTensor
 from torch import Tensor
 
+from ...scapre.edits.fingerprint import sample
 from ...scapre.errors import ScaPreError
 from ...scapre.families import find_projections
-from ...scapre.fingerprint import sample
 from .device import compute_device
 
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)

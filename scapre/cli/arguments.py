@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import ScaPreError, shorten
 from ..export import DTYPES, FORMATS, Options, Rank
-from ..settings import Settings
+from ..methods.scapre.settings import Settings
 
 _MOST_BYTES = 2**20
 _PATH = 200  # characters of a path in a message: its end tells more than its start

@@ -7,7 +7,7 @@ import sys
 import time
 from types import FrameType
 
-from ..edit import Edit
+from ..edits.edit import Edit
 
 STOPPED = 130  # as shells report a process that Ctrl-C has ended
 _SECONDS = 0.1  # between two updates of the line

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..checkpoint import Checkpoint
-from ..concepts import parse_concepts, parse_preserve
+from ..checkpoints.checkpoint import Checkpoint
+from ..concepts.concepts import parse_concepts, parse_preserve
 from ..files import write_edit
-from ..prompts import TEMPLATES
+from ..methods.scapre.settings import PRESETS, preset_settings
 from ..report.data import report_data
 from ..report.markdown import render
-from ..settings import PRESETS, preset_settings
 from ..solve import Request, encode_request, solve_edit
+from ..states.prompts import TEMPLATES
 from .arguments import (
     add_export,
     add_format,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..checkpoint import Checkpoint
-from ..edit import Edit
+from ..checkpoints.checkpoint import Checkpoint
+from ..edits.edit import Edit
 from ..export import FORMATS, Options
 from ..files import read_edit
 from ..progress import Progress

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..edit import Edit
+from ..edits.edit import Edit
 from ..files import read_edit
 from .console import say
 

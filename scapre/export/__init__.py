@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from ..edit import Edit
+from ..edits.edit import Edit
 from ..progress import Progress
 from ..solve import Projections
 from .diff import write_diff

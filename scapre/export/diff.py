@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..edit import Edit
+from ..edits.edit import Edit
 from ..files.write import write_tensors
 from ..progress import Progress
 from ..solve import Projections

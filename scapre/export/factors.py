@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..change import Change
 from ..errors import ScaPreError
+from ..methods.change import Change
 
 _NOTHING = 1e-8  # square root of float64's precision
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..edit import Edit
+from ..edits.edit import Edit
 from ..files.write import write_tensors
 from ..methods import method
 from ..progress import Progress

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ..edit import Edit
+from ..edits.edit import Edit
+from ..edits.fingerprint import sample
 from ..errors import ScaPreError
-from ..fingerprint import sample
 from ..progress import Progress
 from ..solve import Projections
 

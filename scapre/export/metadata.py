@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import asdict
 
 from .. import VERSION
-from ..edit import Edit
+from ..edits.edit import Edit
 from .names import Labels
 
 

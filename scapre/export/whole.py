@@ -7,8 +7,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..checkpoint import Checkpoint
-from ..edit import Edit
+from ..checkpoints.checkpoint import Checkpoint
+from ..edits.edit import Edit
 from ..errors import ScaPreError
 from ..files.write import write_tensors
 from ..progress import Progress

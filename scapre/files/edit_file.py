@@ -6,11 +6,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..edit import Edit
-from ..hide import hide_names
+from ..checkpoints.tensor_file import TensorFile
+from ..edits.edit import Edit
+from ..edits.hide import hide_names
 from .layout import read_tensors, tensors_of, token_states
 from .metadata import from_metadata, to_metadata
-from .read import TensorFile
 from .write import write_tensors
 
 

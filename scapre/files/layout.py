@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..edit import Edit
-from ..fingerprint import sketch_size
-from ..prompts import NULL
-from ..token_states import TokenStates, needed
+from ..checkpoints.tensor_file import TensorFile
+from ..edits.edit import Edit
+from ..edits.fingerprint import sketch_size
+from ..states.prompts import NULL
+from ..states.token_states import TokenStates, needed
 from .metadata import Description
-from .read import TensorFile
 
 _REALS = (torch.float32, torch.float64)
 

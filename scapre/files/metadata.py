@@ -9,15 +9,16 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from .. import VERSION
-from ..concepts import Concept
-from ..edit import Edit
+from ..checkpoints.strict_json import strict_json
+from ..checkpoints.tensor_file import TensorFile
+from ..concepts.concepts import Concept
+from ..concepts.names import check_distinct, check_stored
+from ..edits.edit import Edit
 from ..errors import ScaPreError, shorten
-from ..names import check_distinct, check_stored
-from ..prompts import NULL, Pair, check_templates, expand
+from ..methods.scapre.settings import Settings
 from ..report import Report, held_prompts
-from ..settings import Settings
+from ..states.prompts import NULL, Pair, check_templates, expand
 from . import values
-from .read import TensorFile
 
 FORMAT = "scapre edit"
 FORMAT_VERSION = 1
@@ -56,7 +57,7 @@ def to_metadata(edit: Edit) -> dict[str, str]:
     """
     try:
         text = json.dumps(_table(edit), ensure_ascii=False, allow_nan=False)
-        _described(edit.version, values.strict_json(text), edit.nbytes)
+        _described(edit.version, strict_json(text), edit.nbytes)
     except _WRONG as error:
         raise ScaPreError(f"edit: it cannot be saved ({str(error)[:200]}). Make it again without that.") from None
     return {"format": FORMAT, "format_version": str(FORMAT_VERSION), "pack_version": edit.version, "edit": text}
@@ -113,7 +114,7 @@ def from_metadata(file: TensorFile) -> Description:
             f"({VERSION}) does not know. Update the pack and try again."
         )
     try:
-        return _described(pack, values.strict_json(file.metadata["edit"]), file.size)
+        return _described(pack, strict_json(file.metadata["edit"]), file.size)
     except ScaPreError as error:
         raise file.broken(str(error)) from None
     except _WRONG as error:

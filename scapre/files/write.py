@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..checkpoints.tensor_file import DTYPES, Entry
 from ..errors import ScaPreError, shorten
-from .read import DTYPES, Entry
 
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 

@@ -7,10 +7,10 @@ from typing import Protocol
 
 from torch import Tensor
 
-from ..change import Change
 from ..errors import ScaPreError, shorten
-from ..settings import Settings
-from . import precise, scale
+from .scapre import precise, scale
+from .change import Change
+from .scapre.settings import Settings
 
 
 class Solve(Protocol):

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .figures import Report, ResponseMeter, held_prompts
+from ..edits.figures import Report, ResponseMeter, held_prompts
 
 __all__ = ["Report", "ResponseMeter", "held_prompts"]

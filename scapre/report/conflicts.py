@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..edit import Edit
-from ..prompts import fill
+from ..edits.edit import Edit
+from ..states.prompts import fill
 
 MOST = 100
 """Concepts in the matrix."""

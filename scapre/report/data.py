@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import TypedDict
 
-from ..edit import Edit
+from ..edits.edit import Edit
+from ..edits.figures import held_prompts
 from ..families import place
-from ..prompts import NULL, wordings
+from ..states.prompts import NULL, wordings
 from .conflicts import Conflicts, conflicts_of
-from .figures import held_prompts
 
 NOTE = (
     "These figures check the solver: how the edited projections answer the text encoder's states. "

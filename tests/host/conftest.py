@@ -8,7 +8,7 @@ import comfy.model_management as management
 import comfy.sd
 import pytest
 
-from pack.scapre.edit import Edit
+from pack.scapre.edits.edit import Edit
 from pack.tests.host import models
 
 

@@ -25,9 +25,9 @@ from torch import Tensor
 from pack.nodes.host.progress import HostProgress
 from pack.nodes.host.projections import HostProjections
 from pack.nodes.host.text_encoder import ClipEncoder
-from pack.scapre.concepts import parse_concepts, parse_preserve
-from pack.scapre.edit import Edit
-from pack.scapre.settings import PRESETS
+from pack.scapre.concepts.concepts import parse_concepts, parse_preserve
+from pack.scapre.edits.edit import Edit
+from pack.scapre.methods.scapre.settings import PRESETS
 from pack.scapre.solve import Request, encode_request, solve_edit
 
 CPU = torch.device("cpu")

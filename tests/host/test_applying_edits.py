@@ -12,7 +12,7 @@ from comfy.model_patcher import LowVramPatch
 from safetensors.torch import load_file
 
 from pack.nodes.host.patch import apply_edit
-from pack.scapre.edit import Edit
+from pack.scapre.edits.edit import Edit
 from pack.tests.host import models
 from pack.tests.host.models import CPU, answer, loaded, projection, projections, same, snapshot, solve, unet
 

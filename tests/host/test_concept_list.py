@@ -13,9 +13,9 @@ import pytest
 from pack.benchmarks.host.client import Graph, PromptRejected, cached_nodes
 from pack.benchmarks.host.server import Server
 from pack.nodes.concept_list import ConceptList
-from pack.scapre.concepts import parse_concepts
+from pack.scapre.concepts.concepts import parse_concepts
 from pack.scapre.errors import ScaPreError
-from pack.scapre.settings import PRESETS
+from pack.scapre.methods.scapre.settings import PRESETS
 
 BUNDLED = ("bundled: explicit", "bundled: imagenette", "bundled: painters")
 

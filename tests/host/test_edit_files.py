@@ -21,17 +21,17 @@ from pack.benchmarks.host.places import comfy_root
 from pack.benchmarks.host.server import Server
 from pack.nodes.apply_edit import ApplyEdit
 from pack.nodes.erase_concepts import EraseConcepts
-from pack.nodes.folders import edit_files
+from pack.nodes.host.folders import edit_files
 from pack.nodes.host.projections import HostProjections
 from pack.nodes.load_edit import LoadEdit
 from pack.nodes.merge_edits import MergeEdits
 from pack.nodes.save_edit import SaveEdit
+from pack.scapre.concepts.names import is_hidden
+from pack.scapre.edits.fingerprint import sample
 from pack.scapre.errors import ScaPreError
 from pack.scapre.files import write_edit
-from pack.scapre.fingerprint import sample
-from pack.scapre.names import is_hidden
-from pack.tests.files import same as same_edit
-from pack.tests.files import tiny_edit
+from pack.tests.edit_files import same as same_edit
+from pack.tests.edit_files import tiny_edit
 from pack.tests.host.models import answer, lora, same, snapshot, tensors, unet, with_lora
 
 pytestmark = pytest.mark.usefixtures("nothing_left_loaded")

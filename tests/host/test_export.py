@@ -20,12 +20,12 @@ from pack.nodes import folders
 from pack.nodes.export_edit import ExportEdit
 from pack.nodes.host.patch import apply_edit
 from pack.nodes.host.projections import HostProjections
-from pack.scapre.edit import Edit
+from pack.scapre.edits.edit import Edit
 from pack.scapre.errors import ScaPreError
 from pack.scapre.export import FORMATS, Exported, Options, Rank
 from pack.scapre.export.names import by_blocks
 from pack.scapre.progress import silent
-from pack.tests import checkpoints
+from pack.tests import checkpoint_files
 from pack.tests.host import models
 from pack.tests.host.models import loaded, projection, same, snapshot, unet
 
@@ -88,7 +88,7 @@ def test_names_after_blocks_are_those_of_the_host(kind: str, config: type) -> No
     }  # fmt: skip
     blocks = comfy.utils.unet_to_diffusers({**config.unet_config, **depths})
     known = {path: name.removesuffix(".weight").replace(".", "_") for name, path in blocks.items() if "attn2" in name}
-    names = checkpoints.projection_names(kind)
+    names = checkpoint_files.projection_names(kind)
     assert by_blocks(names) == {name: f"lora_unet_{known[name]}" for name in names}
 
 

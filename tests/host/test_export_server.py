@@ -14,12 +14,12 @@ from pack.benchmarks.graphs import ERASE, Sampling, text_to_image
 from pack.benchmarks.host.base import add_checkpoint
 from pack.benchmarks.host.client import Graph
 from pack.benchmarks.host.server import Server
-from pack.scapre.checkpoint import Checkpoint
-from pack.scapre.concepts import parse_concepts
-from pack.scapre.edit import Edit
+from pack.scapre.checkpoints.checkpoint import Checkpoint
+from pack.scapre.concepts.concepts import parse_concepts
+from pack.scapre.edits.edit import Edit
 from pack.scapre.export import FORMATS, Options
+from pack.scapre.methods.scapre.settings import PRESETS
 from pack.scapre.progress import silent
-from pack.scapre.settings import PRESETS
 from pack.scapre.solve import Request, encode_request, solve_edit
 
 PROMPT, CONCEPTS, PRESET = "a photo of a cat", "cat\nVincent van Gogh -> art", "objects-many"

@@ -16,7 +16,7 @@ from pack.nodes.host.device import has_float64, with_cpu_fallback
 from pack.nodes.host.patch import apply_edit
 from pack.nodes.host.progress import HostProgress
 from pack.nodes.host.text_encoder import ClipEncoder
-from pack.scapre.edit import Edit
+from pack.scapre.edits.edit import Edit
 from pack.scapre.errors import ScaPreError
 from pack.tests.host import models
 from pack.tests.host.models import CPU, answer, projections, same, snapshot, solve, unet, untouched

@@ -18,10 +18,10 @@ from pack.nodes.apply_edit import ApplyEdit
 from pack.nodes.concept_list import ConceptList
 from pack.nodes.erase_concepts import EraseConcepts
 from pack.scapre import linalg
-from pack.scapre.concepts import Concept
-from pack.scapre.edit import Edit
+from pack.scapre.concepts.concepts import Concept
+from pack.scapre.edits.edit import Edit
 from pack.scapre.errors import ScaPreError
-from pack.scapre.settings import PRESETS, Settings
+from pack.scapre.methods.scapre.settings import PRESETS, Settings
 from pack.tests.host import models
 from pack.tests.host.models import answer, projections, same, snapshot, tensors, unet
 

@@ -9,7 +9,7 @@ import torch
 
 from pack.nodes.host.patch import apply_edit
 from pack.nodes.host.projections import HostProjections
-from pack.scapre.edit import Edit
+from pack.scapre.edits.edit import Edit
 from pack.tests.host import models
 from pack.tests.host.models import CPU, loaded, projections, same, snapshot, unet, untouched
 

@@ -13,7 +13,7 @@ from comfy.model_patcher import ModelPatcher
 from comfy.quant_ops import QuantizedTensor
 
 from pack.nodes.host.patch import apply_edit
-from pack.scapre.edit import Edit
+from pack.scapre.edits.edit import Edit
 from pack.scapre.errors import ScaPreError
 from pack.tests.host import models
 from pack.tests.host.models import CPU, KINDS, answer, projections, snapshot, solve, unet, untouched

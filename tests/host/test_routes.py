@@ -15,8 +15,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from pack.benchmarks.host.base import PACK_ROOT
 from pack.benchmarks.host.client import HostError
 from pack.benchmarks.host.server import Server
-from pack.nodes.name_check import NameCheck
-from pack.nodes.routes import add_routes, register_routes
+from pack.nodes.page.name_check import NameCheck
+from pack.nodes.page.routes import add_routes, register_routes
 from pack.scapre.errors import ScaPreError
 from pack.tests.host import models
 

@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from pack.nodes.host.text_encoder import ClipEncoder
-from pack.scapre.checkpoint import Checkpoint
+from pack.scapre.checkpoints.checkpoint import Checkpoint
+from pack.scapre.checkpoints.encoder import CheckpointEncoder
+from pack.scapre.checkpoints.tokenizer import VARIABLE, Tokenizer, find_vocabulary
+from pack.scapre.checkpoints.towers import TOWERS
 from pack.scapre.errors import ScaPreError
 from pack.scapre.progress import silent
-from pack.scapre.text_encoder.encoder import CheckpointEncoder
-from pack.scapre.text_encoder.tokenizer import VARIABLE, Tokenizer, find_vocabulary
-from pack.scapre.text_encoder.towers import TOWERS
 from pack.tests.host import models
 
 TITLES = {"sd15": "SD1.x", "sd20": "SD2.x", "sdxl": "SDXL", "refiner": "SDXL refiner"}

@@ -1,0 +1,1 @@
+"""Inputs and sockets that several nodes share."""

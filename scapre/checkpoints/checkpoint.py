@@ -1,0 +1,128 @@
+"""A checkpoint file as the engine wants it: its text projections, and the text encoder inside, one tensor at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+import torch
+from torch import Tensor
+
+from ..errors import ScaPreError, shorten
+from ..families import find_projections
+from ..families.signatures import detect
+from .encoder import CheckpointEncoder
+from .tensor_file import TensorFile
+from .tokenizer import Tokenizer
+from .towers import TOWERS
+
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+_MODEL = "diffusion_model."  # the name that hosts know the diffusion model by
+_PREFIXES = ("model.diffusion_model.", _MODEL, "")  # a checkpoint, and two ways to keep a diffusion model alone
+_MARK = "input_blocks.0.0.weight"
+_DIFFUSERS = ("conv_in.weight", "unet.conv_in.weight")
+_PICKLED = {".ckpt", ".pt", ".pth", ".bin", ".pkl"}
+
+
+class Checkpoint:
+    """The text projections of a `.safetensors` checkpoint, under the names and in the order that ComfyUI has them.
+
+    Attributes:
+        file: The open file.
+        family: Title of the model's family.
+        names: Names of the projections.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Opens the file and finds the projections.
+
+        Raises:
+            ScaPreError: If it is no checkpoint of a supported family.
+        """
+        _check_kind(path)
+        self.file = TensorFile(path)
+        try:
+            self.prefix = self._find_prefix()
+            inside = {
+                name.removeprefix(self.prefix): entry.shape
+                for name, entry in self.file.entries.items()
+                if name.startswith(self.prefix)
+            }
+            # A file may keep its tensors in any order, and a fingerprint depends on it.
+            ordered = (_MODEL + name for name in sorted(inside, key=_by_numbers))
+            self.family, self.names = find_projections(detect(inside), ordered)
+        except BaseException:
+            self.file.__exit__(None, None, None)
+            raise
+
+    def __enter__(self) -> Checkpoint:
+        """The checkpoint itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Closes the file."""
+        self.file.__exit__(kind, error, trace)
+
+    def stored_name(self, name: str) -> str:
+        """What the file calls a projection."""
+        return self.prefix + name.removeprefix(_MODEL)
+
+    def read(self, name: str, device: torch.device) -> Tensor:
+        """The weight of one projection, (n, d), float32.
+
+        Raises:
+            ScaPreError: If the weight is quantised, or the file has changed meanwhile.
+        """
+        weight = self.file.read(self.stored_name(name))
+        if weight.dtype not in FLOATS:
+            raise ScaPreError(
+                f"checkpoint: {name} is quantised ({weight.dtype}). Storing the edit in it would round much of it "
+                "away; give a checkpoint in fp16, bf16 or fp32."
+            )
+        return weight.to(device, torch.float32)
+
+    def encoder(self, vocabulary: Path | None = None) -> CheckpointEncoder:
+        """The text encoder inside.
+
+        Args:
+            vocabulary: Folder of CLIP's vocabulary; None looks for one.
+
+        Raises:
+            ScaPreError: If the checkpoint has no text encoder, or the vocabulary is missing.
+        """
+        return CheckpointEncoder(self.file.entries, self.file.read, Tokenizer(vocabulary), TOWERS[self.family])
+
+    def _find_prefix(self) -> str:
+        for prefix in _PREFIXES:
+            if prefix + _MARK in self.file.entries:
+                return prefix
+        if any(name in self.file.entries for name in _DIFFUSERS):
+            raise ScaPreError(
+                f"checkpoint: {shorten(self.file.path.name)} has the names of diffusers. Give the checkpoint in its "
+                "original layout, one .safetensors file."
+            )
+        raise ScaPreError(
+            f"checkpoint: {shorten(self.file.path.name)} holds no diffusion model that is supported. Give a checkpoint "
+            "of Stable Diffusion 1.x, 2.x or XL."
+        )
+
+
+def _check_kind(path: Path) -> None:
+    if path.is_dir():
+        raise ScaPreError(
+            f"checkpoint: {shorten(path)} is a folder. Models in diffusers' folders are not read; give one "
+            ".safetensors file, in the original layout."
+        )
+    if path.suffix.lower() in _PICKLED:
+        raise ScaPreError(
+            f"checkpoint: {shorten(path.name)} is a pickle file, which can run code when it is opened. Convert it to "
+            ".safetensors first."
+        )
+
+
+def _by_numbers(name: str) -> list[tuple[int, str]]:
+    """Sorts blocks by their numbers, as a model holds them."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in name.split(".")]

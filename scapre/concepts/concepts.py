@@ -1,0 +1,132 @@
+"""Reads the names that a user types: what to erase, what replaces it, what to preserve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..errors import ScaPreError, shorten
+from .names import check_length, check_name, clean, normalise
+from .syntax import lines, split_arrow, unquote
+
+
+@dataclass(frozen=True)
+class Concept:
+    """One name to erase and the text that takes its place.
+
+    Attributes:
+        text: The name.
+        anchor: What takes its place; empty is the null prompt.
+        templates: Wordings of its own; empty are those of its list.
+    """
+
+    text: str
+    anchor: str = ""
+    templates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ConceptList:
+    """The parsed list and what the user should know about how it was read."""
+
+    concepts: tuple[Concept, ...]
+    notes: tuple[str, ...] = ()
+
+
+def parse_concepts(text: str, anchor: str = "") -> ConceptList:
+    """Parses lines of `concept` or `concept -> anchor`.
+
+    A `#` at the start of a line or after white space begins a comment. A field in double quotes is taken literally, so
+    quotes protect arrows and number signs. Everything else in a name (commas, brackets, weights, any script) is text.
+
+    Args:
+        text: The list, one concept a line.
+        anchor: What a line without an arrow is replaced by; empty means the null prompt.
+
+    Raises:
+        ScaPreError: For a list or line that cannot be meant: empty, too long, only punctuation, a concept that equals
+            its anchor, or one concept with two anchors.
+    """
+    default = unquote(clean(anchor))
+    check_length(default, "anchor")
+    found: dict[str, tuple[int, Concept]] = {}
+    notes: list[str] = []
+    for number, line in lines(text, "concepts"):
+        concept = _parse_line(number, line, default)
+        key = normalise(concept.text)
+        if key not in found:
+            found[key] = (number, concept)
+            continue
+        first, earlier = found[key]
+        if normalise(earlier.anchor) != normalise(concept.anchor):
+            raise ScaPreError(
+                f"concepts: lines {first} and {number} both erase {shorten(concept.text)}, but with different anchors "
+                f"({shorten(earlier.anchor)} and {shorten(concept.anchor)}). Keep one of them."
+            )
+        notes.append(f"line {number}: {shorten(concept.text)} is already in line {first} and counts once")
+    if not found:
+        raise ScaPreError(
+            'concepts: the list is empty. Type at least one name, one per line, such as "Vincent van Gogh".'
+        )
+    return ConceptList(tuple(concept for _, concept in found.values()), tuple(notes))
+
+
+def parse_preserve(text: str, concepts: tuple[Concept, ...] = ()) -> tuple[str, ...]:
+    """Parses the names to preserve, one a line, without repeats.
+
+    Raises:
+        ScaPreError: For a name that is also erased, has an arrow, is too long or is only punctuation.
+    """
+    targets = {normalise(concept.text) for concept in concepts}
+    for number, name in _names(text, "preserve"):
+        if normalise(name) in targets:
+            raise ScaPreError(
+                f"preserve: line {number}, {shorten(name)}, is also in concepts. One name cannot be erased and "
+                "preserved; delete it from one of the two lists."
+            )
+    return parse_names(text, "preserve")
+
+
+def parse_names(text: str, field: str) -> tuple[str, ...]:
+    """Parses names without anchors, one a line, without repeats.
+
+    Args:
+        text: The list.
+        field: The input that it came from, for messages.
+
+    Raises:
+        ScaPreError: For a name that has an arrow, is too long or is only punctuation.
+    """
+    found: dict[str, str] = {}
+    for _, name in _names(text, field):
+        found.setdefault(normalise(name), name)
+    return tuple(found.values())
+
+
+def _names(text: str, field: str) -> Iterator[tuple[int, str]]:
+    for number, line in lines(text, field):
+        if len(split_arrow(line)) > 1:
+            raise ScaPreError(
+                f"{field}: line {number} has an arrow: {shorten(line)}. Names in this list have no anchor; put the "
+                "name in double quotes if the arrow belongs to it."
+            )
+        yield number, check_name(unquote(line), f"{field}: line {number}")
+
+
+def _parse_line(number: int, line: str, default: str) -> Concept:
+    where = f"concepts: line {number}"
+    fields = split_arrow(line)
+    if len(fields) > 2:
+        raise ScaPreError(
+            f"{where} has more than one arrow: {shorten(line)}. Write `concept -> anchor`; put a name that contains an "
+            "arrow in double quotes."
+        )
+    name = check_name(unquote(fields[0]), where)
+    anchor = unquote(fields[1]) if len(fields) == 2 else default
+    check_length(anchor, f"{where}, anchor")
+    if normalise(name) == normalise(anchor):
+        raise ScaPreError(
+            f"{where}: {shorten(name)} is its own anchor, so nothing would be erased. Choose another anchor, or leave "
+            "it empty to replace the concept by the null prompt."
+        )
+    return Concept(name, anchor)

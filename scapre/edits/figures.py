@@ -1,0 +1,102 @@
+"""The figures of one edit, added up matrix by matrix while it is solved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..linalg import product
+from ..methods.change import Change
+from ..states.prompts import NULL, Pair, Prompt
+from ..states.token_states import TokenStates
+
+
+@dataclass(frozen=True)
+class Report:
+    """Figures of one edit. Responses and drifts are taken over all edited projections together.
+
+    Attributes:
+        seconds: By stage.
+        change: ‖W' - W‖ / ‖W‖ by projection.
+        remaining: ‖W' c - W a‖ / ‖W (c - a)‖ by concept text: 1 is untouched, 0 answers like its anchor; above 1 where
+            the gate weakens the answer more than it turns it to the anchor.
+        kept: W' c · W c / ‖W c‖² by concept text: the share of the old answer in the new one.
+        drift: ‖(W' - W) q‖ / ‖W q‖ by text, for anchors, preserved names and the null prompt.
+        notes: What the user should know.
+    """
+
+    seconds: Mapping[str, float]
+    change: Mapping[str, float]
+    remaining: Mapping[str, float]
+    kept: Mapping[str, float]
+    drift: Mapping[str, float]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def total_seconds(self) -> float:
+        """Seconds of all stages."""
+        return sum(self.seconds.values())
+
+
+def held_prompts(pairs: Sequence[Pair], preserve: Sequence[str]) -> dict[str, Prompt]:
+    """Anchors and preserved names by text, without the null prompt."""
+    anchors = {pair.anchor.text: pair.anchor for pair in pairs if pair.anchor.text != NULL}
+    return {**anchors, **{name: Prompt(name, name) for name in preserve}}
+
+
+class ResponseMeter:
+    """Adds up the responses of the probed states, matrix by matrix."""
+
+    def __init__(self, states: TokenStates, pairs: Sequence[Pair], preserve: Sequence[str]) -> None:
+        """Collects the states: concepts, anchors, preserved names and every token of the null prompt."""
+        self.concepts, held = [pair.concept.text for pair in pairs], held_prompts(pairs, preserve)
+        self.held = list(held)
+        null = states.of(NULL)
+        columns = [states.subject(pair.concept) for pair in pairs]
+        columns += [states.subject(held[text]) for text in self.held]
+        self.columns = torch.cat((torch.stack(columns), null)).T.contiguous()
+        place = {text: len(pairs) + i for i, text in enumerate(self.held)} | {NULL: len(pairs) + len(self.held)}
+        self.anchor_columns = torch.tensor([place[pair.anchor.text] for pair in pairs], device=null.device)
+        self.sums = torch.zeros(5, self.columns.shape[1], dtype=torch.float64, device=null.device)
+        self.change: dict[str, float] = {}
+
+    def rotate(self, basis: Tensor) -> None:
+        """Takes the basis of the changes that will be added."""
+        self.columns = self.columns.to(basis)
+        self.rotated = basis.T @ self.columns
+
+    def add(self, name: str, weight: Tensor, change: Change) -> None:
+        """Adds one projection W (n, d) and its change."""
+        self.change[name] = _ratio(change.norm, weight.norm().item())
+        before = product(weight, self.columns)
+        moved = change.respond(self.rotated, before)
+        m = len(self.concepts)
+        gap = before[:, :m] - before[:, self.anchor_columns]
+        self.sums[0, :m] += _squares(gap + moved[:, :m])
+        self.sums[1, :m] += _squares(gap)
+        self.sums[2] += _squares(moved)
+        self.sums[3] += _squares(before)
+        self.sums[4] += torch.linalg.vecdot(moved, before, dim=0).double()
+
+    def report(self, seconds: Mapping[str, float], notes: tuple[str, ...]) -> Report:
+        """The figures so far."""
+        m, end = len(self.concepts), len(self.concepts) + len(self.held)
+        left, gap, moved, before = (row.tolist() for row in self.sums[:4].sqrt())
+        turned = (self.sums[4] / self.sums[3].clamp(min=torch.finfo(torch.float64).tiny)).tolist()
+        remaining = {text: _ratio(left[i], gap[i]) for i, text in enumerate(self.concepts)}
+        kept = {text: 1 + turned[i] for i, text in enumerate(self.concepts)}
+        drift = {text: _ratio(moved[m + i], before[m + i]) for i, text in enumerate(self.held)}
+        drift[NULL] = _ratio(*self.sums[2:4, end:].sum(-1).sqrt().tolist())
+        return Report(seconds, self.change, remaining, kept, drift, notes)
+
+
+def _squares(values: Tensor) -> Tensor:
+    squares: Tensor = torch.linalg.vecdot(values, values, dim=0)
+    return squares.double()
+
+
+def _ratio(top: float, bottom: float) -> float:
+    return top / bottom if bottom else 0.0

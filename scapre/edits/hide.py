@@ -1,0 +1,42 @@
+"""Takes the names out of an edit, so that it can be passed on without the list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from ..concepts.names import hidden_name
+from ..states.prompts import NULL, expand, renamed
+from ..states.token_states import gather
+from .edit import Edit
+
+
+def hide_names(edit: Edit) -> Edit:
+    """The same edit with every name replaced by a number: concept 1, anchor 1, preserved 1.
+
+    Notes are left out, since they quote names. The states of the texts stay, and so does what was computed from them:
+    whoever has the text encoder can still test whether a guess is in the list.
+    """
+    names = {NULL: NULL}
+    groups: dict[str, Sequence[str]] = {
+        "concept": [concept.text for concept in edit.concepts],
+        "anchor": [concept.anchor for concept in edit.concepts],
+        "preserved": edit.preserve,
+    }
+    for kind, held in groups.items():
+        fresh = dict.fromkeys(text for text in held if text not in names)
+        names |= {text: hidden_name(kind, number) for number, text in enumerate(fresh, 1)}
+    concepts = tuple(replace(c, text=names[c.text], anchor=names[c.anchor]) for c in edit.concepts)
+    preserve = tuple(names[name] for name in edit.preserve)
+    prompts = renamed(edit.concepts, edit.preserve, edit.templates, names)
+    states = gather(expand(concepts, edit.templates), preserve, [(new, edit.states, old) for new, old in prompts])
+    texts = {new.text: old.text for new, old in prompts}
+
+    def told(figures: Mapping[str, float]) -> dict[str, float]:
+        return {new: figures[old] for new, old in texts.items() if old in figures}
+
+    report = edit.report
+    figures = {key: told(getattr(report, key)) for key in ("remaining", "kept", "drift")}
+    return replace(
+        edit, concepts=concepts, preserve=preserve, states=states, report=replace(report, notes=(), **figures)
+    )

@@ -1,0 +1,155 @@
+"""The states that a text encoder gives for prompts: each text encoded once, and kept where a solve reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..errors import ScaPreError, shorten
+from ..progress import Progress, silent
+from .prompts import NULL, Pair, Prompt
+
+
+class Encoder(Protocol):
+    """What the engine needs of a text encoder; hosts provide it."""
+
+    def last_token(self, text: str) -> int:
+        """Position of a text's last token, 0 (the start token) for an empty text.
+
+        Raises:
+            ScaPreError: If the text does not fit the encoder's window.
+        """
+        ...
+
+    def encode(self, texts: Sequence[str], progress: Progress) -> Tensor:
+        """States of the texts, (texts, tokens, width), float32."""
+        ...
+
+
+@dataclass(frozen=True)
+class TokenStates:
+    """States of every text an edit needs, each encoded once, and of each text only the tokens that are needed.
+
+    Attributes:
+        states: (rows, width) encoder outputs, float32, the texts one after another.
+        kept: Positions that are kept of each text, in the order of `states`.
+        last: Position of the last token of a head.
+        window: Tokens of a whole text.
+    """
+
+    states: Tensor
+    kept: Mapping[str, range]
+    last: Mapping[str, int]
+    window: int
+
+    @property
+    def width(self) -> int:
+        """Width d of a state."""
+        return self.states.shape[-1]
+
+    @cached_property
+    def first(self) -> Mapping[str, int]:
+        """Row in `states` of each text's position 0, whether or not that is kept itself."""
+        ends = accumulate(map(len, self.kept.values()))
+        return {text: end - held.stop for (text, held), end in zip(self.kept.items(), ends, strict=True)}
+
+    def subject(self, prompt: Prompt) -> Tensor:
+        """State of the last subject token, (d,). For the null prompt that is the start token."""
+        return self.states[self.first[prompt.text] + self.last[prompt.head]]
+
+    def rows(self, text: str, positions: range) -> Tensor:
+        """States of one text at some of the kept positions, (positions, d)."""
+        first = self.first[text]
+        return self.states[first + positions.start : first + positions.stop]
+
+    def of(self, text: str) -> Tensor:
+        """All states of one text, (tokens, d), zero where they are not kept."""
+        held = self.kept[text]
+        return F.pad(self.rows(text, held), (0, 0, held.start, self.window - held.stop))
+
+
+def needed(pairs: Sequence[Pair], preserve: Sequence[str], last: Mapping[str, int], window: int) -> dict[str, range]:
+    """Positions that a solve reads, by text: the whole null prompt, every other from its subject's last token on.
+
+    Only the last token of a preserved name is read.
+    """
+    spans = {NULL: range(window)}
+    for prompt in (prompt for pair in pairs for prompt in (pair.concept, pair.anchor)):
+        start = min(last[prompt.head], spans.get(prompt.text, range(window, window)).start)
+        spans[prompt.text] = range(start, window)
+    for name in preserve:
+        spans.setdefault(name, range(last[name], last[name] + 1))
+    return spans
+
+
+def encode_prompts(
+    encoder: Encoder, pairs: Sequence[Pair], preserve: Sequence[str] = (), progress: Progress = silent
+) -> TokenStates:
+    """Encodes concepts, anchors, preserved names and the null prompt, every distinct text once.
+
+    Raises:
+        ScaPreError: For a text that does not fit the encoder, or states that are not finite.
+    """
+    prompts = list(_by_field(pairs, preserve))
+    fields: dict[str, str] = {}
+    for field, prompt in prompts:
+        fields.setdefault(prompt.text, field)
+        fields.setdefault(prompt.head, field)
+    last = {text: _last_token(encoder, text, field) for text, field in fields.items()}
+    texts = list(dict.fromkeys(prompt.text for _, prompt in prompts))
+    states = encoder.encode(texts, progress)
+    broken = [text for text, ok in zip(texts, states.isfinite().all(-1).all(-1).tolist(), strict=True) if not ok]
+    if broken:
+        raise ScaPreError(
+            f"clip: the text encoder returned NaN or infinity for {shorten(broken[0])}. Its weights are damaged or "
+            "were never loaded; load another text encoder."
+        )
+    window = states.shape[1]
+    kept = needed(pairs, preserve, last, window)
+    rows = [state[kept[text].start : kept[text].stop] for text, state in zip(texts, states, strict=True)]
+    return TokenStates(torch.cat(rows), kept, last, window)
+
+
+def _last_token(encoder: Encoder, text: str, field: str) -> int:
+    try:
+        return encoder.last_token(text)
+    except ScaPreError as error:
+        raise ScaPreError(f"{field}: {error}") from None
+
+
+def _by_field(pairs: Sequence[Pair], preserve: Sequence[str]) -> Iterator[tuple[str, Prompt]]:
+    """Every prompt of an edit, the null prompt first, with the input that it came from."""
+    yield "anchor", Prompt(NULL, NULL)
+    for pair in pairs:
+        yield "concepts", pair.concept
+        yield "anchor", pair.anchor
+    for name in preserve:
+        yield "preserve", Prompt(name, name)
+
+
+def gather(
+    pairs: Sequence[Pair], preserve: Sequence[str], sources: Iterable[tuple[Prompt, TokenStates, Prompt]]
+) -> TokenStates:
+    """The states of other pairs, taken from some that are there.
+
+    Args:
+        pairs: Concepts and anchors whose states are wanted.
+        preserve: Names whose states are wanted.
+        sources: A prompt that is wanted, the states it is in, and its name there; the null prompt is one too.
+    """
+    found = list(sources)
+    last = {prompt.head: states.last[there.head] for prompt, states, there in reversed(found)}
+    kept = needed(pairs, preserve, last, found[0][1].window)
+    rows: dict[str, Tensor] = {}
+    for prompt, states, there in found:
+        span, held = kept.get(prompt.text, range(0)), states.kept[there.text]
+        if span and prompt.text not in rows and held.start <= span.start and span.stop <= held.stop:
+            rows[prompt.text] = states.rows(there.text, span)
+    return TokenStates(torch.cat([rows[text] for text in kept]), kept, last, found[0][1].window)

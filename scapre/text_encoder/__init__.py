@@ -1,1 +1,0 @@
-"""The text encoder inside a checkpoint, for use outside a host; `transformers` runs it and splits the text."""
