@@ -48,7 +48,6 @@ def residuals(count: int, preset: str, model: str = "SD1.5") -> dict[str, Any]:
     import torch
 
     from scapre.export.factors import Rank, factorise
-    from scapre.methods import method
     from scapre.solve import encode_request, solve_edit
 
     from .synthetic import States, Weights, ask
@@ -56,20 +55,18 @@ def residuals(count: int, preset: str, model: str = "SD1.5") -> dict[str, Any]:
     shapes, request, cpu = SHAPES[model], ask(count, preset), torch.device("cpu")
     weights = Weights(shapes, cpu)
     edit = solve_edit(encode_request(States(shapes[0][1]), request)[0], weights, request)
-    basis, solve = edit.shared["basis"], method(edit.settings.variant)
-    picked = {weights.shapes[index]: name for index, name in enumerate(weights.names)}
+    picked = {weights.shapes[index]: name for index, name in enumerate(weights.roles)}
     changes = {}
     for shape, name in picked.items():
-        weight = weights.read(name, cpu)
-        changes[shape] = weight, solve(edit.shared, edit.matrices[name], weight, edit.settings)
+        changes[shape] = edit.change(name, weights.read(name, cpu))
     row: dict[str, Any] = {"model": model, "concepts": count, "preset": preset}
 
     def stored(rank: Rank) -> tuple[float, int, float]:
         """Residual, greatest rank and megabytes of a file."""
         missing = whole = size = most = 0.0
-        for shape, (weight, change) in changes.items():
-            up, down = (factor.half() for factor in factorise(change, weight, basis, rank))
-            dense, times = change.dense(weight, basis).double(), shapes.count(shape)
+        for shape, change in changes.items():
+            up, down = (factor.half() for factor in factorise(change, rank))
+            dense, times = change.dense().double(), shapes.count(shape)
             missing += times * ((up.double() @ down.double() - dense).norm() ** 2).item()
             whole += times * (dense.norm() ** 2).item()
             size += times * 2 * (up.numel() + down.numel())

@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 # What needs torch is imported where it is used: --help must not need it.
-from scapre.methods.scapre.settings import PRESETS
-
 from .solve import SHAPES
 
 if TYPE_CHECKING:
@@ -51,7 +49,7 @@ def measure(model: str, count: int, preset: str, folder: str) -> dict[str, Any]:
     row |= {"load s": seconds(lambda: read_edit(path))}
     with PeakMemory(cpu) as memory:
         loaded = read_edit(path)
-    samples = {name: sample(weights.read(name, cpu)) for name in weights.names}
+    samples = {name: sample(weights.read(name, cpu)) for name in weights.roles}
     row["apart s"] = seconds(lambda: loaded.difference(samples))
     row |= {"file MB": path.stat().st_size / 1e6, "private MB": private.stat().st_size / 1e6}
     row |= {f"{key} MB": value / 1e6 for key, value in parts(edit).items()}
@@ -64,15 +62,15 @@ def first(weights: Weights) -> list[tuple[str, torch.Tensor]]:
     """One weight of each shape."""
     import torch
 
-    names = {shape: name for name, shape in zip(weights.names, weights.shapes, strict=True)}
+    names = {shape: name for name, shape in zip(weights.roles, weights.shapes, strict=True)}
     return [(name, weights.read(name, torch.device("cpu"))) for name in names.values()]
 
 
 def parts(edit: Any) -> dict[str, int]:
     """Bytes by what they are for."""
-    rows = sum(value.nbytes for held in edit.matrices.values() for value in held.values())
+    rows = sum(value.nbytes for held in edit.payload.matrices.values() for value in held.values())
     return {
-        "tokens": sum(value.nbytes for value in edit.shared.values()),
+        "tokens": sum(value.nbytes for value in edit.payload.shared.values()),
         "rows": rows,
         "states": edit.states.states.nbytes,
         "sketch": sum(value.nbytes for value in edit.sketch.values()),
@@ -105,7 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.files", description=__doc__)
     parser.add_argument("--models", nargs="+", choices=SHAPES, default=list(SHAPES))
     parser.add_argument("--counts", nargs="+", type=int, default=list(COUNTS))
-    parser.add_argument("--preset", choices=PRESETS, default="objects-many")
+    parser.add_argument("--preset", default="objects-many")
     options = parser.parse_args()
     import torch
 

@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 # What needs torch is imported where it is used: --help must not need it.
-from scapre.methods.scapre.settings import PRESETS
-
 if TYPE_CHECKING:
     import torch
 
@@ -69,7 +67,7 @@ def apply(edit: Edit, weights: Weights, device: torch.device) -> float:
 
     moved = edit.to(device)
     began = time.perf_counter()
-    for name in weights.names:
+    for name in weights.roles:
         moved.delta(name, weights.read(name, device))
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -145,7 +143,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.solve", description=__doc__)
     parser.add_argument("--models", nargs="+", choices=SHAPES, default=list(SHAPES))
     parser.add_argument("--counts", nargs="+", type=int, default=list(COUNTS))
-    parser.add_argument("--preset", choices=PRESETS, default="objects-many")
+    parser.add_argument("--preset", default="objects-many")
     parser.add_argument("--devices", nargs="+", help="cpu, cuda (what there is)")
     parser.add_argument("--oracle-rows", type=int, default=12, help="rows the oracle is timed on; 0 leaves it out")
     parser.add_argument("--no-encoding", action="store_true", help="leave text encoding out")

@@ -14,7 +14,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: no spinning
 import torch
 
 from scapre.concepts.concepts import parse_concepts
-from scapre.methods.scapre.settings import PRESETS
+from scapre.families import Role
+from scapre.methods import METHODS, USUAL
 from scapre.solve import Request
 
 
@@ -51,7 +52,7 @@ class Weights:
         generator = torch.Generator().manual_seed(0)
         self.shapes = shapes
         self.held = {n: torch.randn(n, d, generator=generator).div_(d**0.5).to(device) for n, d in sorted(set(shapes))}
-        self.names = [f"matrix {index}" for index in range(len(shapes))]
+        self.roles = {f"matrix {index}": tuple(Role)[index % 2] for index in range(len(shapes))}
 
     def read(self, name: str, device: torch.device) -> torch.Tensor:
         """A weight of its own."""
@@ -96,7 +97,7 @@ class PeakMemory:
 def ask(count: int, preset: str) -> Request:
     """A list of distinct names of one to four words."""
     names = (f"name{index} {'word ' * (index % 4)}" for index in range(count))
-    return Request(parse_concepts("\n".join(names)), settings=PRESETS[preset].settings)
+    return Request(parse_concepts("\n".join(names)), settings=METHODS[USUAL].choose(preset))
 
 
 def machine(device: torch.device) -> str:

@@ -53,5 +53,5 @@ class EditMap(io.ComfyNode):
     @classmethod
     def execute(cls, edit: Edit, width: int = 1024, theme: str = "light") -> io.NodeOutput:
         """Measures, draws and hands over."""
-        lines = [f"Variant {edit.settings.variant}, seed {edit.seed}"]
+        lines = [f"{edit.described[0].upper()}{edit.described[1:]}, seed {edit.seed}"]
         return io.NodeOutput(batch_of_one(draw_edit_map(report(edit, lines), width, theme)))

@@ -10,7 +10,7 @@ from comfy_api.latest import io
 
 from ..scapre.concepts.concepts import parse_concepts, parse_preserve
 from ..scapre.edits.edit import Edit
-from ..scapre.methods.scapre.settings import PRESETS
+from ..scapre.methods import METHODS, USUAL
 from ..scapre.solve import Request, encode_request, solve_edit
 from ..scapre.states.prompts import TEMPLATES
 from .host.device import compute_device, with_cpu_fallback
@@ -18,10 +18,11 @@ from .host.patch import apply_edit
 from .host.progress import HostProgress
 from .host.projections import HostProjections
 from .host.text_encoder import ClipEncoder
-from .inputs.numerics import numeric_inputs, settings_from
+from .inputs.settings import setting_inputs, settings_from
 from .inputs.types import CATEGORY, EditType, device_input, strength_input
 from .page.summary import SHOWN_AGAIN, report, show
 
+_METHOD = METHODS[USUAL]
 _ALIASES = [
     *("erase", "remove", "delete", "forget", "unlearn", "ban", "block", "negative", "concept erasure", "scapre", "uce"),
     *("artist", "style", "object", "nsfw", "explicit", "nudity", "safety"),
@@ -43,7 +44,7 @@ class EraseConcepts(io.ComfyNode):
             "seconds, needs no images, and changes no file.",
             search_aliases=_ALIASES,
             hidden=[io.Hidden.unique_id],
-            inputs=[*_main_inputs(), *_advanced_inputs(), *numeric_inputs()],
+            inputs=[*_main_inputs(), *_advanced_inputs(), *setting_inputs(_METHOD)],
             outputs=[
                 io.Model.Output(
                     display_name="model", tooltip="The model without the concepts. Connect it to a sampler."
@@ -77,13 +78,13 @@ class EraseConcepts(io.ComfyNode):
     ) -> io.NodeOutput:
         """Solves, patches and reports."""
         parsed = parse_concepts(concepts, anchor)
-        names, settings = parse_preserve(preserve, parsed.concepts), settings_from(preset, numerics)
+        names, settings = parse_preserve(preserve, parsed.concepts), settings_from(_METHOD, preset, numerics)
         projections = HostProjections(model)
         request = Request(parsed, names, settings, seed, tuple(TEMPLATES[templates]), projections.notes())
         progress = HostProgress(getattr(cls.hidden, "unique_id", None))
         edit = _solve(projections, ClipEncoder(clip), request, compute_device(device), progress)
         progress.say(f"Done in {edit.report.total_seconds:.1f} s")
-        lines = [f"Preset {preset}, variant {edit.settings.variant}, strength {strength:g}"]
+        lines = [f"Preset {preset}, {edit.described}, strength {strength:g}"]
         return show(apply_edit(model, edit, strength), edit, data=report(edit, lines))
 
 
@@ -131,10 +132,10 @@ def _main_inputs() -> Sequence[io.Input]:
         ),
         io.Combo.Input(
             "preset",
-            options=list(PRESETS),
+            options=list(_METHOD.presets),
             default="objects-few",
             optional=True,
-            tooltip="Released settings. " + " ".join(f"{p.name}: {p.about}" for p in PRESETS.values()),
+            tooltip="Released settings. " + " ".join(f"{p.name}: {p.about}" for p in _METHOD.presets.values()),
         ),
         strength_input(" To turn it without solving again, use Apply Edit."),
         io.Int.Input(

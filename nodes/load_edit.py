@@ -63,5 +63,5 @@ class LoadEdit(io.ComfyNode):
     def execute(cls, file: str) -> io.NodeOutput:
         """Reads and reports."""
         edit = read_edit(edit_path(file))
-        lines = [f"File {file}, of ScaPre {edit.version}, variant {edit.settings.variant}, seed {edit.seed}"]
+        lines = [f"File {file}, of ScaPre {edit.version}, {edit.described}, seed {edit.seed}"]
         return show(edit, data=report(edit, lines))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import torch
 
@@ -19,9 +19,10 @@ from .edits.agreement import check_agreement, check_models, without
 from .edits.edit import Edit
 from .edits.twins import NEAR, Part, apart, common_names
 from .errors import ScaPreError
-from .methods.scapre.settings import Settings
+from .families import Projections
+from .methods.settings import declared
 from .progress import Progress, silent
-from .solve import Projections, Request, solve_edit
+from .solve import Request, solve_edit
 from .states.prompts import NULL, renamed
 from .states.token_states import TokenStates, gather
 
@@ -55,7 +56,7 @@ def combine(
     concepts, preserve = _concepts(called, edits[lead].templates), _preserve(called)
     request = Request(
         ConceptList(concepts), preserve, edits[lead].settings, edits[lead].seed, edits[lead].templates,
-        (*_notes(edits, lead), *notes),
+        (*_notes(edits, lead), *notes), edits[lead].method,
     )  # fmt: skip
     sources = [
         (new, part.states, old)
@@ -136,7 +137,8 @@ def _notes(edits: Mapping[str, Edit], lead: str) -> tuple[str, ...]:
     """Says whose settings were taken, and in what the others' differed."""
     first, notes = edits[lead], []
     for label, edit in edits.items():
-        other = [f.name for f in fields(Settings) if getattr(edit.settings, f.name) != getattr(first.settings, f.name)]
+        names = [setting.name for setting in declared(type(first.settings))]
+        other = [name for name in names if getattr(edit.settings, name) != getattr(first.settings, name)]
         other += ["seed"] if edit.seed != first.seed else []
         if other:
             notes.append(

@@ -7,42 +7,24 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from .concepts.concepts import ConceptList
 from .edits.edit import Edit
+from .edits.figures import ResponseMeter
 from .edits.fingerprint import fingerprint, sample, sketch
 from .errors import ScaPreError, shorten
-from .methods import method
-from .methods.scapre.settings import Settings
-from .methods.scapre.statistics import build_probe, build_shared, fit_rows
+from .families import Projections, having
+from .methods import METHODS, USUAL, Problem, method
+from .methods.payload import Payload, Tensors
+from .methods.settings import MethodSettings
 from .progress import Progress, silent
-from .report import ResponseMeter
 from .states.prompts import TEMPLATES, Pair, expand
 from .states.token_states import Encoder, TokenStates, encode_prompts
 
 log = logging.getLogger("scapre")
-
-
-class Projections(Protocol):
-    """The text projections of a model, read one at a time; hosts provide it."""
-
-    @property
-    def family(self) -> str:
-        """Title of the model's family."""
-        ...
-
-    @property
-    def names(self) -> Sequence[str]:
-        """Names of the projections, in the model's order."""
-        ...
-
-    def read(self, name: str, device: torch.device) -> Tensor:
-        """The current weight of one projection, (n, d), on a device, in its own or a wider float dtype."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -56,14 +38,16 @@ class Request:
         seed: Of the noise.
         templates: Wordings that every concept and anchor is put in.
         notes: What the host wants the report to say.
+        method: Name of the method in `METHODS`.
     """
 
     concepts: ConceptList
     preserve: tuple[str, ...] = ()
-    settings: Settings = field(default_factory=Settings)
+    settings: MethodSettings = field(default_factory=METHODS[USUAL].settings)
     seed: int = 0
     templates: Sequence[str] = tuple(TEMPLATES["none"])
     notes: tuple[str, ...] = ()
+    method: str = USUAL
 
     def pairs(self) -> tuple[Pair, ...]:
         """Concepts and anchors as prompts; those that share an anchor lie side by side."""
@@ -123,50 +107,59 @@ def solve_edit(
         ScaPreError: If the encoder's width is not the projections', or a weight or result is not finite.
     """
     device = torch.device(device)
-    watch = Stopwatch(device)
-    pairs = request.pairs()
+    watch, solver = Stopwatch(device), method(request.method)
+    names = having(projections, solver.roles)
+    _check_names(names, projections, request)
     with watch("statistics"):
         moved = replace(states, states=states.states.to(device))
-        probe = build_probe(moved, pairs, request.settings, request.seed)
-        meter = ResponseMeter(moved, pairs, request.preserve)
-        shared = build_shared(moved, pairs, request.settings, dtype, progress)
-        del moved
-        meter.rotate(shared["basis"])
-    solve = method(request.settings.variant)
-    matrices: dict[str, Mapping[str, Tensor]] = {}
+        problem = Problem(moved, request.pairs(), request.preserve, request.settings, request.seed, dtype, progress)
+        meter = ResponseMeter(moved, problem.pairs, request.preserve, dtype)
+        fit = solver.fit(problem, projections)
+        del moved, problem
+    matrices: dict[str, Tensors] = {}
     samples: dict[str, Tensor] = {}
-    for index, name in enumerate(projections.names):
-        progress("solve", index, len(projections.names))
+    shapes: dict[str, tuple[int, int]] = {}
+    for index, name in enumerate(names):
+        progress("solve", index, len(names))
         with watch("read"):
             weight = _checked(projections.read(name, device), name, states.width)
-            samples[name] = sample(weight)
-        with watch("gate and retention"):
-            rows = fit_rows(probe, weight, request.settings)
+            samples[name], shapes[name] = sample(weight), (weight.shape[0], weight.shape[1])
+        with watch(fit.stage):
+            own = fit.own(name, weight)
         with watch("solve"):
-            weight = weight.to(dtype)
-            change = solve(shared, rows, weight, request.settings)
+            change = solver.delta(fit.shared, own, weight.to(dtype), request.settings)
         with watch("report"):
-            meter.add(name, weight, change)
-        matrices[name] = {key: value.cpu() for key, value in rows.items()}
-    progress("solve", len(projections.names), len(projections.names))
+            meter.add(name, change)
+        matrices[name] = {key: value.cpu() for key, value in own.items()}
+    progress("solve", len(names), len(names))
     report = meter.report({"text encoding": encode_seconds} | watch.seconds, _notes(request))
     _check_result(report.change)
     edit = Edit(
-        request.settings,
-        request.concepts.concepts,
-        request.preserve,
-        request.seed,
-        projections.family,
-        fingerprint(samples.items()),
-        {key: value.cpu() for key, value in shared.items()},
-        matrices,
-        report,
-        tuple(request.templates),
-        states,
-        {name: sketch(values) for name, values in samples.items()},
+        method=request.method,
+        settings=request.settings,
+        concepts=request.concepts.concepts,
+        preserve=request.preserve,
+        seed=request.seed,
+        family=projections.family,
+        fingerprint=fingerprint(samples.items()),
+        payload=Payload({key: value.cpu() for key, value in fit.shared.items()}, matrices),
+        shapes=shapes,
+        report=report,
+        templates=tuple(request.templates),
+        states=states,
+        sketch={name: sketch(values) for name, values in samples.items()},
     )
     log.info("erased %d concepts in %d matrices, %.2f s", len(edit.concepts), len(matrices), report.total_seconds)
     return edit
+
+
+def _check_names(names: Sequence[str], projections: Projections, request: Request) -> None:
+    if not names:
+        roles = ", ".join(sorted(role.value for role in method(request.method).roles))
+        raise ScaPreError(
+            f"method: {method(request.method).title} edits {roles}, and this {projections.family} model has none. "
+            "Choose another method."
+        )
 
 
 def _notes(request: Request) -> tuple[str, ...]:

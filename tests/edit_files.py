@@ -34,13 +34,27 @@ def tiny_edit(**changes: Any) -> Edit:
 def same(edit: Edit, other: Edit) -> bool:
     """Whether two edits agree in every value and bit."""
     tensors = (
-        {"states": edit.states.states, **edit.shared, **edit.sketch},
-        {"states": other.states.states, **other.shared, **other.sketch},
+        {"states": edit.states.states, **edit.payload.shared, **edit.sketch},
+        {"states": other.states.states, **other.payload.shared, **other.sketch},
     )
     for edit_, found in zip((edit, other), tensors, strict=True):
-        found |= {f"{name} {key}": value for name, rows in edit_.matrices.items() for key, value in rows.items()}
+        found |= {
+            f"{name} {key}": value for name, rows in edit_.payload.matrices.items() for key, value in rows.items()
+        }
     mine, its = tensors
-    plain = ("settings", "concepts", "preserve", "seed", "family", "fingerprint", "report", "templates", "version")
+    plain = (
+        "method",
+        "shapes",
+        "settings",
+        "concepts",
+        "preserve",
+        "seed",
+        "family",
+        "fingerprint",
+        "report",
+        "templates",
+        "version",
+    )
     return (
         mine.keys() == its.keys()
         and all(v.dtype == its[k].dtype and torch.equal(v, its[k]) for k, v in mine.items())

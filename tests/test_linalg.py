@@ -60,10 +60,16 @@ def test_a_compact_change_is_its_dense_change():
     weight, rows = torch.randn(6, 12, dtype=torch.float64), torch.randn(6, 1, dtype=torch.float64)
     states = torch.randn(12, 3, dtype=torch.float64)
     for scale in (None, rows):
-        change = Change(torch.randn(6, 4, dtype=torch.float64), scale, 0.0)
+        change = Change(torch.randn(6, 4, dtype=torch.float64), basis, weight, scale)
         dense = change.coefficients @ basis.T + (0 if scale is None else scale * weight)
-        assert torch.allclose(change.dense(weight, basis), dense)
+        assert torch.allclose(change.dense(), dense)
         assert torch.allclose(change.respond(basis.T @ states, weight @ states), dense @ states)
+        assert change.norm == pytest.approx(dense.norm().item())
+        kept = change.dense().clone()
+        whole = Change(dense - (0 if scale is None else scale * weight), None, weight, scale)  # without a basis
+        assert torch.allclose(whole.dense(), kept) and torch.allclose(whole.dense(), kept)
+        assert torch.allclose(whole.respond(states, weight @ states), dense @ states)
+        assert whole.norm == pytest.approx(dense.norm().item())
 
 
 def test_a_running_factorisation_can_be_left():

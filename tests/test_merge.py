@@ -40,7 +40,10 @@ def assert_same(edit: Edit, other: Edit) -> None:
     assert (edit.settings, edit.seed, edit.templates, edit.fingerprint) == (
         other.settings, other.seed, other.templates, other.fingerprint,
     )  # fmt: skip
-    for mine, its in [(edit.shared, other.shared), *((edit.matrices[n], other.matrices[n]) for n in other.matrices)]:
+    for mine, its in [
+        (edit.payload.shared, other.payload.shared),
+        *((edit.payload.matrices[n], other.payload.matrices[n]) for n in other.shapes),
+    ]:
         assert mine.keys() == its.keys()
         assert all(torch.equal(value, its[key]) for key, value in mine.items())
     assert torch.equal(edit.states.states, other.states.states)
@@ -117,7 +120,7 @@ def test_one_edit_is_solved_anew_for_other_weights():
 def test_an_edit_of_a_larger_model_of_the_family_can_be_solved_for_a_smaller_one():
     smaller = Projections(SHAPES[:1])
     edit = merged(solved("one"), weights=smaller)
-    assert list(edit.matrices) == ["block.0.weight"]
+    assert list(edit.shapes) == ["block.0.weight"]
     assert "other weights (of another size)" in edit.report.notes[-1]
 
 

@@ -19,6 +19,7 @@ from pack.nodes.concept_list import ConceptList
 from pack.nodes.inputs.types import CATEGORY
 from pack.scapre.families import FAMILIES
 from pack.scapre.methods.scapre.settings import PRESETS, Settings
+from pack.scapre.methods.settings import declared
 from pack.scapre.states.prompts import TEMPLATES
 
 ROOT = Path(__file__).parents[1]
@@ -158,6 +159,12 @@ def test_help_page_tells_the_value_of_every_setting(language: str) -> None:
     shown = {code_in(head)[0]: re.findall(r"[\w.]+", text)[-1] for head, text in advanced}
     settings = {key: as_shown(value) for key, value in asdict(Settings()).items()}
     assert shown == {**settings, "templates": "none", "device": "auto"}
+
+
+def test_english_help_page_says_of_a_setting_what_its_declaration_says() -> None:
+    lines = help_page(ERASE, "en").splitlines()
+    for setting in declared(Settings):
+        assert f"* `{setting.name}`: {setting.about} ({as_shown(setting.default)})" in lines
 
 
 @each_language

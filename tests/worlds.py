@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from collections.abc import Sequence
 
@@ -9,6 +10,7 @@ import torch
 
 from pack.scapre.concepts.concepts import parse_concepts
 from pack.scapre.edits.edit import Edit
+from pack.scapre.families import Role
 from pack.scapre.methods.scapre.informax import noise_bank
 from pack.scapre.methods.scapre.settings import PRESETS, Settings
 from pack.scapre.solve import Request, encode_request, solve_edit
@@ -71,7 +73,7 @@ class Projections:
             f"block.{i}.weight": (torch.randn(n, d, generator=generator) / d**0.5).to(dtype)
             for i, (n, d) in enumerate(shapes)
         }
-        self.names = tuple(self.weights)
+        self.roles = dict(zip(self.weights, itertools.cycle(Role), strict=False))
 
     def read(self, name: str, device: torch.device) -> torch.Tensor:
         return self.weights[name].to(device)

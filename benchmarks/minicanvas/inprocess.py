@@ -135,7 +135,7 @@ def edited_weights(model: Any) -> dict[str, Tensor]:
     """Return the text projections of a MODEL as its patches give them."""
     projections = pack("nodes.host.projections").HostProjections(model)
     with torch.inference_mode():
-        return {name: projections.read(name, torch.device("cpu")) for name in projections.names}
+        return {name: projections.read(name, torch.device("cpu")) for name in projections.roles}
 
 
 def erase(loaded: Loaded, concepts: Sequence[str], inputs: Mapping[str, str]) -> Any:

@@ -37,7 +37,8 @@ def methods(names: Sequence[str]) -> dict[str, dict[str, Settings]]:
     Raises:
         ValueError: there is no such method or preset.
     """
-    presets = pack("scapre.methods.scapre.settings").PRESETS
+    methods = pack("scapre.methods")
+    presets = methods.METHODS[methods.USUAL].presets
     found = {}
     for name in names:
         preset = {kind: {"preset": name} for kind in get_args(Kind)}

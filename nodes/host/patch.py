@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ...scapre.edits.edit import Edit
 from ...scapre.errors import ScaPreError, shorten
+from ...scapre.families import having
 from .device import has_float64, raise_unless_out_of_memory
 from .projections import HostProjections
 
@@ -96,7 +97,7 @@ def apply_edit(model: Any, edit: Edit, strength: float) -> Any:
             "Concepts; for a stronger edit, raise strength."
         )
     copies = _Copies(edit)
-    patches = {name: EditPatch(set(), (torch.zeros(1), copies)) for name in edit.matrices}
+    patches = {name: EditPatch(set(), (torch.zeros(1), copies)) for name in edit.shapes}
     clone = model.clone()
     missed = set(patches) - set(clone.add_patches(patches, strength))
     if missed:
@@ -114,7 +115,8 @@ def carried_edits(model: Any) -> list[Edit]:
 
 
 def _check_match(projections: HostProjections, edit: Edit) -> None:
-    here, there = projections.shapes(), edit.shapes
+    names = having(projections, edit.solver.roles)
+    here, there = projections.shapes(names), dict(edit.shapes)
     if here != there:
         raise ScaPreError(
             f"edit: it was made for a {edit.family} model with {len(there)} text projections, and this "

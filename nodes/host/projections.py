@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import comfy.lora
@@ -30,7 +31,7 @@ class HostProjections:
         """
         self.model = model
         detected = type(model.model.model_config).__name__
-        self.family, self.names = find_projections(detected, model.model.state_dict())
+        self.family, self.roles = find_projections(detected, model.model.state_dict())
 
     def read(self, name: str, device: torch.device) -> Tensor:
         """The weight with every patch before this node, float32, without loading the model or changing it.
@@ -57,8 +58,8 @@ class HostProjections:
             )
         return weight
 
-    def samples(self) -> dict[str, Tensor]:
-        """`fingerprint.sample` of every projection; only those with patches are computed whole.
+    def samples(self, names: Iterable[str]) -> dict[str, Tensor]:
+        """`fingerprint.sample` of some projections; only those with patches are computed whole.
 
         Raises:
             ScaPreError: If a weight is quantised.
@@ -68,15 +69,15 @@ class HostProjections:
         def current(name: str) -> Tensor:
             return self.read(name, device) if name in self.model.patches else self._original(name)
 
-        return {name: sample(current(name)) for name in self.names}
+        return {name: sample(current(name)) for name in names}
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of every projection.
+    def shapes(self, names: Iterable[str]) -> dict[str, tuple[int, ...]]:
+        """Shapes of some projections.
 
         Raises:
             ScaPreError: If a weight is quantised.
         """
-        return {name: tuple(self._original(name).shape) for name in self.names}
+        return {name: tuple(self._original(name).shape) for name in names}
 
     def notes(self) -> tuple[str, ...]:
         """What the edit cannot see of this model."""

@@ -11,8 +11,8 @@ from aiohttp import web
 
 from ...scapre.concepts.readings import readings
 from ...scapre.errors import ScaPreError
-from ..concept_list import read_names, sources
 from ..host.server import prompt_server
+from ..lists import read_names, sources
 from .name_check import NameCheck
 
 _MOST_BYTES = 2**21

@@ -31,7 +31,7 @@ class Checkpoint:
     Attributes:
         file: The open file.
         family: Title of the model's family.
-        names: Names of the projections.
+        roles: Role of each projection by its name.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,7 +51,7 @@ class Checkpoint:
             }
             # A file may keep its tensors in any order, and a fingerprint depends on it.
             ordered = (_MODEL + name for name in sorted(inside, key=_by_numbers))
-            self.family, self.names = find_projections(detect(inside), ordered)
+            self.family, self.roles = find_projections(detect(inside), ordered)
         except BaseException:
             self.file.__exit__(None, None, None)
             raise

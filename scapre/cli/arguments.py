@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from ..errors import ScaPreError, shorten
 from ..export import DTYPES, FORMATS, Options, Rank
-from ..methods.scapre.settings import Settings
+from ..methods import METHODS, USUAL
+from ..methods.settings import declared
 
 _MOST_BYTES = 2**20
 _PATH = 200  # characters of a path in a message: its end tells more than its start
@@ -76,19 +76,18 @@ def add_format(parser: argparse.ArgumentParser, flag: str, **more: Any) -> None:
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """One option for each number of the method."""
-    group = parser.add_argument_group("settings, as the preset has them unless given; see the help of Erase Concepts")
-    for setting in fields(Settings):
-        flag = f"--{setting.name.replace('_', '-')}"
-        if isinstance(setting.default, bool):
-            group.add_argument(flag, choices=_SWITCH)
-        else:
-            group.add_argument(flag, type=type(setting.default), metavar="VALUE")
+    """One option for each setting of the method."""
+    group = parser.add_argument_group("settings, as the preset has them unless given")
+    for setting in declared(METHODS[USUAL].settings):
+        flag, kind = f"--{setting.name.replace('_', '-')}", type(setting.default)
+        choices = _SWITCH if kind is bool else setting.choices or None
+        more = {"choices": choices} if choices else {"type": kind, "metavar": "VALUE"}
+        group.add_argument(flag, help=setting.about.replace("%", "%%"), **more)
 
 
 def given_settings(options: argparse.Namespace) -> dict[str, Any]:
     """The settings that were given."""
-    values = {setting.name: getattr(options, setting.name) for setting in fields(Settings)}
+    values = {setting.name: getattr(options, setting.name) for setting in declared(METHODS[USUAL].settings)}
     return {name: _SWITCH.get(value, value) for name, value in values.items() if value is not None}
 
 

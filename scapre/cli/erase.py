@@ -8,7 +8,7 @@ from pathlib import Path
 from ..checkpoints.checkpoint import Checkpoint
 from ..concepts.concepts import parse_concepts, parse_preserve
 from ..files import write_edit
-from ..methods.scapre.settings import PRESETS, preset_settings
+from ..methods import METHODS, USUAL
 from ..report.data import report_data
 from ..report.markdown import render
 from ..solve import Request, encode_request, solve_edit
@@ -36,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--concepts", type=Path, required=True, metavar="FILE", help="text: one name per line, or: name -> anchor"
     )
     add_output(parser)
-    parser.add_argument("--preset", choices=PRESETS, default="objects-few", help="released settings (objects-few)")
+    parser.add_argument(
+        "--preset", choices=METHODS[USUAL].presets, default="objects-few", help="released settings (objects-few)"
+    )
     parser.add_argument(
         "--anchor", default="", metavar="TEXT", help="takes the place of names without an arrow (nothing)"
     )
@@ -64,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
             write_edit(edit, options.out, names=exported.names, overwrite=options.overwrite)
             said = f"Edit: {options.out}"
     progress.finish()
-    say(render(report_data(edit, count_of(edit), [f"Preset {options.preset}, variant {edit.settings.variant}"])))
+    say(render(report_data(edit, count_of(edit), [f"Preset {options.preset}, {edit.described}"])))
     say(f"\n{said}")
     return 0
 
@@ -78,6 +80,6 @@ def request_of(options: argparse.Namespace) -> Request:
     """
     parsed = parse_concepts(read_list(options.concepts, "concepts"), options.anchor)
     names = read_list(options.preserve, "preserve") if options.preserve else ""
-    settings = preset_settings(options.preset, given_settings(options))
+    settings = METHODS[USUAL].choose(options.preset, given_settings(options))
     preserve = parse_preserve(names, parsed.concepts)
     return Request(parsed, preserve, settings, options.seed, tuple(TEMPLATES[options.templates]))

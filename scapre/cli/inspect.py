@@ -34,6 +34,7 @@ def describe(edit: Edit) -> dict[str, Any]:
         "fingerprint": edit.fingerprint,
         "pack_version": edit.version,
         "seed": edit.seed,
+        "method": edit.method,
         "settings": asdict(edit.settings),
         "concepts": [{"concept": concept.text, "anchor": concept.anchor} for concept in edit.concepts],
         "preserve": list(edit.preserve),

@@ -15,7 +15,7 @@ _FEW = 12  # names, or contradictions, in a message
 
 
 def check_models(edits: Mapping[str, Edit]) -> None:
-    """Accepts edits for one family of models, whose texts were cut into the same tokens.
+    """Accepts edits of one method for one family of models, whose texts were cut into the same tokens.
 
     Raises:
         ScaPreError: Otherwise.
@@ -23,7 +23,17 @@ def check_models(edits: Mapping[str, Edit]) -> None:
     if not edits:
         raise ScaPreError("edits: there is none. Connect at least one edit.")
     label, first = next(iter(edits.items()))
+    if not first.solver.joint:
+        raise ScaPreError(
+            f"edits: {label} was made with the method {first.solver.title}, whose edits cannot be solved together or "
+            "anew. Put them on the model one after another with Apply Edit."
+        )
     for other, edit in edits.items():
+        if edit.method != first.method:
+            raise ScaPreError(
+                f"edits: {label} was made with the method {first.solver.title} and {other} with {edit.solver.title}. "
+                "Only edits of one method can be solved together; put the others on the model with Apply Edit."
+            )
         mine, its = ((e.family, e.states.width, e.states.window) for e in (first, edit))
         if mine != its:
             raise ScaPreError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -13,11 +13,13 @@ from torch import Tensor
 from .. import VERSION
 from ..concepts.concepts import Concept
 from ..errors import ScaPreError
-from ..methods import method
-from ..methods.scapre.settings import Settings
-from ..report import Report
+from ..methods import Method, method
+from ..methods.change import Change
+from ..methods.payload import Payload
+from ..methods.settings import MethodSettings
 from ..states.prompts import Pair, expand
 from ..states.token_states import TokenStates
+from .figures import Report
 from .fingerprint import ROUNDING, difference, fingerprint, sketch
 
 
@@ -25,18 +27,19 @@ from .fingerprint import ROUNDING, difference, fingerprint, sketch
 class Edit:
     """An edit of a model's text projections in compact form.
 
-    The change of a matrix is a function of the matrix, of the token statistics that all matrices share and of a few
-    numbers a row. Those are kept; the change itself, as large as the matrices, is evaluated where it is applied.
+    The change of a matrix is a function of the matrix and of a few tensors, which its method knows how to read. Those
+    are kept; the change itself, as large as the matrices, is evaluated where it is applied.
 
     Attributes:
-        settings: The numbers of the method; their variant names it in `METHODS`.
+        method: Its method's name in `METHODS`.
+        settings: The numbers of the method.
         concepts: What is erased, and its anchors.
-        preserve: Names that were only reported on.
+        preserve: Names that should stay.
         seed: Of all noise.
         family: Model family of the projections.
         fingerprint: Of the weights the edit was solved from, see `fingerprint`.
-        shared: Token statistics.
-        matrices: Row statistics by the projection's name.
+        payload: The method's tensors.
+        shapes: Shape (n, d) of every projection that it changes, by name, in the model's order.
         report: What was measured while solving.
         templates: Wordings that concepts without their own were put in.
         states: States of all texts on the CPU, from which the edit, or a part of it, can be solved again.
@@ -44,14 +47,15 @@ class Edit:
         version: Of the pack that solved it.
     """
 
-    settings: Settings
+    method: str
+    settings: MethodSettings
     concepts: tuple[Concept, ...]
     preserve: tuple[str, ...]
     seed: int
     family: str
     fingerprint: str
-    shared: Mapping[str, Tensor]
-    matrices: Mapping[str, Mapping[str, Tensor]]
+    payload: Payload
+    shapes: Mapping[str, tuple[int, int]]
     report: Report
     templates: tuple[str, ...]
     states: TokenStates
@@ -60,37 +64,45 @@ class Edit:
 
     def __post_init__(self) -> None:
         """Closes the mappings; an edit is shared by every model that carries it."""
-        object.__setattr__(self, "shared", MappingProxyType(dict(self.shared)))
+        object.__setattr__(self, "shapes", MappingProxyType(dict(self.shapes)))
         object.__setattr__(self, "sketch", MappingProxyType(dict(self.sketch)))
-        rows = {name: MappingProxyType(dict(values)) for name, values in self.matrices.items()}
-        object.__setattr__(self, "matrices", MappingProxyType(rows))
 
-    def delta(self, name: str, weight: Tensor) -> Tensor:
-        """W' - W of one projection, (n, d), on the device of `shared` and in its dtype.
+    @property
+    def solver(self) -> Method:
+        """The method itself.
+
+        Raises:
+            ScaPreError: If this version of the pack does not have it.
+        """
+        return method(self.method)
+
+    @property
+    def described(self) -> str:
+        """How it was made, in a few words."""
+        return self.solver.describe(self.settings)
+
+    def change(self, name: str, weight: Tensor) -> Change:
+        """The change of one projection, on the device of the payload and in its dtype.
 
         Args:
-            name: The projection's name, a key of `matrices`.
-            weight: (n, d) the weight to edit, any float dtype.
+            name: The projection's name, a key of `shapes`.
+            weight: (n, d) the weight to edit, any float dtype, on that device.
 
         Raises:
             ScaPreError: If the edit has no such projection, or the weight's shape is another.
         """
-        rows = self.matrices.get(name)
-        if rows is None:
+        expected = self.shapes.get(name)
+        if expected is None:
             raise ScaPreError(f"edit: it has no projection {name}. It was made for {self.family}.")
-        expected = self.shapes[name]
         if tuple(weight.shape) != expected:
             raise ScaPreError(f"edit: {name} is {tuple(weight.shape)} here, but {expected} where the edit was made.")
-        basis = self.shared["basis"]
         with torch.no_grad():
-            weight = weight.to(basis)
-            return method(self.settings.variant)(self.shared, rows, weight, self.settings).dense(weight, basis)
+            return self.solver.delta(self.payload.shared, self.payload.matrices[name], weight, self.settings)
 
-    @property
-    def shapes(self) -> dict[str, tuple[int, int]]:
-        """Shape (n, d) of every projection."""
-        width = len(self.shared["basis"])
-        return {name: (len(rows["retention"]), width) for name, rows in self.matrices.items()}
+    def delta(self, name: str, weight: Tensor) -> Tensor:
+        """W' - W of one projection, (n, d); see `change`."""
+        with torch.no_grad():
+            return self.change(name, weight).dense()
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
@@ -106,10 +118,10 @@ class Edit:
         Raises:
             ScaPreError: If a projection is missing.
         """
-        missing = self.matrices.keys() - samples.keys()
+        missing = self.shapes.keys() - samples.keys()
         if missing:
             raise ScaPreError(f"model: it has no projection {min(missing)}. The edit was made for {self.family}.")
-        here = {name: samples[name] for name in self.matrices}
+        here = {name: samples[name] for name in self.shapes}
         return self._apart(fingerprint(here.items()), {name: sketch(values) for name, values in here.items()})
 
     def difference_from(self, other: Edit) -> float:
@@ -123,24 +135,14 @@ class Edit:
 
     def same_as(self, other: Edit) -> bool:
         """Whether two edits do the same to any weights, under whatever names."""
-        known = (self.settings, self.fingerprint, self.seed) == (other.settings, other.fingerprint, other.seed)
-        return known and torch.equal(self.shared["eigenvalues"], other.shared["eigenvalues"])
+        mine, its = ((e.method, e.settings, e.fingerprint, e.seed) for e in (self, other))
+        return mine == its and self.payload.same_as(other.payload)
 
     def to(self, device: torch.device | str) -> Edit:
         """The same edit with what `delta` needs on a device."""
-        return replace(
-            self,
-            shared={key: value.to(device) for key, value in self.shared.items()},
-            matrices={n: {key: value.to(device) for key, value in rows.items()} for n, rows in self.matrices.items()},
-        )
+        return replace(self, payload=self.payload.to(device))
 
     @property
     def nbytes(self) -> int:
         """Bytes held by the tensors."""
-        tensors: Iterable[Tensor] = (
-            *self.shared.values(),
-            *(t for rows in self.matrices.values() for t in rows.values()),
-            self.states.states,
-            *self.sketch.values(),
-        )
-        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        return sum(tensor.nbytes for tensor in (*self.payload, self.states.states, *self.sketch.values()))

@@ -50,29 +50,26 @@ def held_prompts(pairs: Sequence[Pair], preserve: Sequence[str]) -> dict[str, Pr
 class ResponseMeter:
     """Adds up the responses of the probed states, matrix by matrix."""
 
-    def __init__(self, states: TokenStates, pairs: Sequence[Pair], preserve: Sequence[str]) -> None:
-        """Collects the states: concepts, anchors, preserved names and every token of the null prompt."""
+    def __init__(self, states: TokenStates, pairs: Sequence[Pair], preserve: Sequence[str], dtype: torch.dtype) -> None:
+        """Collects the states in a dtype: concepts, anchors, preserved names and every token of the null prompt."""
         self.concepts, held = [pair.concept.text for pair in pairs], held_prompts(pairs, preserve)
         self.held = list(held)
         null = states.of(NULL)
         columns = [states.subject(pair.concept) for pair in pairs]
         columns += [states.subject(held[text]) for text in self.held]
-        self.columns = torch.cat((torch.stack(columns), null)).T.contiguous()
+        self.columns = torch.cat((torch.stack(columns), null)).T.contiguous().to(dtype)
+        self._basis: Tensor | None = None
+        self._rotated = self.columns
         place = {text: len(pairs) + i for i, text in enumerate(self.held)} | {NULL: len(pairs) + len(self.held)}
         self.anchor_columns = torch.tensor([place[pair.anchor.text] for pair in pairs], device=null.device)
         self.sums = torch.zeros(5, self.columns.shape[1], dtype=torch.float64, device=null.device)
         self.change: dict[str, float] = {}
 
-    def rotate(self, basis: Tensor) -> None:
-        """Takes the basis of the changes that will be added."""
-        self.columns = self.columns.to(basis)
-        self.rotated = basis.T @ self.columns
-
-    def add(self, name: str, weight: Tensor, change: Change) -> None:
-        """Adds one projection W (n, d) and its change."""
-        self.change[name] = _ratio(change.norm, weight.norm().item())
-        before = product(weight, self.columns)
-        moved = change.respond(self.rotated, before)
+    def add(self, name: str, change: Change) -> None:
+        """Adds the change of one projection."""
+        self.change[name] = _ratio(change.norm, change.weight.norm().item())
+        before = product(change.weight, self.columns)
+        moved = change.respond(self._in(change.basis), before)
         m = len(self.concepts)
         gap = before[:, :m] - before[:, self.anchor_columns]
         self.sums[0, :m] += _squares(gap + moved[:, :m])
@@ -80,6 +77,12 @@ class ResponseMeter:
         self.sums[2] += _squares(moved)
         self.sums[3] += _squares(before)
         self.sums[4] += torch.linalg.vecdot(moved, before, dim=0).double()
+
+    def _in(self, basis: Tensor | None) -> Tensor:
+        """The columns in a basis, (k, q); most methods have one for all matrices, so the last is remembered."""
+        if basis is not self._basis:
+            self._basis, self._rotated = basis, self.columns if basis is None else basis.T @ self.columns
+        return self._rotated
 
     def report(self, seconds: Mapping[str, float], notes: tuple[str, ...]) -> Report:
         """The figures so far."""

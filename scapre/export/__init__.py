@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from ..edits.edit import Edit
+from ..families import Projections
 from ..progress import Progress
-from ..solve import Projections
 from .diff import write_diff
 from .factors import Rank
 from .lora import write_lora

@@ -8,9 +8,9 @@ from pathlib import Path
 from torch import Tensor
 
 from ..edits.edit import Edit
+from ..families import Projections
 from ..files.write import write_tensors
 from ..progress import Progress
-from ..solve import Projections
 from .matrices import Matrices
 from .metadata import lora_fields
 from .names import LABELS
@@ -34,7 +34,8 @@ def write_diff(edit: Edit, weights: Projections, path: Path, options: Options, p
     """
     dtype, matrices, residual = options.stored("fp32"), Matrices(edit, weights, progress), Residual()
     labels = LABELS[weights.family]
-    names = {f"{file}.diff": name for name, file in labels.naming(weights.names).items()}
+    files = labels.naming(tuple(weights.roles))
+    names = {f"{files[name]}.diff": name for name in edit.shapes}
 
     def difference(key: str) -> Tensor:
         name = names[key]

@@ -46,7 +46,7 @@ class Rank:
         return max(1, int((missing > self.tolerance**2 * squares.sum()).sum()))
 
 
-def factorise(change: Change, weight: Tensor, basis: Tensor, rank: Rank) -> tuple[Tensor, Tensor]:
+def factorise(change: Change, rank: Rank) -> tuple[Tensor, Tensor]:
     """Factors up (n, r) and down (r, d) of the best rank-r approximation of a change (Eckart and Young), float64.
 
     The singular vectors of one side come from the eigenvectors of its Gram matrix U, and the other factor is Uᵀ ΔW:
@@ -55,14 +55,12 @@ def factorise(change: Change, weight: Tensor, basis: Tensor, rank: Rank) -> tupl
 
     Args:
         change: The change of one projection.
-        weight: (n, d) the projection it was computed from.
-        basis: (d, k) the orthonormal basis Q of its coefficients.
         rank: Which rank.
     """
-    if change.rows is None:
+    if change.rows is None and change.basis is not None:
         up, down = _split(change.coefficients.double(), rank)
-        return up, down @ basis.double().T
-    return _split(change.dense(weight, basis).double(), rank)
+        return up, down @ change.basis.double().T
+    return _split(change.dense().double(), rank)
 
 
 def _split(matrix: Tensor, rank: Rank) -> tuple[Tensor, Tensor]:

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from ..edits.edit import Edit
+from ..families import Projections
 from ..files.write import write_tensors
-from ..methods import method
 from ..progress import Progress
-from ..solve import Projections
 from .factors import factorise
 from .matrices import Matrices
 from .metadata import lora_fields
@@ -35,14 +34,13 @@ def write_lora(edit: Edit, weights: Projections, path: Path, options: Options, p
         FileExistsError: If there is a file that may not be replaced.
     """
     dtype, labels = options.stored("fp16"), LABELS[weights.family]
-    files = labels.naming(weights.names)
-    solve, basis = method(edit.settings.variant), edit.shared["basis"]
+    files = labels.naming(tuple(weights.roles))
     tensors: dict[str, Tensor] = {}
     matrices, ranks, residual = Matrices(edit, weights, progress), {}, Residual()
     for name, weight in matrices:
-        change = solve(edit.shared, edit.matrices[name], weight, edit.settings)
-        up, down = (factor.to(dtype) for factor in factorise(change, weight, basis, options.rank))
-        residual.add(name, change.dense(weight, basis), up.double() @ down.double())
+        change = edit.change(name, weight)
+        up, down = (factor.to(dtype) for factor in factorise(change, options.rank))
+        residual.add(name, change.dense(), up.double() @ down.double())
         ranks[name] = len(down)
         tensors |= {f"{files[name]}.lora_down.weight": down, f"{files[name]}.lora_up.weight": up}
         tensors[f"{files[name]}.alpha"] = torch.tensor(float(len(down)))  # bf16 would round ranks above 256

@@ -10,8 +10,8 @@ from torch import Tensor
 from ..edits.edit import Edit
 from ..edits.fingerprint import sample
 from ..errors import ScaPreError
+from ..families import Projections, having
 from ..progress import Progress
-from ..solve import Projections
 
 
 class Matrices:
@@ -23,25 +23,26 @@ class Matrices:
         Raises:
             ScaPreError: If the edit is of another architecture than the weights.
         """
-        if set(edit.matrices) != set(weights.names):
+        here = having(weights, edit.solver.roles)
+        if set(edit.shapes) != set(here):
             raise ScaPreError(
-                f"edit: it was made for a {edit.family} model with {len(edit.matrices)} text projections, and this "
-                f"{weights.family} model has {len(weights.names)}, or others. Make the edit again on this model."
+                f"edit: it was made for a {edit.family} model with {len(edit.shapes)} text projections, and this "
+                f"{weights.family} model has {len(here)}, or others. Make the edit again on this model."
             )
         self.edit, self.weights, self.progress = edit, weights, progress
         self.samples: dict[str, Tensor] = {}
 
     def __iter__(self) -> Iterator[tuple[str, Tensor]]:
         """Every name with its weight."""
-        return ((name, self.read(name)) for name in self.edit.matrices)
+        return ((name, self.read(name)) for name in self.edit.shapes)
 
     def read(self, name: str) -> Tensor:
-        """One weight (n, d), on the CPU in the dtype of the edit's rows.
+        """One weight (n, d), on the CPU.
 
         Raises:
             ScaPreError: If it has another shape, or is not finite.
         """
-        self.progress("export", len(self.samples), len(self.edit.matrices))
+        self.progress("export", len(self.samples), len(self.edit.shapes))
         weight = self.weights.read(name, torch.device("cpu"))
         if tuple(weight.shape) != self.edit.shapes[name]:
             raise ScaPreError(
@@ -50,12 +51,12 @@ class Matrices:
         if not all(bound.isfinite() for bound in weight.aminmax()):
             raise ScaPreError(f"model: {name} contains NaN or infinity. The file is damaged; get it again.")
         self.samples[name] = sample(weight)
-        return weight.to(self.edit.shared["basis"])
+        return weight
 
     def apart(self) -> float:
         """‖W' - W‖ / ‖W‖ between the weights and those the edit was solved from; all must have been read."""
-        self.progress("export", len(self.samples), len(self.edit.matrices))
-        return self.edit.difference({name: self.samples[name] for name in self.edit.matrices})
+        self.progress("export", len(self.samples), len(self.edit.shapes))
+        return self.edit.difference({name: self.samples[name] for name in self.edit.shapes})
 
     def notes(self) -> tuple[str, ...]:
         """What to say of the weights, when all have been read."""

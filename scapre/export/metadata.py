@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from .. import VERSION
 from ..edits.edit import Edit
+from ..methods import FIRST
 from .names import Labels
 
 
@@ -22,6 +23,7 @@ def own_fields(edit: Edit, names: bool) -> dict[str, str]:
         "scapre.version": VERSION,
         "scapre.family": edit.family,
         "scapre.fingerprint": edit.fingerprint,
+        **({} if edit.method == FIRST else {"scapre.method": edit.method}),
         "scapre.settings": json.dumps(asdict(edit.settings)),
         "scapre.seed": str(edit.seed),
     }

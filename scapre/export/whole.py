@@ -10,9 +10,9 @@ from torch import Tensor
 from ..checkpoints.checkpoint import Checkpoint
 from ..edits.edit import Edit
 from ..errors import ScaPreError
+from ..families import Projections
 from ..files.write import write_tensors
 from ..progress import Progress
-from ..solve import Projections
 from .matrices import Matrices
 from .metadata import own_fields
 from .result import Exported, Options, Residual
@@ -38,7 +38,7 @@ def write_checkpoint(edit: Edit, weights: Projections, path: Path, options: Opti
     if not isinstance(weights, Checkpoint):
         raise ScaPreError("format: a checkpoint is written from a checkpoint file. Use Save Checkpoint in ComfyUI.")
     matrices, residual = Matrices(edit, weights, progress), Residual()
-    names = {weights.stored_name(name): name for name in weights.names}
+    names = {weights.stored_name(name): name for name in edit.shapes}
 
     def tensor(key: str) -> Tensor:
         if key not in names:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..errors import ScaPreError
 from . import stable_diffusion
+from .roles import Projections, Role, having
+
+__all__ = ["FAMILIES", "Family", "Place", "Projections", "Role", "find_projections", "having", "place", "supported"]
 
 
 @dataclass(frozen=True)
@@ -16,18 +19,18 @@ class Family:
 
     Attributes:
         title: Name for people.
-        projections: Finds the projections' names among a model's parameter names.
-        place: Tells a projection's layer, as people call it, and what it is there.
+        roles: Finds the projections among a model's parameter names, and what each is for, in the model's order.
+        place: Tells a projection's layer, as people call it, and its role.
     """
 
     title: str
-    projections: stable_diffusion.Finder
-    place: stable_diffusion.Placer
+    roles: Callable[[Iterable[str]], Mapping[str, Role]]
+    place: Callable[[str], tuple[str, Role] | None]
 
 
 # By the class that ComfyUI detects a checkpoint as.
 FAMILIES: Mapping[str, Family] = {
-    name: Family(title, stable_diffusion.text_projections, stable_diffusion.place)
+    name: Family(title, stable_diffusion.roles, stable_diffusion.place)
     for name, title in stable_diffusion.TITLES.items()
 }
 
@@ -37,8 +40,8 @@ def supported() -> str:
     return ", ".join(dict.fromkeys(family.title for family in FAMILIES.values()))
 
 
-def find_projections(detected: str, parameters: Iterable[str]) -> tuple[str, tuple[str, ...]]:
-    """Title of a detected family and the names of its text projections.
+def find_projections(detected: str, parameters: Iterable[str]) -> tuple[str, Mapping[str, Role]]:
+    """Title of a detected family, and the roles of its text projections by name, in the model's order.
 
     Args:
         detected: Name of the detected class.
@@ -50,10 +53,10 @@ def find_projections(detected: str, parameters: Iterable[str]) -> tuple[str, tup
     if detected not in FAMILIES:
         raise ScaPreError(f"model: {detected} models are not supported. Supported: {supported()}.")
     family = FAMILIES[detected]
-    names = family.projections(parameters)
-    if not names:
+    found = family.roles(parameters)
+    if not found:
         raise ScaPreError(f"model: this {family.title} model has no text cross-attention, so there is nothing to edit.")
-    return family.title, names
+    return family.title, found
 
 
 class Place(NamedTuple):
@@ -61,7 +64,7 @@ class Place(NamedTuple):
 
     layer: str
     label: str
-    part: stable_diffusion.Part
+    role: Role
 
 
 def place(title: str, name: str) -> Place:
@@ -73,4 +76,4 @@ def place(title: str, name: str) -> Place:
     """
     family = next((family for family in FAMILIES.values() if family.title == title), None)
     found = family and family.place(name)
-    return Place(name.rpartition(".to_")[0], *found) if found else Place(name, name.removesuffix(".weight"), "value")
+    return Place(name.rpartition(".to_")[0], *found) if found else Place(name, name.removesuffix(".weight"), Role.VALUE)

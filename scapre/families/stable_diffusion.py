@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from typing import Literal
+from collections.abc import Iterable
 
-Finder = Callable[[Iterable[str]], tuple[str, ...]]
-Part = Literal["key", "value"]
-Placer = Callable[[str], tuple[str, Part] | None]
+from .roles import Role
 
 TITLES = {
     "SD15": "SD1.x",
@@ -23,17 +20,19 @@ TITLES = {
     "KOALA_1B": "KOALA",
 }
 
+_ROLES = {"k": Role.KEY, "v": Role.VALUE}
 _PROJECTION = re.compile(r"attn2\.to_([kv])\.weight$")
 _PLACE = re.compile(r"(input|middle|output)_block(?:s\.(\d+))?\.\d+\.transformer_blocks\.(\d+)\." + _PROJECTION.pattern)
 
 
-def text_projections(parameters: Iterable[str]) -> tuple[str, ...]:
-    """Names of the key and value projections of every cross-attention block, in the model's order."""
-    return tuple(name for name in parameters if _PROJECTION.search(name))
+def roles(parameters: Iterable[str]) -> dict[str, Role]:
+    """Key and value projections of every cross-attention block, in the model's order."""
+    found = ((name, _PROJECTION.search(name)) for name in parameters)
+    return {name: _ROLES[match[1]] for name, match in found if match}
 
 
-def place(name: str) -> tuple[str, Part] | None:
-    """Label of a projection's layer, and key or value: `input 4.1` is the second transformer of the fifth input block.
+def place(name: str) -> tuple[str, Role] | None:
+    """Label of a projection's layer, and its role: `input 4.1` is the second transformer of the fifth input block.
 
     The middle has one block, so that `middle 0` is its first transformer. None for another name.
     """
@@ -41,4 +40,4 @@ def place(name: str) -> tuple[str, Part] | None:
     if not found:
         return None
     side, block, transformer, part = found.groups()
-    return f"{side} {block}.{transformer}" if block else f"{side} {transformer}", "key" if part == "k" else "value"
+    return f"{side} {block}.{transformer}" if block else f"{side} {transformer}", _ROLES[part]

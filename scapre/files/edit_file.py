@@ -9,6 +9,7 @@ from torch import Tensor
 from ..checkpoints.tensor_file import TensorFile
 from ..edits.edit import Edit
 from ..edits.hide import hide_names
+from ..methods.payload import Payload
 from .layout import read_tensors, tensors_of, token_states
 from .metadata import from_metadata, to_metadata
 from .write import write_tensors
@@ -48,14 +49,15 @@ def read_edit(path: Path) -> Edit:
         return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
     return Edit(
+        method=told.method,
         settings=told.settings,
         concepts=told.concepts,
         preserve=told.preserve,
         seed=told.seed,
         family=told.family,
         fingerprint=told.fingerprint,
-        shared=part("shared."),
-        matrices={name: part(f"rows.{name}.") for name in told.shapes},
+        payload=Payload(part("shared."), {name: part(f"rows.{name}.") for name in told.shapes}),
+        shapes=told.shapes,
         report=told.report,
         templates=told.templates,
         states=states,

@@ -1,10 +1,9 @@
-"""Which tensors an edit file holds, and what may be in them."""
+"""Which tensors an edit file holds, and what may be in them: the method's, and those that every edit has."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -12,60 +11,26 @@ from torch import Tensor
 from ..checkpoints.tensor_file import TensorFile
 from ..edits.edit import Edit
 from ..edits.fingerprint import sketch_size
+from ..methods import method
+from ..methods.payload import Kind
 from ..states.prompts import NULL
 from ..states.token_states import TokenStates, needed
-from .metadata import Description
+from .description import Description
 
 _REALS = (torch.float32, torch.float64)
 
 
-@dataclass(frozen=True)
-class Kind:
-    """What a tensor must be.
-
-    Attributes:
-        dtype: Its dtype; None is float32 or float64, whichever the basis has.
-        shape: A letter for each of its dimensions; one letter is one number throughout the file.
-        least: No value is less.
-        most: No value is greater.
-        index: Letter of the dimension that its values count, if they do.
-    """
-
-    dtype: torch.dtype | None
-    shape: str
-    least: float = -math.inf
-    most: float = math.inf
-    index: str = ""
-
-
-# m pairs of T tokens, A anchors, rank k of all tokens and r of the concepts, a matrix n x d, L levels of its gate,
-# H heads, N states, s values of a sketch.
-_SHARED: Mapping[str, Kind] = {
-    "basis": Kind(None, "dk", -1.01, 1.01),
-    "eigenvalues": Kind(torch.float64, "k", 0),
-    "tokens": Kind(None, "mTk"),
-    "anchors": Kind(None, "ATd"),
-    "target": Kind(torch.int64, "m", index="A"),
-    "directions": Kind(torch.float64, "kr", -1.01, 1.01),
-    "sigma": Kind(torch.float64, "r", 0),
-}
-_RETENTION: Mapping[str, Kind] = {"retention": Kind(torch.float64, "n", -1e-6, 1 + 1e-6)}
-_GATE: Mapping[str, Kind] = {
-    "codes": Kind(torch.uint8, "nm", index="L"),
-    "levels": Kind(torch.float64, "mL", 0, 1),
-    "base": Kind(torch.int64, "m", index="L"),
-    "peak": Kind(torch.float64, "n", 0, 1),
-}
 _STATES: Mapping[str, Kind] = {"tokens": Kind(torch.float32, "Nd"), "last": Kind(torch.int64, "H", 0)}
 _SKETCH = Kind(torch.float32, "s")
+Group = tuple[Mapping[str, Kind], dict[str, int]]
 
 
 def tensors_of(edit: Edit) -> dict[str, Tensor]:
     """Every tensor of an edit under its name in the file."""
     last = torch.tensor([edit.states.last[head] for head in _heads(edit)])
     return {
-        **{f"shared.{key}": value for key, value in edit.shared.items()},
-        **{f"rows.{name}.{key}": value for name, rows in edit.matrices.items() for key, value in rows.items()},
+        **{f"shared.{key}": value for key, value in edit.payload.shared.items()},
+        **{f"rows.{name}.{key}": value for name, own in edit.payload.matrices.items() for key, value in own.items()},
         **{f"sketch.{name}": value for name, value in edit.sketch.items()},
         "states.tokens": edit.states.states,
         "states.last": last,
@@ -90,26 +55,33 @@ def read_tensors(file: TensorFile, description: Description) -> dict[str, Tensor
         raise file.broken(f"the tensor {odd[0][:80]} is {'missing' if odd[0] in expected else 'unknown'}")
     width = next(iter(description.shapes.values()))[1]
     common = {"m": len(description.pairs), "H": len(_heads(description)), "d": width}
+    real = next((file.entries[n].dtype for kinds, _ in groups for n, kind in kinds.items() if kind.dtype is None), None)
     for kinds, sizes in groups:
         for name, kind in kinds.items():
-            _bind(file, name, kind, common, sizes)
+            _bind(file, name, kind, real, common, sizes)
     return {name: _checked(file, name, kind, common | sizes) for kinds, sizes in groups for name, kind in kinds.items()}
 
 
-def _groups(description: Description) -> Iterator[tuple[dict[str, Kind], dict[str, int]]]:
+def _groups(description: Description) -> Iterator[Group]:
     """The tensors that should be there, in groups with sizes of their own."""
-    yield {f"shared.{key}": kind for key, kind in _SHARED.items()}, {}
-    yield {f"states.{key}": kind for key, kind in _STATES.items()}, {}
-    rows = {**_RETENTION, **(_GATE if description.settings.informax else {})}
+    layout = method(description.method).layout(description.settings)
+    shared = {f"shared.{key}": kind for key, kind in layout.shared.items()}
+    states = {f"states.{key}": kind for key, kind in _STATES.items()}
+    yield shared, {}
+    yield states, {}
+    whole = {letter for kinds in (shared, states) for kind in kinds.values() for letter in kind.shape} | {"m", "d"}
+    letters = {letter for kind in layout.own.values() for letter in kind.shape} - whole
     for name, (n, d) in description.shapes.items():
-        sizes = {"n": n, "L": 0, "s": sketch_size(n, d)}
-        yield {f"rows.{name}.{key}": kind for key, kind in rows.items()} | {f"sketch.{name}": _SKETCH}, sizes
+        own = {f"rows.{name}.{key}": kind for key, kind in layout.own.items()}
+        yield own | {f"sketch.{name}": _SKETCH}, dict.fromkeys(letters, 0) | {"n": n, "s": sketch_size(n, d)}
 
 
-def _bind(file: TensorFile, name: str, kind: Kind, common: dict[str, int], own: dict[str, int]) -> None:
+def _bind(
+    file: TensorFile, name: str, kind: Kind, real: torch.dtype | None, common: dict[str, int], own: dict[str, int]
+) -> None:
     """Compares dtype and shape with what is known, and keeps the sizes that were not known."""
-    entry, real = file.entries[name], file.entries["shared.basis"].dtype
-    fits = entry.dtype == (kind.dtype or real) and real in _REALS and len(entry.shape) == len(kind.shape)
+    entry = file.entries[name]
+    fits = entry.dtype == (kind.dtype or real) and real in (None, *_REALS) and len(entry.shape) == len(kind.shape)
     for letter, size in zip(kind.shape, entry.shape, strict=False):
         sizes = own if letter in own else common
         fits &= size > 0 and sizes.get(letter, 0) in (0, size)

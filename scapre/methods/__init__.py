@@ -1,32 +1,22 @@
-"""The methods an edit can be computed with. A new one is a module here and a line in `METHODS`."""
+"""The methods an edit can be computed with. A new one is a folder or module here and a line in `METHODS`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
-
-from torch import Tensor
-
 from ..errors import ScaPreError, shorten
-from .scapre import precise, scale
-from .change import Change
-from .scapre.settings import Settings
+from .method import Fit, Method, Problem
+from .scapre import ScaPre
+
+__all__ = ["FIRST", "METHODS", "USUAL", "Fit", "Method", "Problem", "method"]
+
+FIRST = "scapre"
+"""The method of files that name none: they are older than the second one."""
+USUAL = FIRST
+"""What computes an edit where nobody chooses."""
+
+METHODS: dict[str, Method] = {"scapre": ScaPre()}
 
 
-class Solve(Protocol):
-    """Evaluates an edit on a weight, from statistics that were taken once."""
-
-    def __call__(
-        self, shared: Mapping[str, Tensor], rows: Mapping[str, Tensor], weight: Tensor, settings: Settings
-    ) -> Change:
-        """W' - W for a weight (n, d) in the dtype and on the device of `shared`."""
-        ...
-
-
-METHODS: Mapping[str, Solve] = {"precise": precise.solve, "scale": scale.solve}
-
-
-def method(name: str) -> Solve:
+def method(name: str) -> Method:
     """Looks a method up.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The change of one projection in compact form."""
+"""The change of one matrix in compact form."""
 
 from __future__ import annotations
 
@@ -11,22 +11,33 @@ from ..linalg import product
 
 @dataclass(frozen=True)
 class Change:
-    """W' - W = coefficients Qᵀ + diag(rows) W: within the span of the token states, but for a scale of each row.
+    """W' - W = coefficients Qᵀ + diag(rows) W, in the dtype and on the device of the payload it was evaluated from.
 
     Attributes:
-        coefficients: (n, k) in the basis Q of the token states.
+        coefficients: (n, k) in the basis; without one (n, d), the change itself.
+        basis: (d, k) Q with orthonormal columns; one tensor for all matrices where they share it. None is the identity.
+        weight: (n, d) W that the change was evaluated on.
         rows: (n, 1), or None where the method scales no rows.
-        norm: Frobenius norm of the change.
+        known_norm: Frobenius norm of the change, where the method has it without forming the change.
     """
 
     coefficients: Tensor
-    rows: Tensor | None
-    norm: float
+    basis: Tensor | None
+    weight: Tensor
+    rows: Tensor | None = None
+    known_norm: float | None = None
 
-    def dense(self, weight: Tensor, basis: Tensor) -> Tensor:
-        """The change itself, (n, d), for the W (n, d) and Q (d, k) it was computed from."""
-        change = product(self.coefficients, basis.T)
-        return change if self.rows is None else change.addcmul_(self.rows, weight)
+    @property
+    def norm(self) -> float:
+        """Frobenius norm."""
+        if self.known_norm is not None:
+            return self.known_norm
+        return float((self.coefficients if self.rows is None else self.dense()).norm())
+
+    def dense(self) -> Tensor:
+        """The change itself, (n, d); not to be written to."""
+        change = self.coefficients if self.basis is None else product(self.coefficients, self.basis.T)
+        return change if self.rows is None else change.addcmul(self.rows, self.weight)
 
     def respond(self, states: Tensor, response: Tensor) -> Tensor:
         """(W' - W) q for columns q.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypedDict
 
 from ..edits.edit import Edit
 from ..edits.figures import held_prompts
-from ..families import place
+from ..families import Role, place
 from ..states.prompts import NULL, wordings
 from .conflicts import Conflicts, conflicts_of
 
@@ -16,6 +16,9 @@ NOTE = (
     "These figures check the solver: how the edited projections answer the text encoder's states. "
     "They do not prove what a picture shows; look at pictures."
 )
+
+
+_COLUMNS: Mapping[Role, Literal["key", "value"]] = {Role.KEY: "key", Role.VALUE: "value"}
 
 
 class ConceptRow(TypedDict):
@@ -67,7 +70,7 @@ def report_data(edit: Edit, title: str, lines: Sequence[str] = ()) -> ReportData
     report = edit.report
     return {
         "title": title,
-        "lines": list(lines),
+        "lines": [*lines, *_own(edit)],
         "seconds": {stage: _rounded(value) for stage, value in report.seconds.items()},
         "concepts": _concepts(edit),
         "drift": _drift(edit),
@@ -75,6 +78,12 @@ def report_data(edit: Edit, title: str, lines: Sequence[str] = ()) -> ReportData
         "conflicts": _conflicts(edit),
         "notes": [*report.notes, NOTE],
     }
+
+
+def _own(edit: Edit) -> list[str]:
+    """The figures that the edit's method alone has, in a line."""
+    found = edit.solver.figures(edit.payload, edit.settings)
+    return [", ".join(f"{name} {value:.4g}" for name, value in found.items())] if found else []
 
 
 def _rounded(value: float) -> float | None:
@@ -109,7 +118,7 @@ def _blocks(edit: Edit) -> list[BlockRow]:
     for name, change in edit.report.change.items():
         where = place(edit.family, name)
         row = found.setdefault(where.layer, {"block": where.label, "key": None, "value": None})
-        row[where.part] = _rounded(change)
+        row[_COLUMNS[where.role]] = _rounded(change)
     return list(found.values())
 
 

@@ -21,8 +21,8 @@ def test_every_family_is_told_from_its_file(tmp_path: Path, kind: str) -> None:
     content = checkpoint_files.tensors(kind)
     with Checkpoint(checkpoint_files.write(tmp_path / "a.safetensors", content)) as checkpoint:
         assert checkpoint.family == FAMILIES[kind].title
-        assert list(checkpoint.names) == [f"diffusion_model.{name}" for name in checkpoint_files.projection_names(kind)]
-        for name in checkpoint.names:
+        assert list(checkpoint.roles) == [f"diffusion_model.{name}" for name in checkpoint_files.projection_names(kind)]
+        for name in checkpoint.roles:
             weight = checkpoint.read(name, CPU)
             assert weight.dtype == torch.float32
             assert torch.equal(weight, content[f"model.{name}"].float())
@@ -36,7 +36,7 @@ def test_every_supported_class_has_a_signature() -> None:
 def test_a_diffusion_model_alone_is_read_too(tmp_path: Path, prefix: str) -> None:
     content = checkpoint_files.tensors("SD15", prefix)
     with Checkpoint(checkpoint_files.write(tmp_path / "a.safetensors", content)) as checkpoint:
-        first = checkpoint.names[0]
+        first = next(iter(checkpoint.roles))
         assert torch.equal(
             checkpoint.read(first, CPU), content[prefix + first.removeprefix("diffusion_model.")].float()
         )
@@ -48,7 +48,7 @@ def test_a_diffusion_model_alone_is_read_too(tmp_path: Path, prefix: str) -> Non
 def test_any_float_is_read_as_it_is(tmp_path: Path, dtype: torch.dtype) -> None:
     content = checkpoint_files.tensors(dtype=dtype)
     with Checkpoint(checkpoint_files.write(tmp_path / "a.safetensors", content)) as checkpoint:
-        name = checkpoint.names[5]
+        name = list(checkpoint.roles)[5]
         assert torch.equal(checkpoint.read(name, CPU), content[f"model.{name}"].float())
 
 
@@ -57,7 +57,7 @@ def test_quantised_weights_are_refused(tmp_path: Path) -> None:
     content = {name: value.to(torch.float8_e4m3fn) if "attn2" in name else value for name, value in content.items()}
     path = checkpoint_files.write(tmp_path / "a.safetensors", content)
     with Checkpoint(path) as checkpoint, pytest.raises(ScaPreError, match="quantised"):
-        checkpoint.read(checkpoint.names[0], CPU)
+        checkpoint.read(next(iter(checkpoint.roles)), CPU)
 
 
 def changed(**shapes: tuple[int, ...]) -> dict[str, torch.Tensor]:

@@ -10,7 +10,8 @@ import torch
 from pack.scapre.edits.fingerprint import fingerprint, sample, sketch, sketch_size
 from pack.scapre.edits.hide import hide_names
 from pack.scapre.errors import ScaPreError
-from pack.scapre.methods.scapre.settings import PRESETS, Settings, preset_settings
+from pack.scapre.methods import METHODS
+from pack.scapre.methods.scapre.settings import PRESETS, Settings
 from pack.scapre.report.data import report_data
 from pack.scapre.report.markdown import render
 from pack.scapre.solve import encode_request
@@ -22,7 +23,7 @@ def test_an_edit_is_frozen_and_says_what_made_it():
     assert (edit.concepts[0].text, edit.concepts[0].anchor, edit.seed, edit.family) == ("cat", "dog", 5, "SD1.x")
     with pytest.raises(dataclasses.FrozenInstanceError):
         edit.seed = 6  # type: ignore[misc]
-    for mapping in (edit.shared, edit.matrices, edit.matrices["block.0.weight"]):
+    for mapping in (edit.payload.shared, edit.shapes, edit.payload.matrices["block.0.weight"]):
         with pytest.raises(TypeError):
             mapping["basis"] = torch.zeros(1)  # type: ignore[index]
 
@@ -40,8 +41,8 @@ def test_fifty_concepts_of_sdxl_fit_in_150_mb():
     names = "\n".join(f"name {i}" for i in range(50))
     projections = Projections([(640, 2048), (1280, 2048)])
     edit = edit_of(ask(names, PRESETS["objects-many"].settings), projections, torch.float32, 2048)
-    rows = {len(r["retention"]): sum(t.nbytes for t in r.values()) for r in edit.matrices.values()}
-    shared = sum(t.nbytes for t in edit.shared.values())
+    rows = {len(r["retention"]): sum(t.nbytes for t in r.values()) for r in edit.payload.matrices.values()}
+    shared = sum(t.nbytes for t in edit.payload.shared.values())
     states = edit.states.states.nbytes + sum(values.nbytes for values in edit.sketch.values())
     assert edit.nbytes == shared + sum(rows.values()) + states
     assert shared + states + 20 * rows[640] + 120 * rows[1280] <= 150e6
@@ -172,20 +173,20 @@ def test_presets_carry_the_documented_values():
 )
 def test_settings_outside_their_range_are_refused(name, value):
     with pytest.raises(ScaPreError, match=name):
-        preset_settings("styles", {name: value})
+        METHODS["scapre"].choose("styles", {name: value})
 
 
 def test_unknown_presets_and_settings_are_refused():
     with pytest.raises(ScaPreError, match="objects-few"):
-        preset_settings("nope")
+        METHODS["scapre"].choose("nope")
     with pytest.raises(ScaPreError, match="lambda"):
-        preset_settings("styles", {"lambda": 1})
+        METHODS["scapre"].choose("styles", {"lambda": 1})
 
 
 def test_moving_an_edit_keeps_its_values():
     projections = Projections(SHAPES)
     edit = edit_of(ask("cat", CASES["valve"]), projections, torch.float32)
     moved = edit.to("meta")
-    assert moved.shared["basis"].device.type == "meta" and edit.shared["basis"].device.type == "cpu"
+    assert moved.payload.shared["basis"].device.type == "meta" and edit.payload.shared["basis"].device.type == "cpu"
     name, weight = next(iter(projections.weights.items()))
     assert error(edit.to("cpu").delta(name, weight), edit.delta(name, weight).double()) == 0

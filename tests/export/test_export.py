@@ -30,7 +30,9 @@ VARIANTS = {"precise": "objects-few", "scale": "objects-many"}
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small SD1.x checkpoint."""
     metadata = {"format": "pt", "author": "somebody", "modelspec.hash_sha256": "0x1", "sshs_model_hash": "2"}
-    return checkpoint_files.write(tmp_path_factory.mktemp("source") / "a.safetensors", checkpoint_files.tensors(), metadata)
+    return checkpoint_files.write(
+        tmp_path_factory.mktemp("source") / "a.safetensors", checkpoint_files.tensors(), metadata
+    )
 
 
 @pytest.fixture(scope="module", params=VARIANTS)
@@ -46,7 +48,7 @@ def write(form: str, edit: Edit, source: Path, out: Path, options: Options | Non
 
 def deltas(edit: Edit, source: Path) -> dict[str, torch.Tensor]:
     with Checkpoint(source) as checkpoint:
-        return {name: edit.delta(name, checkpoint.read(name, CPU)).double() for name in checkpoint.names}
+        return {name: edit.delta(name, checkpoint.read(name, CPU)).double() for name in checkpoint.roles}
 
 
 def metadata_of(path: Path) -> dict[str, str]:
@@ -252,7 +254,7 @@ def test_every_family_is_exported_under_its_names(kind: str, tmp_path: Path) -> 
     source = checkpoint_files.write(tmp_path / "a.safetensors", checkpoint_files.tensors(kind))
     edit, out = checkpoint_files.edit_for(source, "cat"), tmp_path / "lora.safetensors"
     write("lora", edit, source, out, Options(Rank(2)))
-    names = list(edit.matrices)
+    names = list(edit.shapes)
     style = by_blocks if kind in ("SD15", "SD20", "SD21UnclipL", "SD21UnclipH") else by_path
     assert given(out, dict(style(names))).keys() == set(names)
     base = {"SD1": "sd_v1", "SD2": "sd_v2", "SDXLRefiner": "sdxl_refiner_v1-0"}
@@ -306,7 +308,7 @@ def test_a_checkpoint_is_written_from_a_file_only(source: Path, tmp_path: Path) 
     with Checkpoint(source) as checkpoint:
 
         class Model:
-            family, names, read = checkpoint.family, checkpoint.names, checkpoint.read
+            family, roles, read = checkpoint.family, checkpoint.roles, checkpoint.read
 
         with pytest.raises(ScaPreError, match="Save Checkpoint"):
             FORMATS["checkpoint"](edit, Model(), tmp_path / "out.safetensors", Options(), silent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pack.scapre.errors import ScaPreError
-from pack.scapre.families import FAMILIES, find_projections
+from pack.scapre.families import FAMILIES, Role, find_projections
 
 UNET = [
     "diffusion_model.input_blocks.1.1.transformer_blocks.0.attn1.to_k.weight",
@@ -19,9 +19,9 @@ UNET = [
 
 @pytest.mark.parametrize("detected", FAMILIES)
 def test_keys_and_values_of_cross_attention_are_found_in_order(detected):
-    title, names = find_projections(detected, UNET)
+    title, roles = find_projections(detected, UNET)
     assert title
-    assert names == (UNET[2], UNET[3], UNET[5])
+    assert list(roles.items()) == [(UNET[2], Role.KEY), (UNET[3], Role.VALUE), (UNET[5], Role.VALUE)]
 
 
 @pytest.mark.parametrize("detected", ["Flux", "SD3", "PixArtSigma", "SVD_img2vid", "WAN21_T2V", "SD15_instructpix2pix"])

@@ -87,7 +87,7 @@ def test_other_programs_can_open_the_file(path):
     assert table["shapes"] == {"block.0.weight": [3, 6], "block.1.weight": [2, 6]}
     assert "strength" not in table
     edit = read_edit(path)
-    assert torch.equal(tensors["shared.basis"], edit.shared["basis"])
+    assert torch.equal(tensors["shared.basis"], edit.payload.shared["basis"])
     header = int.from_bytes(path.read_bytes()[:8], "little")
     assert header % 8 == 0
 

@@ -229,5 +229,5 @@ def solve(
 
 def tensors(edit: Edit) -> dict[str, Tensor]:
     """All tensors of an edit by name."""
-    rows = {f"{name} {key}": value for name, held in edit.matrices.items() for key, value in held.items()}
-    return {**{f"shared {key}": value for key, value in edit.shared.items()}, **rows}
+    rows = {f"{name} {key}": value for name, held in edit.payload.matrices.items() for key, value in held.items()}
+    return {**{f"shared {key}": value for key, value in edit.payload.shared.items()}, **rows}

@@ -35,7 +35,7 @@ def test_both_ways_of_loading_give_one_picture(edit: Edit) -> None:
     edited = apply_edit(unet(), edit, 1.0)
     whole = answer(edited)
     edited.patch_model(CPU, lowvram_model_memory=1)
-    assert edited.lowvram_patch_counter() == len(edit.matrices)
+    assert edited.lowvram_patch_counter() == len(edit.shapes)
     generator = torch.Generator().manual_seed(99)
     image, states = torch.randn(1, 4, 8, 8, generator=generator), torch.randn(1, 77, 24, generator=generator)
     with torch.inference_mode():
@@ -49,7 +49,7 @@ def test_only_the_projections_change(edit: Edit) -> None:
     before = snapshot(model)
     with loaded(apply_edit(model, edit, 1.0)):
         after = snapshot(model)
-    assert {name for name in before if not torch.equal(before[name], after[name])} == set(edit.matrices)
+    assert {name for name in before if not torch.equal(before[name], after[name])} == set(edit.shapes)
 
 
 @pytest.mark.parametrize("lowvram", [False, True])
@@ -83,7 +83,7 @@ def test_edits_stack(clip: comfy.sd.CLIP, edit: Edit) -> None:
     once = apply_edit(model, edit, 1.0)
     second = solve(once, clip, "sailing ship", "objects-many")
     with loaded(apply_edit(once, second, 0.5)) as network:
-        stacked = {name: projection(network, name) for name in edit.matrices}
+        stacked = {name: projection(network, name) for name in edit.shapes}
     for name, weight in projections(model).items():
         edited = weight + edit.delta(name, weight)
         expected = edited + 0.5 * second.delta(name, edited)
@@ -152,7 +152,7 @@ def test_a_saved_checkpoint_holds_the_edited_weights(edit: Edit, tmp_path: Path)
     originals = snapshot(model)
     for name, weight in originals.items():
         if name.startswith("diffusion_model."):
-            expected = weight + 0.7 * edit.delta(name, weight) if name in edit.matrices else weight
+            expected = weight + 0.7 * edit.delta(name, weight) if name in edit.shapes else weight
             torch.testing.assert_close(saved[f"model.{name}"], expected, rtol=0, atol=1e-6)
 
 
@@ -162,7 +162,7 @@ def test_a_merge_takes_its_share_of_the_edit(edit: Edit) -> None:
     share = apply_edit(model, edit, 1.0).get_key_patches("diffusion_model.")
     merged.add_patches(share, 0.25, 0.75)
     with loaded(merged) as network:
-        found = {name: projection(network, name) for name in edit.matrices}
+        found = {name: projection(network, name) for name in edit.shapes}
     for name, weight in projections(model).items():
         torch.testing.assert_close(found[name], weight + 0.25 * edit.delta(name, weight), rtol=0, atol=1e-6)
 

@@ -29,10 +29,10 @@ def test_the_command_line_solves_what_the_node_solves(preset: str, tiny_checkpoi
         inputs = {"model": model, "clip": clip, "concepts": CONCEPTS, "preset": preset}
         _, theirs, _ = EraseConcepts.EXECUTE_NORMALIZED(**inputs).result
     assert ours.fingerprint == theirs.fingerprint  # the same weights in the same order
-    assert list(ours.matrices) == list(theirs.matrices)
+    assert list(ours.shapes) == list(theirs.shapes)
     assert (ours.settings, ours.concepts, ours.family) == (theirs.settings, theirs.concepts, theirs.family)
     weights = HostProjections(model)
-    for name in weights.names:
+    for name in weights.roles:
         weight = weights.read(name, torch.device("cpu"))
         found, wanted = ours.delta(name, weight), theirs.delta(name, weight)
         assert (found - wanted).norm() < 1e-4 * wanted.norm()

@@ -107,10 +107,10 @@ def test_a_supported_family_shows_the_keys_and_values_of_all_its_cross_attention
     found = HostProjections(model)
     assert type(model.model.model_config).__name__ == detected
     assert found.family == FAMILIES[detected].title
-    assert len(found.names) == len(set(found.names)) == 2 * attentions
-    assert sum(name.endswith("attn2.to_k.weight") for name in found.names) == attentions
+    assert len(found.roles) == len(set(found.roles)) == 2 * attentions
+    assert sum(name.endswith("attn2.to_k.weight") for name in found.roles) == attentions
     weights = model.model.state_dict()
-    assert {weights[name].shape[1] for name in found.names} == {settings["context_dim"]}
+    assert {weights[name].shape[1] for name in found.roles} == {settings["context_dim"]}
 
 
 @pytest.mark.filterwarnings("ignore:To copy construct from a tensor", "ignore:__array_wrap__ must accept")  # the host's
@@ -128,7 +128,7 @@ def test_a_model_of_every_family_is_solved_and_edited(kind: str) -> None:
     model, clip = unet(kind), models.text_encoder(kind)
     before = answer(model)
     solved = solve(model, clip)
-    assert set(solved.matrices) == set(projections(model))
+    assert set(solved.shapes) == set(projections(model))
     after = answer(apply_edit(model, solved, 1.0))
     assert after.isfinite().all()
     assert (after - before).abs().max() > 0.01

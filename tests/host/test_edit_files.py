@@ -169,13 +169,13 @@ def test_other_weights_are_told_by_how_much(clip: comfy.sd.CLIP, caplog: pytest.
     edit = erase(unet(), clip, "cat")[1]
     changed = unet()
     generator = torch.Generator().manual_seed(3)
-    for name in edit.matrices:
+    for name in edit.shapes:
         weight = comfy.utils.get_attr(changed.model, name).data
         noise = torch.randn(weight.shape, generator=generator)
         weight += 0.1 * weight.norm() * noise / noise.norm()
     with caplog.at_level(logging.WARNING, "scapre"):
         outcome = run(ApplyEdit, model=changed, edit=edit)
-    assert set(outcome.result[0].patches) == set(edit.matrices)
+    assert set(outcome.result[0].patches) == set(edit.shapes)
     (text,) = outcome.ui.as_dict()["text"]
     share = float(text.split("about ")[1].split("%")[0])
     assert share == pytest.approx(10, rel=0.1)
@@ -203,7 +203,7 @@ def test_a_sample_of_a_weight_is_that_of_the_whole_weight() -> None:
         model = unet(dtype=dtype)
         for fitted in (model, with_lora(model, lora(model, seed=1), 0.5)):
             projections = HostProjections(fitted)
-            for name, values in projections.samples().items():
+            for name, values in projections.samples(projections.roles).items():
                 assert torch.equal(values, sample(projections.read(name, torch.device("cpu"))))
 
 

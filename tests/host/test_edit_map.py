@@ -26,7 +26,7 @@ from pack.nodes.pictures import lettering
 from pack.nodes.pictures.edit_map import draw_edit_map
 from pack.nodes.pictures.page import Page, drawable
 from pack.nodes.pictures.themes import THEMES
-from pack.scapre.families import find_projections, place
+from pack.scapre.families import Role, find_projections, place
 from pack.scapre.report.data import ReportData
 from pack.tests.host.models import KINDS, unet
 
@@ -273,17 +273,18 @@ def test_the_map_is_an_image_of_its_width(clip: comfy.sd.CLIP) -> None:
 def test_every_projection_of_a_family_has_its_place(kind: str) -> None:
     deep = {"transformer_depth": [1, 2], "transformer_depth_middle": 3, "transformer_depth_output": [2, 2, 1, 1]}
     found = HostProjections(unet(kind, **deep))
-    places = [place(found.family, name) for name in found.names]
-    assert len({(where.label, where.part) for where in places}) == len(found.names)
-    assert {(where.layer, where.part) for where in places} == {
-        (name.rpartition(".to_")[0], {"k": "key", "v": "value"}[name.rpartition(".to_")[2][0]]) for name in found.names
+    places = [place(found.family, name) for name in found.roles]
+    assert len({(where.label, where.role) for where in places}) == len(found.roles)
+    assert {(where.layer, where.role) for where in places} == {
+        (name.rpartition(".to_")[0], {"k": Role.KEY, "v": Role.VALUE}[name.rpartition(".to_")[2][0]])
+        for name in found.roles
     }
     labels = list(dict.fromkeys(where.label for where in places))
     assert labels == [
         "input 1.0", "input 3.0", "input 3.1", "middle 0", "middle 1", "middle 2",
         "output 0.0", "output 1.0", "output 2.0", "output 2.1", "output 3.0", "output 3.1",
     ]  # fmt: skip
-    assert find_projections(KINDS[kind].model.__name__, found.names)[0] == found.family
+    assert find_projections(KINDS[kind].model.__name__, found.roles)[0] == found.family
 
 
 # --- in a server ---

@@ -13,7 +13,7 @@ from pack.benchmarks.minicanvas.evaluate import Evaluation
 from pack.benchmarks.minicanvas.inprocess import Loaded
 from pack.benchmarks.minicanvas.questions import Check, Question
 from pack.benchmarks.minicanvas.tasks import Task
-from pack.scapre import settings
+from pack.scapre.methods.scapre import PRESETS, ScaPre
 
 TASK = Task(
     "one object/test",
@@ -60,5 +60,5 @@ def test_pictures_are_drawn_once_for_each_edit(loaded: Loaded, tmp_path: Path, m
     assert [asked(loaded, tmp_path, inputs) for inputs in (None, precise, {**precise, "anchor": ""})] == [0, 0, 0]
     # The same inputs, but the method's own numbers have changed.
     for name, pictures in {"objects-many": 0, "confusable": 2}.items():  # of the first, they are there already
-        monkeypatch.setattr(settings, "PRESETS", {**settings.PRESETS, "objects-few": settings.PRESETS[name]})
+        monkeypatch.setattr(ScaPre, "presets", {**PRESETS, "objects-few": PRESETS[name]})
         assert asked(loaded, tmp_path, precise) == pictures

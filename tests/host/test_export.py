@@ -16,8 +16,8 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from safetensors import safe_open
 
-from pack.nodes import folders
 from pack.nodes.export_edit import ExportEdit
+from pack.nodes.host import folders
 from pack.nodes.host.patch import apply_edit
 from pack.nodes.host.projections import HostProjections
 from pack.scapre.edits.edit import Edit
@@ -56,13 +56,13 @@ def test_the_stock_loader_gives_what_the_file_promises(
 ) -> None:
     model = unet(kind)
     edit = models.solve(model, models.text_encoder(kind), preset=preset)
-    plain, edited = weights(model, edit.matrices), weights(apply_edit(model, edit, 1.0), edit.matrices)
+    plain, edited = weights(model, edit.shapes), weights(apply_edit(model, edit, 1.0), edit.shapes)
     cases = [("diff", Options()), ("lora", Options(Rank(1000), "fp32")), ("lora", Options(Rank(3)))]
     for number, (form, options) in enumerate(cases):
         path = tmp_path / f"{number}.safetensors"
         said = write(form, model, edit, path, options)
         with caplog.at_level(logging.WARNING):
-            found = weights(with_file(model, path), edit.matrices)
+            found = weights(with_file(model, path), edit.shapes)
         assert not [record for record in caplog.records if "not loaded" in record.message]
         for name, weight in found.items():
             change = edited[name] - plain[name]
@@ -75,8 +75,8 @@ def test_a_file_follows_the_strength_of_the_loader(form: str, tmp_path: Path) ->
     model = unet()
     edit = models.solve(model, models.text_encoder())
     write(form, model, edit, tmp_path / "a.safetensors", Options(Rank(1000), "fp32"))
-    half = weights(with_file(model, tmp_path / "a.safetensors", 0.5), edit.matrices)
-    for name, weight in weights(apply_edit(model, edit, 0.5), edit.matrices).items():
+    half = weights(with_file(model, tmp_path / "a.safetensors", 0.5), edit.shapes)
+    for name, weight in weights(apply_edit(model, edit, 0.5), edit.shapes).items():
         assert torch.allclose(half[name], weight, rtol=0, atol=1e-5)
 
 

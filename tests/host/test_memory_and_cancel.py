@@ -58,7 +58,7 @@ def test_a_patch_without_memory_is_computed_on_the_cpu(edit: Edit, caplog: pytes
     with caplog.at_level(logging.WARNING, "scapre"):
         found = answer(apply_edit(model, Exhausting(**vars(edit)), 1.0))
     assert torch.equal(found, expected)
-    assert Exhausting.asked == len(edit.matrices) + 1
+    assert Exhausting.asked == len(edit.shapes) + 1
     assert [record.levelname for record in caplog.records if record.name == "scapre"] == ["WARNING"]
 
 

@@ -182,7 +182,7 @@ def test_erasing_gives_a_patched_clone_an_edit_and_a_report(model: ModelPatcher,
     assert edit.concepts == (Concept("Vincent van Gogh", "art"), Concept("cat", "dog"))
     assert edit.preserve == ("tulip",)
     assert edit.settings == PRESETS["styles"].settings
-    assert set(edited.patches) == set(edit.matrices) == set(projections(model))
+    assert set(edited.patches) == set(edit.shapes) == set(projections(model))
     assert (answer(edited) - before).abs().max() > 0.01
     assert torch.equal(answer(model), before)
     assert same(snapshot(model), stored)
@@ -214,7 +214,7 @@ def test_a_long_factorisation_gives_the_same_bits_from_its_thread(
 
 def test_the_seed_draws_the_noise(model: ModelPatcher, clip: comfy.sd.CLIP) -> None:
     edits = [run(EraseConcepts, model=model, clip=clip, concepts="cat", seed=seed)[1] for seed in (0, 1, 2**63 - 1)]
-    retention = [torch.cat([rows["retention"] for rows in edit.matrices.values()]) for edit in edits]
+    retention = [torch.cat([rows["retention"] for rows in edit.payload.matrices.values()]) for edit in edits]
     assert not torch.equal(retention[0], retention[1])
     assert not torch.equal(retention[1], retention[2])
     assert [edit.seed for edit in edits] == [0, 1, 2**63 - 1]
@@ -223,7 +223,7 @@ def test_the_seed_draws_the_noise(model: ModelPatcher, clip: comfy.sd.CLIP) -> N
 def test_strength_zero_gives_the_very_model(model: ModelPatcher, clip: comfy.sd.CLIP) -> None:
     edited, edit, report = run(EraseConcepts, model=model, clip=clip, concepts="cat", strength=0.0)
     assert edited is model
-    assert len(edit.matrices) == 14
+    assert len(edit.shapes) == 14
     assert "strength 0" in report
 
 
@@ -236,7 +236,7 @@ def test_apply_edit_at_a_strength_is_erase_concepts_at_it(clip: comfy.sd.CLIP, s
     (applied,) = run(ApplyEdit, model=model, edit=edit, strength=strength)
     assert torch.equal(answer(applied), answer(direct))
     with models.loaded(applied) as network:
-        found = {name: models.projection(network, name) for name in edit.matrices}
+        found = {name: models.projection(network, name) for name in edit.shapes}
     with models.loaded(direct) as network:
         assert all(torch.equal(models.projection(network, name), weight) for name, weight in found.items())
 

@@ -28,8 +28,8 @@ def test_reading_gives_the_patched_weight_and_leaves_the_model_alone(state: str,
     def check() -> None:
         stored = snapshot(model)
         found = HostProjections(model)
-        assert set(found.names) == set(originals)
-        for name in found.names:
+        assert set(found.roles) == set(originals)
+        for name in found.roles:
             expected = originals[name].double()
             if patched:
                 expected = expected + models.lora_delta(first, name, 0.8)

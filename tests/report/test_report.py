@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -14,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pack.scapre.edits.hide import hide_names
-from pack.scapre.families import FAMILIES, place
+from pack.scapre.families import FAMILIES, Role, place
 from pack.scapre.files import read_edit, write_edit
 from pack.scapre.merge import merge_edits
 from pack.scapre.methods.scapre.settings import Settings
@@ -49,7 +50,7 @@ class Unet(Projections):
     def __init__(self, seed: int = 0) -> None:
         super().__init__([(4 + index, WIDTH) for index in range(len(UNET))], seed=seed)
         self.weights = dict(zip(UNET, self.weights.values(), strict=True))
-        self.names = tuple(self.weights)
+        self.roles = dict(zip(self.weights, itertools.cycle(Role), strict=False))
 
 
 def solved(text=TEXT, case="preset objects-few", preserve=PRESERVE, **more):
@@ -102,7 +103,7 @@ def test_layers_are_named_as_people_count_them_and_hold_their_own_change():
         {"block": "elsewhere", "key": None, "value": share[UNET[6]]},
     ]
     assert {place(family.title, UNET[5]).label for family in FAMILIES.values()} == {"output 11.3"}
-    assert place("A later family", UNET[5]) == (UNET[5], UNET[5].removesuffix(".weight"), "value")
+    assert place("A later family", UNET[5]) == (UNET[5], UNET[5].removesuffix(".weight"), Role.VALUE)
 
 
 def test_layers_whose_names_look_alike_stay_apart():

@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..change import Change
+from ..payload import Tensors
 from .settings import Settings
-from .statistics import Tensors, rotate, singular_gate
+from .statistics import rotate, singular_gate
 from .targets import gated_targets
 
 
@@ -30,7 +31,7 @@ def solve(shared: Tensors, rows: Tensors, weight: Tensor, settings: Settings) ->
     solved.div_((settings.ridge + shared["eigenvalues"]).to(weight.dtype)).sub_(rotated)
     blend = settings.alpha_min + (1 - settings.alpha_min) * rows["retention"]
     solved.mul_(blend[:, None].to(weight.dtype))
-    return Change(solved, None, solved.norm().item())
+    return Change(solved, shared["basis"], weight)
 
 
 def _residual(shared: Tensors, settings: Settings) -> Tensor:

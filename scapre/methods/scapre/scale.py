@@ -7,9 +7,10 @@ from torch import Tensor
 
 from ...linalg import product
 from ..change import Change
+from ..payload import Tensors
 from .rows import Mix, Plane, bures_step, row_valve
 from .settings import Settings
-from .statistics import Tensors, rotate, singular_gate, subject_projector
+from .statistics import rotate, singular_gate, subject_projector
 from .targets import gated_targets
 
 
@@ -38,7 +39,7 @@ def solve(shared: Tensors, rows: Tensors, weight: Tensor, settings: Settings) ->
     change = solved.sub_(rotated).mul_(mix.new[:, None].to(weight.dtype))
     inside = torch.addcmul(change, factor, rotated).norm().double() ** 2
     norm = (inside + (plane.outside * factor[:, 0] ** 2).sum()).sqrt().item()
-    return Change(change, factor, norm)
+    return Change(change, shared["basis"], weight, factor, norm)
 
 
 def _solve(right: Tensor, shared: Tensors, rows: Tensors, settings: Settings, ridge: float, retained: float) -> None:

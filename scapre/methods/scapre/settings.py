@@ -1,125 +1,60 @@
-"""The numbers of a ScaPre edit, and the released presets that set them."""
+"""The numbers of a ScaPre edit (arXiv 2601.06162), and the released presets that set them."""
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
-from ...errors import ScaPreError, shorten
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Options of ScaPre (arXiv 2601.06162). The defaults are those of the release where it names them.
-
-    Attributes:
-        variant: `precise` for few or confusable concepts, `scale` for many.
-        ridge: λ, the weight of the original response; greater than 0.
-        erase_scale: s, the weight of the concepts against the ridge.
-        informax: Whether rows are gated by their mutual information with a concept.
-        gate_power: p, the exponent of the gate.
-        gate_temperature: The divisor of the gate's z-score.
-        noise: σ, the standard deviation of the samples around a concept's state.
-        samples: Noisy samples a concept for the retention estimate.
-        bins: Histogram bins of the retention estimate.
-        alpha_min: Least share of the edit in a row (`precise`).
-        residual: Whether weak singular directions of the concepts are removed too (`precise`).
-        spectral: Whether weak singular directions of the concepts are held back (`scale`).
-        spectral_temperature: T of the singular-value gate.
-        spectral_power: q of the singular-value gate.
-        bures_steps: Iterations of the Bures proximal step (`scale`); 0 leaves it out.
-        row_valve: Whether rows that matter to everything keep their direction and length (`scale`).
-        technique: `replace` maps a concept to its anchor; `tensor` also removes what the two have in common.
-    """
-
-    variant: Literal["precise", "scale"] = "precise"
-    ridge: float = 0.5
-    erase_scale: float = 1.0
-    informax: bool = True
-    gate_power: float = 2.0
-    gate_temperature: float = 0.7
-    noise: float = 0.01
-    samples: int = 20
-    bins: int = 20
-    alpha_min: float = 0.8
-    residual: bool = False
-    spectral: bool = False
-    spectral_temperature: float = 1.0
-    spectral_power: float = 1.0
-    bures_steps: int = 1
-    row_valve: bool = False
-    technique: Literal["replace", "tensor"] = "replace"
-
-    def __post_init__(self) -> None:
-        """Checks every value.
-
-        Raises:
-            ScaPreError: For a value outside its range.
-        """
-        for name, (least, most) in _RANGES.items():
-            value = getattr(self, name)
-            if not (math.isfinite(value) and least <= value <= most):
-                raise ScaPreError(f"{name}: {value} is outside {least:g} to {most:g}.")
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ScaPreError(
-                    f"{name}: {shorten(getattr(self, name))} is unknown. Choose one of {', '.join(choices)}."
-                )
-
-
-_RANGES: Mapping[str, tuple[float, float]] = {
-    "ridge": (1e-6, 1e6),
-    "erase_scale": (0, 1e4),
-    "gate_power": (0, 100),
-    "gate_temperature": (1e-3, 1e3),
-    "noise": (0, 10),
-    "samples": (2, 1000),
-    "bins": (2, 256),
-    "alpha_min": (0, 1),
-    "spectral_temperature": (1e-3, 1e3),
-    "spectral_power": (0, 100),
-    "bures_steps": (0, 100),
-}
-_CHOICES: Mapping[str, tuple[str, ...]] = {"variant": ("precise", "scale"), "technique": ("replace", "tensor")}
+from ..settings import MethodSettings, Preset, choice, load_presets, number, switch
 
 
 @dataclass(frozen=True)
-class Preset:
-    """A documented recipe: settings, and the anchor and concepts it was released with, where it names them."""
+class Settings(MethodSettings):
+    """Options of ScaPre. The defaults are those of the release where it names them."""
 
-    name: str
-    about: str
-    settings: Settings
-    anchor: str = ""
-    concepts: tuple[str, ...] = ()
+    variant: Literal["precise", "scale"] = choice(
+        "precise", ("precise", "scale"), "precise: few or confusable concepts. scale: many concepts."
+    )
+    ridge: float = number(
+        0.5, "λ, the weight of the original model; smaller erases harder.", 1e-6, 1e6, offered=100, step=0.01
+    )
+    erase_scale: float = number(
+        1.0, "s, the weight of the concepts against the original model.", 0, 1e4, offered=100, step=0.1
+    )
+    informax: bool = switch(True, "Gates each row by what it tells about the concept.")
+    gate_power: float = number(2.0, "p, how sharply rows are told apart by the gate.", 0, 100, offered=20, step=0.1)
+    gate_temperature: float = number(
+        0.7, "How softly rows are told apart by the gate.", 1e-3, 1e3, offered=10, step=0.01
+    )
+    noise: float = number(0.01, "σ of the samples drawn around each concept.", 0, 10, offered=1, step=0.001)
+    samples: int = number(20, "Noisy samples of each concept for the retention estimate.", 2, 1000)
+    bins: int = number(20, "Histogram bins of the retention estimate.", 2, 256)
+    alpha_min: float = number(
+        0.8, "precise: the least share of the edit that a row takes; 1 gives every row all of it.", 0, 1, step=0.01
+    )
+    residual: bool = switch(False, "precise: also remove the weak directions that the concepts share.")
+    spectral: bool = switch(False, "scale: hold back weak directions of the concepts (spectral regulariser).")
+    spectral_temperature: float = number(
+        1.0,
+        "For residual and spectral: how softly strong and weak directions are told apart.",
+        1e-3, 1e3, offered=10, step=0.01,
+    )  # fmt: skip
+    spectral_power: float = number(
+        1.0,
+        "For residual and spectral: how sharply strong and weak directions are told apart.",
+        0, 100, offered=20, step=0.1,
+    )  # fmt: skip
+    bures_steps: int = number(
+        1, "scale: iterations of the Bures step, which draws rows back to the original; 0 leaves it out.", 0, 100
+    )
+    row_valve: bool = switch(False, "scale: keep length and direction of rows that matter to everything.")
+    technique: Literal["replace", "tensor"] = choice(
+        "replace",
+        ("replace", "tensor"),
+        "replace: the concept answers like its anchor. tensor: what the two have in common is removed as well.",
+    )
 
 
-def _load_presets() -> Mapping[str, Preset]:
-    data = json.loads(Path(__file__).with_name("presets.json").read_text(encoding="utf-8"))
-    presets = {
-        name: Preset(name, p["about"], Settings(**p["settings"]), p.get("anchor", ""), tuple(p.get("concepts", ())))
-        for name, p in data.items()
-    }
-    return MappingProxyType(presets)
-
-
-PRESETS: Mapping[str, Preset] = _load_presets()
-
-
-def preset_settings(name: str, overrides: Mapping[str, Any] | None = None) -> Settings:
-    """The settings of a preset, with single values replaced.
-
-    Raises:
-        ScaPreError: For an unknown preset or setting, or a value outside its range.
-    """
-    if name not in PRESETS:
-        raise ScaPreError(f"preset: {shorten(name)} is unknown. Choose one of {', '.join(PRESETS)}.")
-    unknown = set(overrides or {}) - {field.name for field in fields(Settings)}
-    if unknown:
-        raise ScaPreError(f"settings: {shorten(', '.join(sorted(unknown)))} is not a setting of ScaPre.")
-    return replace(PRESETS[name].settings, **(overrides or {}))
+PRESETS: Mapping[str, Preset] = load_presets(Path(__file__).with_name("presets.json"), Settings)

@@ -11,7 +11,7 @@ ridge, would drown the rest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,10 +22,9 @@ from ...progress import Progress
 from ...states.alignment import align
 from ...states.prompts import NULL, Pair
 from ...states.token_states import TokenStates
+from ..payload import Tensors
 from .informax import SAMPLES, gate_codes, gate_levels, noise_bank, retention
 from .settings import Settings
-
-Tensors = Mapping[str, Tensor]
 
 _SINGULAR = 1e-8  # of (CᵀC + 1e-8 I)⁻¹ in the subject projector
 

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from ...linalg import add_rows, product
+from ..payload import Tensors
 from .informax import gate_values
-from .statistics import Tensors, block_size
+from .statistics import block_size
 
 
 def gated_targets(weight: Tensor, rotated: Tensor, shared: Tensors, rows: Tensors, technique: str) -> Tensor:

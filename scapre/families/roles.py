@@ -1,0 +1,40 @@
+"""What the matrices of a model are for, and how a method reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from enum import Enum
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Role(str, Enum):
+    """What a matrix does with the text. Families declare it, and a method says which roles it edits."""
+
+    KEY = "cross-attention key"
+    VALUE = "cross-attention value"
+
+
+class Projections(Protocol):
+    """The matrices of a model that edits can change, read one at a time; hosts provide it."""
+
+    @property
+    def family(self) -> str:
+        """Title of the model's family."""
+        ...
+
+    @property
+    def roles(self) -> Mapping[str, Role]:
+        """Role of each matrix by its name, in the model's order."""
+        ...
+
+    def read(self, name: str, device: torch.device) -> Tensor:
+        """The current weight of one matrix, (n, d), on a device, in its own or a wider float dtype."""
+        ...
+
+
+def having(projections: Projections, roles: Collection[Role]) -> tuple[str, ...]:
+    """Names of the matrices that have one of some roles, in the model's order."""
+    return tuple(name for name, role in projections.roles.items() if role in roles)

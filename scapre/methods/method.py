@@ -1,0 +1,122 @@
+"""What a method is to the rest of the engine: what it is given, and what it has to give."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ..errors import ScaPreError, shorten
+from ..families import Projections, Role
+from ..progress import Progress
+from ..states.prompts import Pair
+from ..states.token_states import TokenStates
+from .change import Change
+from .payload import Layout, Payload, Tensors
+from .settings import MethodSettings, Preset, declared
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a method is to solve.
+
+    Attributes:
+        states: Of all texts, on the device to compute on.
+        pairs: Concepts and anchors as prompts; those of one anchor side by side.
+        preserve: Names that should stay.
+        settings: The method's own.
+        seed: Of all noise.
+        dtype: Of the arithmetic on weights, and of what a payload keeps for it; statistics are float64 in any case.
+        progress: Told each step; may raise to stop.
+    """
+
+    states: TokenStates
+    pairs: tuple[Pair, ...]
+    preserve: tuple[str, ...]
+    settings: Any
+    seed: int
+    dtype: torch.dtype
+    progress: Progress
+
+
+def _nothing(name: str, weight: Tensor) -> Tensors:
+    return {}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a method has found for all matrices, and how it goes on with each.
+
+    Attributes:
+        shared: `Payload.shared`.
+        own: Gives what `Payload.matrices` holds for a matrix, from its name and weight (n, d).
+        stage: What the time that `own` takes is called in the report.
+    """
+
+    shared: Tensors
+    own: Callable[[str, Tensor], Tensors] = _nothing
+    stage: str = "fit"
+
+
+class Method(ABC):
+    """A way to compute an edit.
+
+    Attributes:
+        title: Name for people.
+        roles: What it edits.
+        settings: Its settings, each of which it declares once.
+        presets: Its documented recipes.
+        format: Version of its payload in files; another number is another layout.
+        joint: Whether edits of it can be solved together from the token states that they keep.
+    """
+
+    title: ClassVar[str]
+    roles: ClassVar[Collection[Role]]
+    settings: ClassVar[type[MethodSettings]]
+    presets: ClassVar[Mapping[str, Preset]] = {}
+    format: ClassVar[int] = 1
+    joint: ClassVar[bool] = False
+
+    @abstractmethod
+    def fit(self, problem: Problem, projections: Projections) -> Fit:
+        """Token states and projections -> payload. It may read weights, and changes none."""
+
+    @abstractmethod
+    def delta(self, shared: Tensors, own: Tensors, weight: Tensor, settings: Any) -> Change:
+        """Payload and weight -> change. What a solve measures and what a host applies are both this.
+
+        Args:
+            shared: `Payload.shared`.
+            own: What `Payload.matrices` holds for this matrix.
+            weight: (n, d) on the device of the payload, any float dtype; the change is in the payload's.
+            settings: The edit's.
+        """
+
+    @abstractmethod
+    def layout(self, settings: Any) -> Layout:
+        """What a payload for these settings must hold; files are believed only where they do."""
+
+    def describe(self, settings: Any) -> str:
+        """The method and its kind in a few words, for reports."""
+        return f"method {self.title}"
+
+    def figures(self, payload: Payload, settings: Any) -> Mapping[str, float]:
+        """Figures that it alone has, for reports."""
+        return {}
+
+    def choose(self, preset: str, overrides: Mapping[str, Any] | None = None) -> Any:
+        """The settings of a preset, with single values replaced.
+
+        Raises:
+            ScaPreError: For an unknown preset or setting, or a value outside its range.
+        """
+        if preset not in self.presets:
+            raise ScaPreError(f"preset: {shorten(preset)} is unknown. Choose one of {', '.join(self.presets)}.")
+        unknown = set(overrides or {}) - {setting.name for setting in declared(self.settings)}
+        if unknown:
+            raise ScaPreError(f"settings: {shorten(', '.join(sorted(unknown)))} is not a setting of {self.title}.")
+        return replace(self.presets[preset].settings, **(overrides or {}))
