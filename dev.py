@@ -196,7 +196,8 @@ def make_venv(venv: Path) -> bool:
 
 def complete_venv(venv: Path, comfy: Path, *, fresh: bool) -> None:
     """Install what ComfyUI needs, and the tools; a stamp tells that all of it was installed."""
-    requirements, tools = comfy / "requirements.txt", pinned_tools(ROOT / "pyproject.toml")
+    requirements, pyproject = comfy / "requirements.txt", ROOT / "pyproject.toml"
+    tools = [*pinned_tools(pyproject), *pinned_readers(pyproject)]
     wanted = digest(requirements.read_text(encoding="utf-8"), TORCH, *tools)
     stamp, logs = venv / "scapre-complete", venv.parent / "logs"
     if stamp.is_file() and stamp.read_text() == wanted:
@@ -267,12 +268,22 @@ def ensure_tools(cache: Path, python: Path) -> Path | None:
 
 
 def pinned_tools(pyproject: Path) -> list[str]:
-    """Read the development tools and their versions (by pattern: Python 3.10 has no TOML reader)."""
-    group = re.search(r"^dev = \[(.*?)\]", pyproject.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    tools = re.findall(r'"([\w.-]+==[\w.]+)"', group[1]) if group else []
-    if not tools:
-        raise SetupError(f"{pyproject} has no pinned tools under `dev = [...]`")
-    return tools
+    """Read the development tools and their versions."""
+    return pinned(pyproject, "dev")
+
+
+def pinned_readers(pyproject: Path) -> list[str]:
+    """Read the programs that tests open exported files with, and their versions; they bring torch where it is not."""
+    return pinned(pyproject, "readers")
+
+
+def pinned(pyproject: Path, group: str) -> list[str]:
+    """Read a group of pinned packages (by pattern: Python 3.10 has no TOML reader)."""
+    found = re.search(rf"^{group} = \[(.*?)\]", pyproject.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    packages = re.findall(r'"([\w.-]+==[\w.]+)"', found[1]) if found else []
+    if not packages:
+        raise SetupError(f"{pyproject} has no pinned packages under `{group} = [...]`")
+    return packages
 
 
 def digest(*texts: str) -> str:

@@ -41,9 +41,10 @@ BLOCKS = {
 
 
 def residuals(count: int, preset: str, model: str = "SD1.5") -> dict[str, Any]:
-    """One row: what fp16 factors of each rank miss over all matrices, and the ranks that tolerances take.
+    """One row: what fp16 factors of each rank miss over all matrices, and what tolerances take.
 
-    Matrices of one shape differ by a factor alone here, so one of each shape is factorised and counted.
+    A file has one rank, the greatest that one of its matrices needs. Matrices of one shape differ by a factor alone
+    here, so one of each shape is factorised and counted.
     """
     import torch
 
@@ -62,21 +63,20 @@ def residuals(count: int, preset: str, model: str = "SD1.5") -> dict[str, Any]:
     row: dict[str, Any] = {"model": model, "concepts": count, "preset": preset}
 
     def stored(rank: Rank) -> tuple[float, int, float]:
-        """Residual, greatest rank and megabytes of a file."""
-        missing = whole = size = most = 0.0
+        """Residual, rank and megabytes of a file."""
+        missing, whole, most = 0.0, 0.0, 0
         for shape, change in changes.items():
             up, down = (factor.half() for factor in factorise(change, rank))
             dense, times = change.dense().double(), shapes.count(shape)
             missing += times * ((up.double() @ down.double() - dense).norm() ** 2).item()
             whole += times * (dense.norm() ** 2).item()
-            size += times * 2 * (up.numel() + down.numel())
             most = max(most, len(down))
-        return math.sqrt(missing / whole), int(most), size / 1e6
+        return math.sqrt(missing / whole), most, sum(2 * most * sum(shape) for shape in shapes) / 1e6
 
     row |= {f"rank {rank}": stored(Rank(rank))[0] for rank in RANKS}
     for tolerance in TOLERANCES:
         _, rank, size = stored(Rank(0, tolerance))
-        row |= {f"ranks at {tolerance:g}": rank, f"MB at {tolerance:g}": size}
+        row |= {f"rank at {tolerance:g}": rank, f"MB at {tolerance:g}": size}
     return row
 
 

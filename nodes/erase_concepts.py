@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..scapre.concepts.concepts import parse_concepts, parse_preserve
+from ..scapre.concepts.concepts import name_notes, parse_concepts, parse_preserve
+from ..scapre.concepts.readings import shape_note
 from ..scapre.edits.edit import Edit
 from ..scapre.methods import METHODS, USUAL
 from ..scapre.solve import Request, encode_request, solve_edit
@@ -80,7 +81,8 @@ class EraseConcepts(io.ComfyNode):
         parsed = parse_concepts(concepts, anchor)
         names, settings = parse_preserve(preserve, parsed.concepts), settings_from(_METHOD, preset, numerics)
         projections = HostProjections(model)
-        request = Request(parsed, names, settings, seed, tuple(TEMPLATES[templates]), projections.notes())
+        notes = (*shape_note(concepts), *name_notes(preserve, "preserve"), *projections.notes())
+        request = Request(parsed, names, settings, seed, tuple(TEMPLATES[templates]), notes)
         progress = HostProgress(getattr(cls.hidden, "unique_id", None))
         edit = _solve(projections, ClipEncoder(clip), request, compute_device(device), progress)
         progress.say(f"Done in {edit.report.total_seconds:.1f} s")

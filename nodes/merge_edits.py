@@ -9,17 +9,25 @@ import torch
 from comfy_api.latest import io
 
 from ..scapre.concepts.concepts import parse_names
+from ..scapre.edits.agreement import tokens_notes
 from ..scapre.edits.edit import Edit
 from ..scapre.errors import ScaPreError
 from ..scapre.merge import merge_edits
+from .host.carried import HOOKED, ITSELF, MERGED, carried
 from .host.device import compute_device, with_cpu_fallback
-from .host.patch import apply_edit, carried_edits
+from .host.patch import apply_edit
 from .host.progress import HostProgress
 from .host.projections import HostProjections
+from .host.tokenizer import tokens_here
 from .inputs.types import CATEGORY, EditType, device_input, strength_input
 from .page.summary import SHOWN_AGAIN, report, show
 
 EDITS = tuple(f"edit_{number}" for number in range(1, 9))
+_WITHOUT = {
+    ITSELF: "Connect the model that goes into Erase Concepts or Apply Edit.",
+    MERGED: "Merge the models without their edits, and connect that.",
+    HOOKED: "Remove the hook.",
+}
 
 
 class MergeEdits(io.ComfyNode):
@@ -66,10 +74,11 @@ class MergeEdits(io.ComfyNode):
         projections = _original(model)
         progress, names = HostProgress(getattr(cls.hidden, "unique_id", None)), parse_names(remove, "remove")
 
+        notes = tuple(dict.fromkeys(note for edit in edits.values() for note in tokens_notes(edit, tokens_here)))
+
         def solve(where: torch.device) -> Edit:
-            return merge_edits(
-                edits, projections, names, settings_from, notes=projections.notes(), device=where, progress=progress
-            )
+            told = (*projections.notes(), *notes)
+            return merge_edits(edits, projections, names, settings_from, notes=told, device=where, progress=progress)
 
         memory = sum(3 * edit.states.states.nbytes + 64 * edit.states.width**2 for edit in edits.values())
         edit = with_cpu_fallback(solve, compute_device(device), memory)
@@ -79,12 +88,13 @@ class MergeEdits(io.ComfyNode):
 
 
 def _original(model: Any) -> HostProjections:
-    if carried_edits(model):
+    projections = HostProjections(model)
+    if held := next(carried(model), None):
         raise ScaPreError(
-            "model: it carries an edit already, and edits are merged from the original weights. Connect the model that "
-            "goes into Erase Concepts or Apply Edit."
+            f"model: it carries an edit {held.where}, and edits are merged from the original weights. "
+            f"{_WITHOUT[held.where]}"
         )
-    return HostProjections(model)
+    return projections
 
 
 def _inputs() -> list[io.Input]:

@@ -15,7 +15,7 @@ import torch
 from .concepts.concepts import Concept, ConceptList
 from .concepts.names import identity
 from .concepts.syntax import MAX_NAMES
-from .edits.agreement import check_agreement, check_models, without
+from .edits.agreement import check_agreement, check_models, tokens_notes_between, without
 from .edits.edit import Edit
 from .edits.twins import NEAR, Part, apart, common_names
 from .errors import ScaPreError
@@ -147,6 +147,7 @@ def _notes(edits: Mapping[str, Edit], lead: str) -> tuple[str, ...]:
         far = apart(edit.states.of(NULL).reshape(1, -1), first.states.of(NULL).reshape(1, -1)).item()
         if far > NEAR:
             notes.append(f"{label} was encoded by another text encoder than {lead} (their states differ by {far:.1%})")
+        notes += tokens_notes_between(label, edit, lead, first)
         if edit.templates != first.templates:
             notes.append(f"the concepts of {label} stay in the wordings they were encoded in")
     return tuple(notes)

@@ -60,6 +60,7 @@ def same(edit: Edit, other: Edit) -> bool:
         and all(v.dtype == its[k].dtype and torch.equal(v, its[k]) for k, v in mine.items())
         and all(getattr(edit, name) == getattr(other, name) for name in plain)
         and (edit.states.kept, edit.states.window) == (other.states.kept, other.states.window)
+        and edit.states.tokens == other.states.tokens
         and all(edit.states.last[head] == last for head, last in other.states.last.items())
     )
 

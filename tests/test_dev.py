@@ -266,6 +266,29 @@ def test_help_needs_no_set_up(command: str, commands: Commands, capfd: pytest.Ca
 def test_pinned_tools_are_those_of_the_project() -> None:
     names = [tool.split("==")[0] for tool in dev.pinned_tools(ROOT / "pyproject.toml")]
     assert names == ["pytest", "hypothesis", "ruff", "mypy", "playwright"]
+    assert [reader.split("==")[0] for reader in dev.pinned_readers(ROOT / "pyproject.toml")] == ["diffusers", "peft"]
+
+
+def test_group_that_is_missing_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('dev = ["pytest"]\n')
+    with pytest.raises(dev.SetupError, match=r"pinned packages under `dev = "):
+        dev.pinned_tools(tmp_path / "pyproject.toml")
+
+
+def test_programs_that_bring_torch_are_installed_into_our_own_environment_alone(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr(dev, "run_step", lambda step, command, logs: commands.append([str(word) for word in command]))
+    monkeypatch.setattr(dev, "succeeds", lambda command: False)
+    (cache / "venv").mkdir()
+    dev.complete_venv(cache / "venv", make_comfyui(cache / "comfy"), fresh=True)
+    assert {"diffusers", "peft", "torch", "pytest"} <= {word.split("==")[0] for word in commands[0]}
+    commands.clear()
+    with pytest.raises(FileNotFoundError):  # nothing was installed, so there is no folder to give its final name
+        dev.ensure_tools(cache, Path("users/python"))
+    words = {word.split("==")[0] for word in commands[0]}
+    assert "pytest" in words and not {"diffusers", "peft", "torch"} & words
 
 
 def command_lines() -> list[str]:

@@ -229,8 +229,8 @@ def test_other_text_encoders_are_noted_and_other_tokens_refused():
             return super()._states(text) * 1.5
 
     class Longer(Encoder):
-        def last_token(self, text):
-            return 2 * len(text.split())
+        def tokens(self, text):
+            return 2 * super().tokens(text)
 
     def made_with(encoder, text):
         states, _ = encode_request(encoder, ask(text, Settings()))

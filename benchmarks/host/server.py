@@ -22,6 +22,7 @@ from .client import Client, HostError
 # Two processes on the same cores, each with threads that wait by spinning, slowed each other down 17 times here.
 # Threads that sleep cost 4 % when there is nothing else to run.
 _PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
+_FRONTEND = "SCAPRE_FRONTEND"  # another front end's folder `static`, in the place of the host's own
 _ACCELERATOR = "import torch; print(torch.cuda.is_available() or torch.backends.mps.is_available())"
 
 
@@ -68,6 +69,8 @@ class Server(Client):
         options = ["--base-directory", str(self.base), "--port", str(self.port), *self.extra]
         options += ["--disable-all-custom-nodes", *wanted, "--disable-api-nodes"]
         options += ["--database-url", "sqlite:///:memory:", "--disable-auto-launch"]
+        if frontend := os.environ.get(_FRONTEND):
+            options += ["--front-end-root", str(Path(frontend).expanduser().absolute())]
         models = self.base / "models.yaml"
         if models.is_file():
             options += ["--extra-model-paths-config", str(models)]

@@ -21,7 +21,7 @@ def names_in(clip: Any, texts: Sequence[str]) -> dict[str, Tensor]:
     """Return the unit states (texts, width) of each text's last word, its end token, and late padding."""
     encoder = pack("nodes.host.text_encoder").ClipEncoder(clip)
     states = torch.nn.functional.normalize(encode(clip, texts), dim=-1)
-    last = torch.tensor([encoder.last_token(text) for text in texts])
+    last = torch.tensor([len(encoder.tokens(text)) for text in texts])
     rows = torch.arange(len(texts))
     return {"last word": states[rows, last], "end": states[rows, last + 1], "padding": states[rows, LATE]}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import comfy.lora
@@ -11,13 +11,13 @@ import comfy.model_patcher
 import torch
 from comfy.quant_ops import QuantizedTensor
 from torch import Tensor
+from torch.nn import Parameter
 
 from ...scapre.edits.fingerprint import sample
 from ...scapre.errors import ScaPreError
 from ...scapre.families import find_projections
 from .device import compute_device
-
-_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+from .values import values
 
 
 class HostProjections:
@@ -27,22 +27,24 @@ class HostProjections:
         """Finds the projections.
 
         Raises:
-            ScaPreError: If the model's family is not supported.
+            ScaPreError: If the model's family is not supported, or the host cannot list its weights.
         """
         self.model = model
         detected = type(model.model.model_config).__name__
-        self.family, self.roles = find_projections(detected, model.model.state_dict())
+        self.family, self.roles = find_projections(detected, _names(model.model))
 
     def read(self, name: str, device: torch.device) -> Tensor:
         """The weight with every patch before this node, float32, without loading the model or changing it.
 
         Raises:
-            ScaPreError: If the weight is quantised.
+            ScaPreError: If the weight, or one that is merged into it, is quantised or does not give its values.
         """
+        return self.computed(name, device, self.model.patches.get(name, ()))
+
+    def computed(self, name: str, device: torch.device, patches: Sequence[Any]) -> Tensor:
+        """The weight with some of the host's patches; see `read`."""
         weight = management.cast_to_device(self._original(name), device, torch.float32, copy=True)
-        if name in self.model.patches:
-            weight = comfy.lora.calculate_weight(self.model.patches[name], weight, name, torch.float32)
-        return weight
+        return values(name, comfy.lora.calculate_weight(_plain(name, patches), weight, name, torch.float32))
 
     def _original(self, name: str) -> Tensor:
         """The weight without any patch, in whatever state the host keeps the model."""
@@ -51,18 +53,13 @@ class HostProjections:
             weight = self.model.backup[name].weight
         elif name in self.model.hook_backup:  # a schedule of weights is running
             weight = self.model.hook_backup[name][0]
-        if isinstance(weight, QuantizedTensor) or weight.dtype not in _FLOATS:
-            raise ScaPreError(
-                f"model: {name} is quantised ({type(weight).__name__}, {weight.dtype}). Storing the edit in it would "
-                "round much of it away; load the model in fp16, bf16 or fp32 (weight_dtype default)."
-            )
-        return weight
+        return values(name, weight)
 
     def samples(self, names: Iterable[str]) -> dict[str, Tensor]:
         """`fingerprint.sample` of some projections; only those with patches are computed whole.
 
         Raises:
-            ScaPreError: If a weight is quantised.
+            ScaPreError: If a weight is quantised or does not give its values.
         """
         device = compute_device("auto")
 
@@ -75,7 +72,7 @@ class HostProjections:
         """Shapes of some projections.
 
         Raises:
-            ScaPreError: If a weight is quantised.
+            ScaPreError: If a weight is quantised or does not give its values.
         """
         return {name: tuple(self._original(name).shape) for name in names}
 
@@ -84,3 +81,31 @@ class HostProjections:
         if self.model.injections or getattr(self.model, "weight_wrapper_patches", None):
             return ("the model carries bypass adapters, which change it outside its weights and are not erased",)
         return ()
+
+
+def _names(network: torch.nn.Module) -> Iterable[str]:
+    """Names of all weights, as the host asks for them wherever it patches a model."""
+    try:
+        return list(network.state_dict())
+    except Exception as error:  # of the class that a loader keeps the weights in
+        raise ScaPreError(
+            f"model: its weights cannot be listed ({type(error).__name__}: {error}), so ComfyUI cannot patch them. "
+            "Load the model from a file in fp16, bf16 or fp32 with one of ComfyUI's own loaders."
+        ) from error
+
+
+def _plain(name: str, patches: Sequence[Any]) -> list[Any]:
+    """The host's patches with the values of merged models' weights; the host has its own way with its quantised ones.
+
+    A merged model stands among the patches as a list: its weight with a function, and its own patches.
+    """
+    plain = []
+    for strength, value, *rest in patches:
+        if isinstance(value, list):
+            (weight, convert), *inner = value
+            known = type(weight) in (Tensor, Parameter) and not weight.is_meta
+            if not known and not isinstance(weight, QuantizedTensor):
+                weight = values(name, weight)
+            value = [(weight, convert), *_plain(name, inner)]
+        plain.append((strength, value, *rest))
+    return plain

@@ -46,8 +46,8 @@ class ClipEncoder:
         except TypeError:  # tokenizers that never read weights do not take the keyword
             return self.clip.tokenize(literal)
 
-    def last_token(self, text: str) -> int:
-        """Position of the last token before the end token.
+    def tokens(self, text: str) -> Sequence[int]:
+        """Ids of a text's tokens between the start and the end token.
 
         Raises:
             ScaPreError: If the text is longer than the encoder's window.
@@ -60,7 +60,7 @@ class ClipEncoder:
                 "Shorten the name, or use a shorter template."
             )
         ids = [entry[0] for entry in sections[0]]
-        return ids.index(_end_token(ids), 1) - 1
+        return ids[1 : ids.index(_end_token(ids), 1)]
 
     def encode(self, texts: Sequence[str], progress: Progress) -> Tensor:
         """States of the texts, (texts, tokens, width), float32 on the CPU."""

@@ -1,4 +1,4 @@
-"""Lists of names: those bundled in this folder, and text files in the host's input folder."""
+"""Lists of names: those bundled in this folder, and text files and tables in the host's input folder."""
 
 from __future__ import annotations
 
@@ -6,28 +6,34 @@ from pathlib import Path
 
 import folder_paths
 
+from ...scapre.concepts.listed import Choice, read_listed
+from ...scapre.concepts.text import MOST_BYTES, decode, named
 from ...scapre.errors import ScaPreError, shorten
 
 _BUNDLED = Path(__file__).parent
 _PREFIX = "bundled: "
-_MOST_BYTES = 2**20
+_SUFFIXES = (".txt", ".csv", ".tsv")  # in small or capital letters
 
 
 def sources() -> list[str]:
-    """The bundled lists and the text files in the host's input folder, by the names they are chosen by."""
+    """The bundled lists and the lists in the host's input folder, by the names they are chosen by."""
     root = Path(folder_paths.get_input_directory())
-    found = (p for p in root.rglob("*.txt") if p.suffix == ".txt" and p.is_file() and _inside(p, root))
+    found = (p for p in root.rglob("*") if p.suffix.lower() in _SUFFIXES and p.is_file() and _inside(p, root))
     names = sorted(path.relative_to(root).as_posix() for path in found)
     return [*(_PREFIX + path.stem for path in sorted(_BUNDLED.glob("*.txt"))), *names]
 
 
-def read_names(source: str) -> list[str]:
-    """The lines of a list that are neither empty nor comments.
+def read_list(source: str, choice: Choice) -> tuple[tuple[str, ...], str]:
+    """The lines of a list, and what it looks like; see `read_listed`.
 
     Raises:
-        ScaPreError: If there is no such list, or it cannot be read as text of at most 1 MB.
+        ScaPreError: If there is no such list, it cannot be read, or it can be meant in several ways.
     """
-    return [line for line in _read(source).splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    return read_listed(read_text(source), _where(source), choice)
+
+
+def _where(source: str) -> str:
+    return named("source", source)
 
 
 def _inside(path: Path, root: Path) -> bool:
@@ -41,25 +47,24 @@ def list_path(source: str) -> Path:
     else:
         root = Path(folder_paths.get_input_directory())
         path = root / source
-    if not _inside(path, root) or path.suffix != ".txt":
+    if not _inside(path, root) or path.suffix.lower() not in _SUFFIXES:
         raise ScaPreError(
-            f"source: {shorten(source)} is not a .txt file in ComfyUI's input folder. Put the list there."
+            f"source: {shorten(source)} is not a .txt, .csv or .tsv file in ComfyUI's input folder. Put the list there."
         )
     if not path.is_file():
         raise ScaPreError(f"source: {shorten(source)} does not exist. Refresh the node (key R) and choose again.")
     return path
 
 
-def _read(source: str) -> str:
-    path = list_path(source)
-    if path.stat().st_size > _MOST_BYTES:
-        raise ScaPreError(f"source: {shorten(source)} is larger than 1 MB. Split the list.")
+def read_text(source: str) -> str:
+    """What a list says.
+
+    Raises:
+        ScaPreError: If there is no such list, or it cannot be read as text.
+    """
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ScaPreError(
-            f"source: {shorten(source)} is not UTF-8 text (byte {error.start}). Save it again with the encoding UTF-8."
-        ) from None
+        with list_path(source).open("rb") as file:
+            return decode(file.read(MOST_BYTES + 1), _where(source))
     except OSError as error:
         raise ScaPreError(
             f"source: {shorten(source)} cannot be read ({error.strerror}). Check its permissions."

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
-from comfy.sd1_clip import SD1Tokenizer
-
 from ...scapre.concepts.pieces import odd_words
+from ...scapre.concepts.readings import literal
 from ...scapre.concepts.review import Row, read_line, review
+from ...scapre.concepts.spelling import plain
 from ...scapre.errors import ScaPreError
 from ..host.text_encoder import ClipEncoder
+from ..host.tokenizer import NameTokenizer
 
 _REMEMBERED = 20_000  # names, so that a keystroke in a list of thousands costs one of them
 _WORD_END = "</w>"
@@ -30,13 +30,17 @@ class NameCheck:
     def check(self, concepts: str, anchor: str, preserve: str) -> dict[str, Any]:
         """What to know about a list, as JSON: an error or none, and a row for each line that names something."""
         found = review(concepts, anchor, preserve, self._read)
-        return {"error": found.error, "rows": [self._row(row) for row in found.rows]}
+        shape = found.shape and asdict(found.shape)
+        return {"error": found.error, "shape": shape, "rows": [self._row(row) for row in found.rows]}
 
     def _row(self, row: Row) -> dict[str, Any]:
         if row.concept is None:
             return {"line": row.line, "notes": row.notes}
         name, anchor = self._measure(row.concept.text), self._measure(row.concept.anchor)
-        notes = [*row.notes, *({"kind": "odd", "pieces": word} for word in odd_words(name.words))]
+        spelled = plain(row.concept.text)
+        other = spelled != row.concept.text and self._measure(spelled).ids != name.ids
+        notes = [*row.notes, *([{"kind": "spelling", "plain": literal(spelled)}] if other else [])]
+        notes += [{"kind": "odd", "pieces": word} for word in odd_words(name.words)]
         too_long = (one for one in (name, anchor) if not one.fits)
         notes += [{"kind": "long", "tokens": one.tokens, "window": one.window} for one in too_long]
         pieces = [piece for word in name.words for piece in word]
@@ -49,9 +53,10 @@ class NameCheck:
 
 @dataclass(frozen=True)
 class _Measure:
-    """A name as the text encoder reads it: pieces of each word, and how many tokens it reads at once."""
+    """A name as the text encoder reads it: pieces of each word, their numbers, and how many it reads at once."""
 
     words: tuple[tuple[str, ...], ...]
+    ids: tuple[int, ...]
     fits: bool
     window: int
 
@@ -65,7 +70,7 @@ class _NameEncoder(ClipEncoder):
 
     def __init__(self) -> None:
         """Needs no model; the host has the tokeniser."""
-        super().__init__(_Tokenizer())
+        super().__init__(NameTokenizer())
 
     def measure(self, name: str) -> _Measure:
         """Cuts a name."""
@@ -76,24 +81,12 @@ class _NameEncoder(ClipEncoder):
             if token.endswith(_WORD_END):
                 words.append([])
         window = len(next(iter(tokens.values()))[0]) - 2  # less the start and the end
-        return _Measure(tuple(tuple(word) for word in words if word), self._fits(name), window)
+        ids = tuple(entry[0] for section in next(iter(tokens.values())) for entry in section)
+        return _Measure(tuple(tuple(word) for word in words if word), ids, self._fits(name), window)
 
     def _fits(self, name: str) -> bool:
         try:
-            self.last_token(name)
+            self.tokens(name)
         except ScaPreError:
             return False
         return True
-
-
-class _Tokenizer(SD1Tokenizer):
-    """The host's tokeniser, called as a CLIP is."""
-
-    def tokenize(self, text: str, **options: Any) -> dict[str, list[list[tuple[int, float]]]]:
-        return self.tokenize_with_weights(text, **options)
-
-    def pieces(self, tokens: Mapping[str, list[list[tuple[int, float]]]]) -> Iterable[tuple[str, str]]:
-        """Each token as the vocabulary has it and as text, without those that only fill the window."""
-        special = set(self.clip_l.tokenizer.all_special_ids)
-        entries = [entry for section in tokens[self.clip_name] for entry in section if entry[0] not in special]
-        return ((token, self.decode([entry[0]]).strip()) for entry, token in self.untokenize(entries))

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from aiohttp import web
 
-from ...scapre.concepts.readings import readings
+from ...scapre.concepts.readings import Readings, readings
+from ...scapre.concepts.text import MOST_BYTES, decode, named
 from ...scapre.errors import ScaPreError
 from ..host.server import prompt_server
-from ..lists import read_names, sources
+from ..lists import read_text, sources
 from .name_check import NameCheck
 
-_MOST_BYTES = 2**21
+_MOST_BODY = 2 * MOST_BYTES  # JSON writes a line end with two letters
 _WEB = Path(__file__).parents[2] / "web"
 _PAGE_TYPES = {".mjs": "text/javascript", ".css": "text/css"}
 
@@ -47,11 +48,10 @@ def add_routes(routes: web.RouteTableDef) -> None:
 
     @routes.get("/scapre/lists/names")
     async def show_names(request: web.Request) -> web.Response:
-        try:
-            found = await asyncio.to_thread(read_names, request.query.get("source", ""))
-        except ScaPreError as error:
-            return _refusal(str(error))
-        return web.json_response({"names": found})
+        def found() -> Readings:
+            return readings(read_text(request.query.get("source", "")), request.query.get("column", ""))
+
+        return await _answer(turn, found)
 
     @routes.post("/scapre/check")
     async def check(request: web.Request) -> web.Response:
@@ -61,25 +61,45 @@ def add_routes(routes: web.RouteTableDef) -> None:
 
     @routes.post("/scapre/readings")
     async def read(request: web.Request) -> web.Response:
-        texts = await _texts(request, "text")
-        async with turn:
-            return web.json_response(asdict(await asyncio.to_thread(readings, **texts)))
+        texts = await _texts(request, "text", "column")
+        return await _answer(turn, lambda: readings(**texts))
+
+    @routes.post("/scapre/readings/file")
+    async def read_file(request: web.Request) -> web.Response:
+        _check_size(request)
+        data, query = await request.read(), request.query
+        where = named("file", query.get("name", ""))
+        return await _answer(turn, lambda: readings(decode(data, where), query.get("column", "")))
+
+
+async def _answer(turn: asyncio.Lock, read: Callable[[], Readings]) -> web.Response:
+    """What a list says in every way it can be read, or why it cannot be."""
+    async with turn:
+        try:
+            found = await asyncio.to_thread(read)
+        except ScaPreError as error:
+            return _refusal(str(error))
+    return web.json_response({**asdict(found), "said": found.said})
 
 
 def _refusal(why: str) -> web.Response:
     return web.json_response({"error": why}, status=400)
 
 
+def _check_size(request: web.Request) -> None:
+    size = request.content_length
+    if size is None or size > _MOST_BODY:
+        raise web.HTTPRequestEntityTooLarge(_MOST_BODY, size or 0)
+
+
 async def _texts(request: web.Request, *names: str) -> Mapping[str, str]:
     """The texts of a request, empty where it has none.
 
     Raises:
-        HTTPRequestEntityTooLarge: If it is larger than 2 MB, or does not say how large it is.
+        HTTPRequestEntityTooLarge: If it is larger than any list, or does not say how large it is.
         HTTPBadRequest: If it is no JSON object, or one of them is no text, or has characters that are none.
     """
-    size = request.content_length
-    if size is None or size > _MOST_BYTES:
-        raise web.HTTPRequestEntityTooLarge(_MOST_BYTES, size or 0)
+    _check_size(request)
     try:
         body = await request.json()
         texts = {name: body.get(name, "") for name in names}

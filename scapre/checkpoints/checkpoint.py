@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from ..errors import ScaPreError, shorten
-from ..families import find_projections
+from ..families import find_projections, supported
+from ..families.others import part_of_a_model, refused_class
 from ..families.signatures import detect
 from .encoder import CheckpointEncoder
+from .other_files import HEAD, begins_as_tensors, what_it_is
 from .tensor_file import TensorFile
 from .tokenizer import Tokenizer
 from .towers import TOWERS
@@ -41,7 +43,7 @@ class Checkpoint:
             ScaPreError: If it is no checkpoint of a supported family.
         """
         _check_kind(path)
-        self.file = TensorFile(path)
+        self.file = TensorFile(path, "checkpoint")
         try:
             self.prefix = self._find_prefix()
             inside = {
@@ -51,7 +53,7 @@ class Checkpoint:
             }
             # A file may keep its tensors in any order, and a fingerprint depends on it.
             ordered = (_MODEL + name for name in sorted(inside, key=_by_numbers))
-            self.family, self.roles = find_projections(detect(inside), ordered)
+            self.family, self.roles = find_projections(detect(inside, self.file.entries), ordered, "checkpoint")
         except BaseException:
             self.file.__exit__(None, None, None)
             raise
@@ -76,13 +78,14 @@ class Checkpoint:
         Raises:
             ScaPreError: If the weight is quantised, or the file has changed meanwhile.
         """
-        weight = self.file.read(self.stored_name(name))
-        if weight.dtype not in FLOATS:
+        stored = self.stored_name(name)
+        entry = self.file.entries[stored]
+        if entry.dtype not in FLOATS:
             raise ScaPreError(
-                f"checkpoint: {name} is quantised ({weight.dtype}). Storing the edit in it would round much of it "
-                "away; give a checkpoint in fp16, bf16 or fp32."
+                f"checkpoint: {name} is quantised ({entry.dtype or shorten(entry.kind)}). Storing the edit in it would "
+                "round much of it away; give a checkpoint in fp16, bf16 or fp32."
             )
-        return weight.to(device, torch.float32)
+        return self.file.read(stored).to(device, torch.float32)
 
     def encoder(self, vocabulary: Path | None = None) -> CheckpointEncoder:
         """The text encoder inside.
@@ -99,14 +102,23 @@ class Checkpoint:
         for prefix in _PREFIXES:
             if prefix + _MARK in self.file.entries:
                 return prefix
-        if any(name in self.file.entries for name in _DIFFUSERS):
-            raise ScaPreError(
-                f"checkpoint: {shorten(self.file.path.name)} has the names of diffusers. Give the checkpoint in its "
-                "original layout, one .safetensors file."
+        raise self._refused()
+
+    def _refused(self) -> ScaPreError:
+        """The error for a file without a UNet in its original layout."""
+        name, shapes = shorten(self.file.path.name), {name: entry.shape for name, entry in self.file.entries.items()}
+        if known := refused_class(shapes):
+            return ScaPreError(f"checkpoint: {known} models are not supported. Supported: {supported()}.")
+        if any(mark in shapes for mark in _DIFFUSERS):
+            return ScaPreError(
+                f"checkpoint: {name} has the names of diffusers. Give the checkpoint in its original layout, one "
+                ".safetensors file."
             )
-        raise ScaPreError(
-            f"checkpoint: {shorten(self.file.path.name)} holds no diffusion model that is supported. Give a checkpoint "
-            "of Stable Diffusion 1.x, 2.x or XL."
+        if part := part_of_a_model(shapes):
+            return ScaPreError(f"checkpoint: {name} is {part}.")
+        return ScaPreError(
+            f"checkpoint: {name} holds no diffusion model that is supported. Give a checkpoint of one of these: "
+            f"{supported()}."
         )
 
 
@@ -116,11 +128,20 @@ def _check_kind(path: Path) -> None:
             f"checkpoint: {shorten(path)} is a folder. Models in diffusers' folders are not read; give one "
             ".safetensors file, in the original layout."
         )
-    if path.suffix.lower() in _PICKLED:
+    if path.suffix.lower() in _PICKLED and not _known_by_content(path):
         raise ScaPreError(
             f"checkpoint: {shorten(path.name)} is a pickle file, which can run code when it is opened. Convert it to "
             ".safetensors first."
         )
+
+
+def _known_by_content(path: Path) -> bool:
+    """Whether a file shows what it is, whatever its name says."""
+    if not path.is_file():  # opening a pipe would wait for ever
+        return False
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    return begins_as_tensors(head) or what_it_is(head) is not None
 
 
 def _by_numbers(name: str) -> list[tuple[int, str]]:

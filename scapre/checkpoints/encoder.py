@@ -36,13 +36,13 @@ class CheckpointEncoder:
         names = list(names)
         self.towers = [(tower, _module(tower, tower.locate(names), read)) for tower in towers]
 
-    def last_token(self, text: str) -> int:
-        """Position of a text's last token, 0 (the start token) for an empty text.
+    def tokens(self, text: str) -> Sequence[int]:
+        """Ids of a text's tokens between the start and the end token.
 
         Raises:
             ScaPreError: If the text is longer than the encoder's window.
         """
-        return len(self.tokenizer(text))
+        return self.tokenizer(text)
 
     @torch.no_grad()
     def encode(self, texts: Sequence[str], progress: Progress) -> Tensor:
@@ -95,10 +95,18 @@ def _module(tower: Tower, prefix: str, read: Read) -> nn.Module:
 
 
 def _fill(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Gives a module its weights; some versions of the library count buffers (position_ids) among them, others do not.
+
+    Raises:
+        ScaPreError: If a weight is missing, unknown, or of another shape.
+    """
+    buffers = {name for name, _ in module.named_buffers()}
     try:
-        module.load_state_dict(weights, strict=True, assign=True)
+        missing, unknown = module.load_state_dict(weights, strict=False, assign=True)
     except RuntimeError:
         raise _misshapen() from None
+    if unknown or set(missing) - buffers:
+        raise _misshapen()
 
 
 def _copy(weights: Mapping[str, Tensor], shared: Mapping[str, Tensor]) -> None:

@@ -58,7 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m scapre", description="Erase concepts from Stable Diffusion checkpoints. No input is changed."
+        prog="python PACK/scapre",
+        description="Erase concepts from Stable Diffusion checkpoints. No input is changed.",
+        epilog="PACK is the pack's folder, such as ComfyUI/custom_nodes/comfyui-scapre.",
     )
     parser.add_argument("--version", action="version", version=VERSION)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

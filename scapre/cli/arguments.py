@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ..checkpoints.tokenizer import Tokenizer
+from ..concepts.listed import AUTO, Choice, read_listed
+from ..concepts.readings import READINGS
+from ..concepts.text import MOST_BYTES, decode, named
+from ..edits.agreement import tokens_notes
+from ..edits.edit import Edit
 from ..errors import ScaPreError, shorten
 from ..export import DTYPES, FORMATS, Options, Rank
+from ..files.write import try_writing
 from ..methods import METHODS, USUAL
 from ..methods.settings import declared
+from .console import note
 
-_MOST_BYTES = 2**20
 _PATH = 200  # characters of a path in a message: its end tells more than its start
 _SWITCH = {"on": True, "off": False}
 
@@ -24,24 +33,55 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 
 
 def check_output(out: Path, inputs: Iterable[Path | None], overwrite: bool) -> None:
-    """Refuses, before any work is done, an output that would take the place of an input or of another file.
+    """Refuses, before any work is done, an output that cannot be written, or would take the place of another file.
 
     Raises:
-        ScaPreError: If it would.
+        ScaPreError: If it is such.
     """
     shown = shorten(out, _PATH)
     if out.suffix != ".safetensors":
         raise ScaPreError(f"--out: {shown} does not end in .safetensors. Give it that ending.")
-    if any(path and (out.resolve() == path.resolve() or _one_file(out, path)) for path in inputs):
+    _check_folder(out.parent)
+    try:
+        if out.is_dir():
+            raise ScaPreError(f"--out: {shown} is a folder. Name a file.")
+        try_writing(out)
+    except OSError as error:
+        raise ScaPreError(
+            f"--out: {shown} cannot be written ({error.strerror or error}). Name another file, or a folder that you "
+            "may write to."
+        ) from None
+    if any(path and _one_file(out, path) for path in inputs):
         raise ScaPreError(f"--out: {shown} is also an input, and inputs are never written to. Name another file.")
-    if not out.parent.is_dir():
-        raise ScaPreError(f"--out: there is no folder {shorten(out.parent, _PATH)}. Make it first, or name another.")
-    if out.exists() and not overwrite:
+    if os.path.lexists(out) and not overwrite:
         raise ScaPreError(f"--out: {shown} is there already. Name another file, or add --overwrite.")
 
 
+def _check_folder(folder: Path) -> None:
+    """Refuses what is no folder.
+
+    Raises:
+        ScaPreError: If it is none.
+    """
+    shown = shorten(folder, _PATH)
+    try:
+        if folder.is_dir():
+            return
+        file = next((part for part in (folder, *folder.parents) if part.exists() and not part.is_dir()), None)
+    except OSError as error:
+        raise ScaPreError(
+            f"--out: {shown} cannot be reached ({error.strerror or error}). Name another folder."
+        ) from None
+    if file:
+        raise ScaPreError(f"--out: {shorten(file, _PATH)} is a file, not a folder. Name another folder.")
+    raise ScaPreError(f"--out: there is no folder {shown}. Make it first, or name another.")
+
+
 def _one_file(one: Path, other: Path) -> bool:
-    return one.exists() and other.exists() and one.samefile(other)
+    # What cannot be looked at, such as links in a circle (no OSError before Python 3.13), is refused when it is read.
+    with contextlib.suppress(OSError, RuntimeError):
+        return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
+    return False
 
 
 def add_export(parser: argparse.ArgumentParser) -> None:
@@ -102,21 +142,48 @@ def seed(text: str) -> int:
     return int(text)
 
 
-def read_list(path: Path, field: str) -> str:
-    """The text of a list of names.
+def add_tokenizer(parser: argparse.ArgumentParser) -> None:
+    """Where the vocabulary is that names are cut with."""
+    parser.add_argument("--tokenizer", type=Path, metavar="DIR", help="folder with CLIP's vocab.json and merges.txt")
+
+
+def names_here(edits: Iterable[Edit], vocabulary: Path | None) -> tuple[str, ...]:
+    """What to say where this installation cuts names into other tokens than the one that an edit was made on.
 
     Raises:
-        ScaPreError: If it is too large or not UTF-8.
+        ScaPreError: If the folder that was given holds no vocabulary.
+    """
+    try:
+        tokenise = Tokenizer(vocabulary)
+        return tuple(dict.fromkeys(sentence for edit in edits for sentence in tokens_notes(edit, tokenise)))
+    except ScaPreError:
+        if vocabulary:
+            raise
+        return ("the tokens of names were not compared, because no vocabulary was found (--tokenizer names one)",)
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """How lists of names are to be read."""
+    parser.add_argument(
+        "--as", dest="reading", choices=READINGS, default=AUTO, help="how lists are to be read (as they look)"
+    )
+    parser.add_argument(
+        "--column", default="", metavar="NAME", help="the column of the names, by its head or its number"
+    )
+
+
+def read_list(path: Path, field: str, options: argparse.Namespace) -> str:
+    """The text of a list of names, a name a line, whatever the shape of the file; says what shape that is.
+
+    Raises:
+        ScaPreError: If it is too large, no text, or of a shape that can be meant in several ways.
         OSError: If it cannot be read.
     """
     with path.open("rb") as file:
-        data = file.read(_MOST_BYTES + 1)
-    if len(data) > _MOST_BYTES:
-        raise ScaPreError(f"{field}: {shorten(path, _PATH)} is larger than 1 MB. Split the list.")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ScaPreError(
-            f"{field}: {shorten(path, _PATH)} is not UTF-8 text (byte {error.start}). Save it again with the encoding "
-            "UTF-8."
-        ) from None
+        data = file.read(MOST_BYTES + 1)
+    where = named(field, path.name)
+    choice = Choice(options.reading, options.column, {"reading": "--as {}", "column": "--column {}"})
+    lines, said = read_listed(decode(data, where), where, choice)
+    if said:
+        note(f"{where}: {said}.")
+    return "\n".join(lines)

@@ -46,6 +46,11 @@ def complain(sentence: str) -> None:
     sys.stderr.write(f"scapre: {sentence}\n")
 
 
+def note(sentence: str) -> None:
+    """Says on stderr what the user should know of the input."""
+    sys.stderr.write(f"{sentence}\n")
+
+
 def say(text: str) -> None:
     """Writes a result to stdout."""
     sys.stdout.write(text + "\n")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..checkpoints.checkpoint import Checkpoint
-from ..concepts.concepts import parse_concepts, parse_preserve
+from ..concepts.concepts import name_notes, parse_concepts, parse_preserve
 from ..files import write_edit
 from ..methods import METHODS, USUAL
 from ..report.data import report_data
@@ -18,7 +18,9 @@ from .arguments import (
     add_format,
     add_names,
     add_output,
+    add_reading,
     add_settings,
+    add_tokenizer,
     check_output,
     export_options,
     given_settings,
@@ -33,8 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares what it takes."""
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a whole .safetensors checkpoint")
     parser.add_argument(
-        "--concepts", type=Path, required=True, metavar="FILE", help="text: one name per line, or: name -> anchor"
+        "--concepts",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="one name per line, or: name -> anchor; or a table or list in another common form",
     )
+    add_reading(parser)
     add_output(parser)
     parser.add_argument(
         "--preset", choices=METHODS[USUAL].presets, default="objects-few", help="released settings (objects-few)"
@@ -45,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preserve", type=Path, metavar="FILE", help="names to report on, one per line")
     parser.add_argument("--seed", type=seed, default=0, help="of the method's small noise (0)")
     parser.add_argument("--templates", choices=TEMPLATES, default="none", help="wordings to erase names in (none)")
-    parser.add_argument("--tokenizer", type=Path, metavar="DIR", help="folder with CLIP's vocab.json and merges.txt")
+    add_tokenizer(parser)
     add_format(parser, "--export", help="write this instead of an edit file. lora: small, for every program. "
                "diff: exact. checkpoint: the whole model")  # fmt: skip
     add_names(parser)
@@ -78,8 +85,9 @@ def request_of(options: argparse.Namespace) -> Request:
         ScaPreError: If they cannot be meant.
         OSError: If a list cannot be read.
     """
-    parsed = parse_concepts(read_list(options.concepts, "concepts"), options.anchor)
-    names = read_list(options.preserve, "preserve") if options.preserve else ""
+    parsed = parse_concepts(read_list(options.concepts, "concepts", options), options.anchor)
+    names = read_list(options.preserve, "preserve", options) if options.preserve else ""
     settings = METHODS[USUAL].choose(options.preset, given_settings(options))
     preserve = parse_preserve(names, parsed.concepts)
-    return Request(parsed, preserve, settings, options.seed, tuple(TEMPLATES[options.templates]))
+    notes = name_notes(names, "preserve")
+    return Request(parsed, preserve, settings, options.seed, tuple(TEMPLATES[options.templates]), notes)

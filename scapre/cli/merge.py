@@ -10,7 +10,7 @@ from ..files import read_edit, write_edit
 from ..merge import merge_edits
 from ..report.data import report_data
 from ..report.markdown import render
-from .arguments import add_names, add_output, check_output
+from .arguments import add_names, add_output, add_tokenizer, check_output, names_here
 from .console import ConsoleProgress, count_of, say
 
 
@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_output(parser)
     add_names(parser)
+    add_tokenizer(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -32,7 +33,8 @@ def run(options: argparse.Namespace) -> int:
     check_output(options.out, [*options.edits, options.checkpoint], options.overwrite)
     edits, progress = {str(path): read_edit(path) for path in options.edits}, ConsoleProgress()
     with Checkpoint(options.checkpoint) as checkpoint:
-        edit = merge_edits(edits, checkpoint, options.remove, progress=progress)
+        notes = names_here(edits.values(), options.tokenizer)
+        edit = merge_edits(edits, checkpoint, options.remove, notes=notes, progress=progress)
     write_edit(edit, options.out, names=not options.no_names, overwrite=options.overwrite)
     progress.finish()
     say(render(report_data(edit, f"Merged {len(edits)} edits: {count_of(edit)}")))

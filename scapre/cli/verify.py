@@ -1,4 +1,4 @@
-"""Compare a checkpoint with the weights that an edit was solved from.
+"""Compare a checkpoint with the weights that an edit was solved from, and how its names are read here.
 
 Exit status: 0 for the same weights, 1 for others of the same architecture, 2 after an error.
 """
@@ -11,7 +11,8 @@ from pathlib import Path
 from ..checkpoints.checkpoint import Checkpoint
 from ..export.matrices import Matrices
 from ..files import read_edit
-from .console import ConsoleProgress, say
+from .arguments import add_tokenizer, names_here
+from .console import ConsoleProgress, note, say
 
 OTHER = 1
 
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares what it takes."""
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a .safetensors checkpoint")
     parser.add_argument("edit", type=Path, metavar="EDIT", help="an edit file")
+    add_tokenizer(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -31,6 +33,8 @@ def run(options: argparse.Namespace) -> int:
             pass
         apart = matrices.apart()
     progress.finish()
+    for sentence in names_here([edit], options.tokenizer):
+        note(f"Note: {sentence}.")
     if not apart:
         say("Same weights: the edit was solved from them.")
         return 0

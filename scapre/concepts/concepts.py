@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..errors import ScaPreError, shorten
+from .cleaning import Cleaned, notes_on
 from .names import check_length, check_name, clean, normalise
-from .syntax import lines, split_arrow, unquote
+from .syntax import MAX_NAMES, lines, read_field, split_arrow
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ def parse_concepts(text: str, anchor: str = "") -> ConceptList:
     """Parses lines of `concept` or `concept -> anchor`.
 
     A `#` at the start of a line or after white space begins a comment. A field in double quotes is taken literally, so
-    quotes protect arrows and number signs. Everything else in a name (commas, brackets, weights, any script) is text.
+    quotes protect arrows and number signs. Of another field, what carries no word at its ends is left out, as `tidy`
+    has it. Everything else in a name (commas, brackets, weights, any script) is text.
 
     Args:
         text: The list, one concept a line.
@@ -47,28 +49,43 @@ def parse_concepts(text: str, anchor: str = "") -> ConceptList:
         ScaPreError: For a list or line that cannot be meant: empty, too long, only punctuation, a concept that equals
             its anchor, or one concept with two anchors.
     """
-    default = unquote(clean(anchor))
+    default = read_field(clean(anchor))
     check_length(default, "anchor")
     found: dict[str, tuple[int, Concept]] = {}
-    notes: list[str] = []
-    for number, line in lines(text, "concepts"):
+    cleaned, repeated = [Cleaned(0, clean(anchor), default)], []
+    for number, line in lines(text):
         concept = _parse_line(number, line, default)
-        key = normalise(concept.text)
-        if key not in found:
-            found[key] = (number, concept)
+        cleaned += _cleaned(number, split_arrow(line), (concept.text, concept.anchor))
+        first, earlier = found.setdefault(normalise(concept.text), (number, concept))
+        if first == number:
             continue
-        first, earlier = found[key]
         if normalise(earlier.anchor) != normalise(concept.anchor):
             raise ScaPreError(
                 f"concepts: lines {first} and {number} both erase {shorten(concept.text)}, but with different anchors "
                 f"({shorten(earlier.anchor)} and {shorten(concept.anchor)}). Keep one of them."
             )
-        notes.append(f"line {number}: {shorten(concept.text)} is already in line {first} and counts once")
+        repeated.append(f"line {number}: {shorten(concept.text)} is already in line {first} and counts once")
     if not found:
         raise ScaPreError(
             'concepts: the list is empty. Type at least one name, one per line, such as "Vincent van Gogh".'
         )
-    return ConceptList(tuple(concept for _, concept in found.values()), tuple(notes))
+    check_count(len(found), "concepts")
+    notes = (*notes_on(cleaned, "anchor"), *repeated)
+    return ConceptList(tuple(concept for _, concept in found.values()), notes)
+
+
+def _cleaned(number: int, typed: Sequence[str], read: Sequence[str]) -> list[Cleaned]:
+    return [Cleaned(number, before, after) for before, after in zip(typed, read, strict=False)]
+
+
+def check_count(count: int, field: str) -> None:
+    """Accepts as many names as one edit can hold.
+
+    Raises:
+        ScaPreError: If there are more than `MAX_NAMES`.
+    """
+    if count > MAX_NAMES:
+        raise ScaPreError(f"{field}: {count:,} names are more than one edit can hold ({MAX_NAMES:,}). Split the list.")
 
 
 def parse_preserve(text: str, concepts: tuple[Concept, ...] = ()) -> tuple[str, ...]:
@@ -78,10 +95,10 @@ def parse_preserve(text: str, concepts: tuple[Concept, ...] = ()) -> tuple[str, 
         ScaPreError: For a name that is also erased, has an arrow, is too long or is only punctuation.
     """
     targets = {normalise(concept.text) for concept in concepts}
-    for number, name in _names(text, "preserve"):
-        if normalise(name) in targets:
+    for one in _names(text, "preserve"):
+        if normalise(one.read) in targets:
             raise ScaPreError(
-                f"preserve: line {number}, {shorten(name)}, is also in concepts. One name cannot be erased and "
+                f"preserve: line {one.line}, {shorten(one.read)}, is also in concepts. One name cannot be erased and "
                 "preserved; delete it from one of the two lists."
             )
     return parse_names(text, "preserve")
@@ -95,22 +112,28 @@ def parse_names(text: str, field: str) -> tuple[str, ...]:
         field: The input that it came from, for messages.
 
     Raises:
-        ScaPreError: For a name that has an arrow, is too long or is only punctuation.
+        ScaPreError: For a name that has an arrow, is too long or is only punctuation, or for too many.
     """
     found: dict[str, str] = {}
-    for _, name in _names(text, field):
-        found.setdefault(normalise(name), name)
+    for one in _names(text, field):
+        found.setdefault(normalise(one.read), one.read)
+    check_count(len(found), field)
     return tuple(found.values())
 
 
-def _names(text: str, field: str) -> Iterator[tuple[int, str]]:
-    for number, line in lines(text, field):
+def name_notes(text: str, field: str) -> tuple[str, ...]:
+    """What to say of names without anchors that are read as other names than they look; see `parse_names`."""
+    return tuple(f"{field}: {note}" for note in notes_on(_names(text, field), field))
+
+
+def _names(text: str, field: str) -> Iterator[Cleaned]:
+    for number, line in lines(text):
         if len(split_arrow(line)) > 1:
             raise ScaPreError(
                 f"{field}: line {number} has an arrow: {shorten(line)}. Names in this list have no anchor; put the "
                 "name in double quotes if the arrow belongs to it."
             )
-        yield number, check_name(unquote(line), f"{field}: line {number}")
+        yield Cleaned(number, line, check_name(read_field(line), f"{field}: line {number}"))
 
 
 def _parse_line(number: int, line: str, default: str) -> Concept:
@@ -121,8 +144,8 @@ def _parse_line(number: int, line: str, default: str) -> Concept:
             f"{where} has more than one arrow: {shorten(line)}. Write `concept -> anchor`; put a name that contains an "
             "arrow in double quotes."
         )
-    name = check_name(unquote(fields[0]), where)
-    anchor = unquote(fields[1]) if len(fields) == 2 else default
+    name = check_name(read_field(fields[0]), where)
+    anchor = read_field(fields[1]) if len(fields) == 2 else default
     check_length(anchor, f"{where}, anchor")
     if normalise(name) == normalise(anchor):
         raise ScaPreError(

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 from ..errors import ScaPreError, shorten
+from .spelling import carries, tidy
 
 MAX_CHARACTERS = 500
 HIDDEN = "\N{NO-BREAK SPACE}"
 
 
+@lru_cache(2**15)  # a list of thousands is compared at every keystroke
 def normalise(name: str) -> str:
-    """The form in which two names count as the same: compatible characters, case and white space folded."""
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    """The form in which two names count as the same.
+
+    Compatible characters, case and white space are folded, and what carries no word at the ends is left out.
+    """
+    return " ".join(unicodedata.normalize("NFKC", tidy(name)).casefold().split())
 
 
 def identity(name: str) -> str:
@@ -46,7 +52,7 @@ def check_name(name: str, where: str) -> str:
         ScaPreError: If it is too long, or has no letter, digit or symbol.
     """
     check_length(name, where)
-    if not any(unicodedata.category(char)[0] in "LN" or unicodedata.category(char) == "So" for char in name):
+    if not any(map(carries, name)):
         raise ScaPreError(
             f"{where}: {shorten(name)} has no letter, digit or symbol. A concept needs a name; "
             "delete the line or write one."

@@ -11,10 +11,13 @@ from ..errors import ScaPreError
 from .concepts import Concept, parse_concepts, parse_names
 from .names import normalise
 from .neighbours import neighbours
-from .syntax import MAX_NAMES
+from .readings import Shape, shape_of
+from .spelling import is_unseen
+from .syntax import MAX_NAMES, lines, split_arrow, unquote
+from .text import split_lines
 
 _SHOWN = 3
-_LINE_ENDS = re.compile(r"\r\n|\r|\n")
+_MOST_LINES = 20 * MAX_NAMES  # of a text that is looked at: more cannot be a list
 _PLACE = re.compile(r"concepts: line 1(?:, anchor)?:? ")
 _ANCHOR = "anchor: "
 
@@ -44,10 +47,12 @@ class Review:
     Attributes:
         error: What is wrong with the list as a whole.
         rows: Its lines.
+        shape: What the text looks like, if that is not a concept a line.
     """
 
     error: str | None
     rows: tuple[Row, ...] = ()
+    shape: Shape | None = None
 
 
 Reader = Callable[[str, str], Concept | str | None]
@@ -56,7 +61,8 @@ Reader = Callable[[str, str], Concept | str | None]
 def review(text: str, anchor: str = "", preserve: str = "", read: Reader | None = None) -> Review:
     """Reviews a list of concepts. It never raises: what a parser objects to becomes a note.
 
-    The kinds of notes are `error` (with its text), `duplicate` and `conflict` (with the line that has the concept
+    The kinds of notes are `error` (with its text), `cleaned` (with the name that is read, and whether all that was left
+    out is unseen), `duplicate` and `conflict` (with the line that has the concept
     already, under the same or another anchor), `preserved`, and `near` (with some of the names, and whether there are
     more).
 
@@ -66,19 +72,25 @@ def review(text: str, anchor: str = "", preserve: str = "", read: Reader | None 
         preserve: Names to preserve.
         read: `read_line`, or the same with a memory.
     """
-    lines = _LINE_ENDS.split(text)
-    if len(lines) <= 2 * MAX_NAMES:  # the parser counts filled lines, and says so for the whole list below
+    lines = split_lines(text)
+    if len(lines) <= _MOST_LINES:
         rows = list(_rows(lines, anchor, read or read_line))
-        if len(rows) <= MAX_NAMES and not any(_is_about_anchor(note) for row in rows for note in row.notes):
+        if not any(_is_about_anchor(note) for row in rows for note in row.notes):
             firsts = _mark_repeats(rows)
-            _mark_preserved(rows, preserve)
-            _mark_neighbours(firsts)
-            return Review(None, tuple(rows))
+            if len(firsts) <= MAX_NAMES:
+                _mark_preserved(rows, preserve)
+                _mark_neighbours(firsts)
+                return Review(None, tuple(rows), _shape(text))
     try:
         parse_concepts(text, anchor)
     except ScaPreError as error:
         return Review(str(error))
     return Review(None)
+
+
+def _shape(text: str) -> Shape | None:
+    shape = shape_of(text)
+    return None if shape.kind == "lines" else shape
 
 
 def read_line(line: str, anchor: str) -> Concept | str | None:
@@ -98,9 +110,19 @@ def _rows(lines: Sequence[str], anchor: str, read: Reader) -> Iterator[Row]:
     for number, line in enumerate(lines, 1):
         found = read(line, anchor)
         if isinstance(found, Concept):
-            yield Row(number, found)
+            yield Row(number, found, _cleaned(line, found))
         elif found:
             yield Row(number, None, [{"kind": "error", "text": found}])
+
+
+def _cleaned(line: str, concept: Concept) -> list[Note]:
+    """Whether the name is read as another than it looks."""
+    said = next(lines(line), None)
+    typed = split_arrow(said[1])[0] if said else ""
+    if concept.text in (typed, unquote(typed)):
+        return []
+    unseen = "".join(char for char in typed if not is_unseen(char)) == concept.text
+    return [{"kind": "cleaned", "name": concept.text, "unseen": unseen}]
 
 
 def _is_about_anchor(note: Note) -> bool:
@@ -122,7 +144,7 @@ def _mark_repeats(rows: Sequence[Row]) -> list[Row]:
 
 def _mark_preserved(rows: Sequence[Row], preserve: str) -> None:
     kept: set[str] = set()
-    for line in _LINE_ENDS.split(preserve):
+    for line in split_lines(preserve):
         try:
             kept.update(map(normalise, parse_names(line, "preserve")))
         except ScaPreError:

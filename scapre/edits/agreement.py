@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 from ..concepts.names import identity, is_hidden, normalise
 from ..errors import ScaPreError, shorten
+from ..states.tokens import Tokenise, agree, read_otherwise
 from .edit import Edit
 from .twins import Part
 
@@ -46,6 +47,28 @@ def check_models(edits: Mapping[str, Edit]) -> None:
                 f"edits: {label} and {other} were made with text encoders that cut words into different tokens. Make "
                 "one of them again with the other's text encoder."
             )
+
+
+def tokens_notes(edit: Edit, tokenise: Tokenise) -> tuple[str, ...]:
+    """What to say where an installation cuts an edit's names into other tokens than the one it was made on."""
+    return _otherwise(read_otherwise(edit.states.tokens, tokenise), "this installation", "the one it was made on")
+
+
+def tokens_notes_between(label: str, edit: Edit, lead: str, first: Edit) -> tuple[str, ...]:
+    """What to say where two edits of one list had been made on installations that cut a name differently."""
+    mine, its = edit.states.tokens, first.states.tokens
+    heads = [head for head in mine.keys() & its.keys() if not is_hidden(head) and not agree(mine[head], its[head])]
+    return _otherwise(sorted(heads), f"the installation of {label}", f"that of {lead}")
+
+
+def _otherwise(names: Sequence[str], here: str, there: str) -> tuple[str, ...]:
+    if not names:
+        return ()
+    shown = ", ".join(shorten(name) for name in names[:_FEW]) + (" …" if len(names) > _FEW else "")
+    return (
+        f"{here} cuts {shown} into other tokens than {there}, so that prompts with such a name may not meet the edit; "
+        "make the edit anew where it is used",
+    )
 
 
 def without(parts: Sequence[Part], remove: Sequence[str]) -> list[Part]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from ..concepts.names import hidden_name
 from ..states.prompts import NULL, expand, renamed
 from ..states.token_states import gather
+from ..states.tokens import hashed
 from .edit import Edit
 
 
@@ -30,6 +31,7 @@ def hide_names(edit: Edit) -> Edit:
     preserve = tuple(names[name] for name in edit.preserve)
     prompts = renamed(edit.concepts, edit.preserve, edit.templates, names)
     states = gather(expand(concepts, edit.templates), preserve, [(new, edit.states, old) for new, old in prompts])
+    states = replace(states, tokens={head: head and hashed(tokens) for head, tokens in states.tokens.items()})
     texts = {new.text: old.text for new, old in prompts}
 
     def told(figures: Mapping[str, float]) -> dict[str, float]:

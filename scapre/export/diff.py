@@ -44,6 +44,6 @@ def write_diff(edit: Edit, weights: Projections, path: Path, options: Options, p
         return stored
 
     entries = {key: (dtype, edit.shapes[name]) for key, name in names.items()}
-    write_tensors(path, entries, difference, lora_fields(edit, labels, (), options.names), overwrite=options.overwrite)
+    write_tensors(path, entries, difference, lora_fields(edit, labels, 0, options.names), overwrite=options.overwrite)
     size = sum(math.prod(shape) * dtype.itemsize for dtype, shape in entries.values())
     return Exported(f"Difference for {weights.family}", residual.overall, residual.matrices, {}, size, matrices.notes())

@@ -18,7 +18,8 @@ class Rank:
     """How many ranks the factors of a matrix have.
 
     Attributes:
-        rank: The same for all matrices; 0 takes the least that meets the tolerance, matrix by matrix.
+        rank: The same for all matrices; 0 takes the least that meets the tolerance, matrix by matrix. A file has the
+            greatest of them for all.
         tolerance: Most that may be missing of a matrix's change, relative to the change (Frobenius norm).
     """
 

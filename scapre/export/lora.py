@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ..edits.edit import Edit
 from ..families import Projections
@@ -19,7 +21,10 @@ from .result import Exported, Options, Residual
 
 
 def write_lora(edit: Edit, weights: Projections, path: Path, options: Options, progress: Progress) -> Exported:
-    """Writes `.lora_up.weight`, `.lora_down.weight` and `.alpha` of every matrix; alpha is its rank, so its scale is 1.
+    """Writes `.lora_up.weight`, `.lora_down.weight` and `.alpha` of every matrix; alpha is the rank, so the scale is 1.
+
+    All matrices get the greatest rank that one of them needs, filled up with zeros: diffusers takes the commonest alpha
+    for all matrices of a file, so one with several ranks would be applied at wrong strengths there, without a word.
 
     Args:
         edit: What to export.
@@ -35,21 +40,49 @@ def write_lora(edit: Edit, weights: Projections, path: Path, options: Options, p
     """
     dtype, labels = options.stored("fp16"), LABELS[weights.family]
     files = labels.naming(tuple(weights.roles))
-    tensors: dict[str, Tensor] = {}
-    matrices, ranks, residual = Matrices(edit, weights, progress), {}, Residual()
+    factors: dict[str, tuple[Tensor, Tensor]] = {}
+    matrices, residual = Matrices(edit, weights, progress), Residual()
     for name, weight in matrices:
         change = edit.change(name, weight)
         up, down = (factor.to(dtype) for factor in factorise(change, options.rank))
         residual.add(name, change.dense(), up.double() @ down.double())
-        ranks[name] = len(down)
-        tensors |= {f"{files[name]}.lora_down.weight": down, f"{files[name]}.lora_up.weight": up}
-        tensors[f"{files[name]}.alpha"] = torch.tensor(float(len(down)))  # bf16 would round ranks above 256
-    entries = {key: (value.dtype, tuple(value.shape)) for key, value in tensors.items()}
-    metadata = lora_fields(edit, labels, ranks.values(), options.names)
-    write_tensors(path, entries, tensors.__getitem__, metadata, overwrite=options.overwrite)
-    size = sum(value.nbytes for value in tensors.values())
+        factors[name] = up, down
+    ranks = {name: len(down) for name, (_, down) in factors.items()}
+    rank, names = max(ranks.values()), {file: name for name, file in files.items()}
+
+    def tensor(key: str) -> Tensor:
+        file, _, part = key.partition(".")
+        return _filled(*factors[names[file]], rank)[part]
+
+    entries = {
+        f"{files[name]}.{part}": announced
+        for name, shape in edit.shapes.items()
+        for part, announced in _announced(*shape, rank, dtype).items()
+    }
+    metadata = lora_fields(edit, labels, rank, options.names)
+    write_tensors(path, entries, tensor, metadata, overwrite=options.overwrite)
+    size = sum(math.prod(shape) * kind.itemsize for kind, shape in entries.values())
     notes = (*_too_large(edit, size, dtype), *matrices.notes())
-    return Exported(f"LoRA for {weights.family}", residual.overall, residual.matrices, ranks, size, notes)
+    return Exported(f"LoRA for {weights.family}", residual.overall, residual.matrices, ranks, size, notes, rank)
+
+
+def _announced(n: int, d: int, rank: int, dtype: torch.dtype) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
+    """What the file says that it holds of one matrix."""
+    return {
+        "lora_down.weight": (dtype, (rank, d)),
+        "lora_up.weight": (dtype, (n, rank)),
+        "alpha": (torch.float32, ()),  # bf16 would round ranks above 256
+    }
+
+
+def _filled(up: Tensor, down: Tensor, rank: int) -> dict[str, Tensor]:
+    """What the file holds of one matrix: its factors, filled up with zeros, and alpha."""
+    missing = rank - len(down)
+    return {
+        "lora_down.weight": pad(down, (0, 0, 0, missing)),
+        "lora_up.weight": pad(up, (0, missing)),
+        "alpha": torch.tensor(float(rank)),
+    }
 
 
 def _too_large(edit: Edit, size: int, dtype: torch.dtype) -> tuple[str, ...]:

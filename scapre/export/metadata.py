@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
 from dataclasses import asdict
 
 from .. import VERSION
@@ -32,22 +31,21 @@ def own_fields(edit: Edit, names: bool) -> dict[str, str]:
     return fields
 
 
-def lora_fields(edit: Edit, labels: Labels, ranks: Collection[int], names: bool) -> dict[str, str]:
+def lora_fields(edit: Edit, labels: Labels, rank: int, names: bool) -> dict[str, str]:
     """Fields of a LoRA file: kohya's `ss_`, Stability's `modelspec.`, and the edit's.
 
     Args:
         edit: What the file was made from.
         labels: Of the model's family.
-        ranks: Of its matrices; none for full differences. kohya's tools write "Dynamic" where they differ.
+        rank: Of all its matrices; 0 for full differences.
         names: Whether to tell the concepts.
     """
-    dim = str(max(ranks, default=0)) if len(set(ranks)) < 2 else "Dynamic"
     count = len(edit.concepts)
     return {
         "format": "pt",
         "ss_network_module": "networks.lora",
-        "ss_network_dim": dim,
-        "ss_network_alpha": dim,
+        "ss_network_dim": str(rank),
+        "ss_network_alpha": str(rank),
         "ss_base_model_version": labels.base,
         "ss_v2": str(labels.base == "sd_v2"),
         "modelspec.sai_model_spec": "1.0.0",

@@ -77,9 +77,10 @@ class Exported:
         title: Kind of file and family.
         residual: ‖stored - change‖ / ‖change‖ over all matrices, after rounding to the stored dtype.
         residuals: The same by matrix.
-        ranks: Of each matrix's factors; empty where there are none.
+        ranks: What each matrix's factors need; empty where there are none.
         size: Bytes of the values.
         notes: What the user should know.
+        rank: What the file gives all matrices, the greatest of `ranks`; 0 where there are no factors.
     """
 
     title: str
@@ -88,17 +89,18 @@ class Exported:
     ranks: Mapping[str, int]
     size: int
     notes: tuple[str, ...] = ()
+    rank: int = 0
 
     def render(self, place: str) -> str:
         """A plain text for a node or a terminal."""
         worst = max(self.residuals, key=self.residuals.__getitem__)
         lines = [f"{self.title}: {place}", f"{len(self.residuals)} matrices, {self.size / 1e6:.1f} MB"]
         if self.ranks:
-            lines[1] += f", ranks {min(self.ranks.values())} to {max(self.ranks.values())}"
+            lines[1] += f", rank {self.rank} for all (they need ranks {min(self.ranks.values())} to {self.rank})"
         lines += [
             f"Residual (share of the edit that the file does not give): {self.residual:.2g} over all matrices, "
             f"at most {self.residuals[worst]:.2g}, in {worst}"
         ]
         lines += [f"Note: {note}" for note in self.notes]
         rows = (f"  {self.ranks.get(name, ''):>4}  {value:8.2g}  {name}" for name, value in self.residuals.items())
-        return "\n".join([*lines, "", "Rank, residual and name of each matrix", *rows])
+        return "\n".join([*lines, "", "Rank needed, residual and name of each matrix", *rows])

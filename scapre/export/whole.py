@@ -1,10 +1,10 @@
-"""A whole checkpoint with the edit in its weights."""
+"""A whole checkpoint with the edit in its weights, and in what copies of them it holds."""
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from ..checkpoints.checkpoint import Checkpoint
@@ -13,15 +13,17 @@ from ..errors import ScaPreError
 from ..families import Projections
 from ..files.write import write_tensors
 from ..progress import Progress
+from .carried import carried
+from .copies import find_copies
 from .matrices import Matrices
 from .metadata import own_fields
 from .result import Exported, Options, Residual
 
-_HASHES = ("modelspec.hash_sha256", "sshs_model_hash", "sshs_legacy_hash")  # of the weights before
-
 
 def write_checkpoint(edit: Edit, weights: Projections, path: Path, options: Options, progress: Progress) -> Exported:
     """Writes the checkpoint again, one tensor at a time: projections W + ΔW in their own dtype, the rest bit by bit.
+
+    Copies of the projections are edited too, each from its own values, and what cannot be is named in the notes.
 
     Args:
         edit: What to export.
@@ -37,21 +39,52 @@ def write_checkpoint(edit: Edit, weights: Projections, path: Path, options: Opti
     """
     if not isinstance(weights, Checkpoint):
         raise ScaPreError("format: a checkpoint is written from a checkpoint file. Use Save Checkpoint in ComfyUI.")
-    matrices, residual = Matrices(edit, weights, progress), Residual()
-    names = {weights.stored_name(name): name for name in edit.shapes}
+    source, edited = weights.file, _Edited(edit, weights, progress)
+    metadata, left_out = carried(source.metadata, edit, options.names)
+    metadata |= own_fields(edit, options.names)
+    write_tensors(path, source.entries, edited.tensor, metadata, overwrite=options.overwrite)
+    size, residual = sum(entry.size for entry in source.entries.values()), edited.residual
+    notes = (*edited.notes(), *left_out)
+    return Exported(f"{weights.family} checkpoint", residual.overall, residual.matrices, {}, size, notes)
 
-    def tensor(key: str) -> Tensor:
-        if key not in names:
-            return weights.file.read(key)
-        name, dtype = names[key], weights.file.entries[key].dtype
-        before = matrices.read(name)
-        change = edit.delta(name, before)
-        after = (before + change).to(dtype)
-        residual.add(name, change, after.double() - before.double())
+
+class _Edited:
+    """The tensors of a checkpoint as they are written."""
+
+    def __init__(self, edit: Edit, checkpoint: Checkpoint, progress: Progress) -> None:
+        self.edit, self.file, self.residual = edit, checkpoint.file, Residual()
+        self.matrices = Matrices(edit, checkpoint, progress)
+        self.names = {checkpoint.stored_name(name): name for name in edit.shapes}
+        self.copies, self.unedited = find_copies(checkpoint, edit.shapes), list[str]()
+
+    def tensor(self, key: str) -> Tensor:
+        """One of them; the bytes of one whose dtype is unknown."""
+        if key in self.names:
+            return self._projection(key)
+        if key in self.copies.edited:
+            return self._copy(key)
+        return self.file.read(key) if self.file.entries[key].dtype else self.file.stored_bytes(key)
+
+    def _projection(self, key: str) -> Tensor:
+        name = self.names[key]
+        before = self.matrices.read(name)
+        change = self.edit.delta(name, before)
+        after = (before + change).to(self.file.entries[key].dtype)
+        self.residual.add(name, change, after.double() - before.double())
         return after
 
-    entries = {key: (entry.dtype, entry.shape) for key, entry in weights.file.entries.items()}
-    metadata = {key: text for key, text in weights.file.metadata.items() if key not in _HASHES}
-    write_tensors(path, entries, tensor, metadata | own_fields(edit, options.names), overwrite=options.overwrite)
-    size = sum(math.prod(shape) * dtype.itemsize for dtype, shape in entries.values())
-    return Exported(f"{weights.family} checkpoint", residual.overall, residual.matrices, {}, size, matrices.notes())
+    def _copy(self, key: str) -> Tensor:
+        """A copy with the edit; as it was where that gives no numbers: nobody draws with it, but it is named."""
+        stored = self.file.read(key)
+        after = weight = stored.to(torch.float32)
+        if weight.isfinite().all():
+            after = weight + self.edit.delta(self.copies.edited[key], weight)
+        after = after.to(stored.dtype)
+        if after.isfinite().all():
+            return after
+        self.unedited.append(key)
+        return stored
+
+    def notes(self) -> tuple[str, ...]:
+        """What to say, when all have been written."""
+        return (*self.matrices.notes(), *self.copies.notes(self.unedited))

@@ -40,22 +40,25 @@ def supported() -> str:
     return ", ".join(dict.fromkeys(family.title for family in FAMILIES.values()))
 
 
-def find_projections(detected: str, parameters: Iterable[str]) -> tuple[str, Mapping[str, Role]]:
+def find_projections(detected: str, parameters: Iterable[str], field: str = "model") -> tuple[str, Mapping[str, Role]]:
     """Title of a detected family, and the roles of its text projections by name, in the model's order.
 
     Args:
         detected: Name of the detected class.
         parameters: All parameter names of the model.
+        field: The input that names the model, for messages.
 
     Raises:
         ScaPreError: For a family that is not supported, or a model without text projections.
     """
     if detected not in FAMILIES:
-        raise ScaPreError(f"model: {detected} models are not supported. Supported: {supported()}.")
+        raise ScaPreError(f"{field}: {detected} models are not supported. Supported: {supported()}.")
     family = FAMILIES[detected]
     found = family.roles(parameters)
     if not found:
-        raise ScaPreError(f"model: this {family.title} model has no text cross-attention, so there is nothing to edit.")
+        raise ScaPreError(
+            f"{field}: this {family.title} model has no text cross-attention, so there is nothing to edit."
+        )
     return family.title, found
 
 

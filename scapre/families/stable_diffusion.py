@@ -9,10 +9,12 @@ from .roles import Role
 
 TITLES = {
     "SD15": "SD1.x",
+    "SD15_instructpix2pix": "SD1.x",
     "SD20": "SD2.x",
     "SD21UnclipL": "SD2.x",
     "SD21UnclipH": "SD2.x",
     "SDXL": "SDXL",
+    "SDXL_instructpix2pix": "SDXL",
     "SDXLRefiner": "SDXL refiner",
     "SSD1B": "SSD-1B",
     "Segmind_Vega": "Segmind Vega",

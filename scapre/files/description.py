@@ -14,6 +14,7 @@ from ..edits.figures import Report, held_prompts
 from ..methods import method
 from ..methods.settings import MethodSettings, declared
 from ..states.prompts import NULL, Pair, check_templates, expand
+from ..states.tokens import is_kept
 from . import values
 
 
@@ -24,6 +25,7 @@ class Description:
     Attributes:
         shapes: (n, d) of every projection.
         window: Tokens of a whole text.
+        tokens: Token ids of every head, in the order of `heads_of`; none in a file of the first format.
     """
 
     version: str
@@ -36,6 +38,7 @@ class Description:
     preserve: tuple[str, ...]
     templates: tuple[str, ...]
     window: int
+    tokens: tuple[str, ...]
     shapes: Mapping[str, tuple[int, int]]
     pairs: tuple[Pair, ...]
     report: Report
@@ -53,6 +56,7 @@ def table_of(edit: Edit) -> dict[str, Any]:
         "preserve": edit.preserve,
         "templates": edit.templates,
         "window": edit.states.window,
+        **({"tokens": [edit.states.tokens.get(head, "") for head in heads_of(edit)]} if edit.states.tokens else {}),
         "shapes": dict(edit.shapes),
         "report": {
             "seconds": report.seconds,
@@ -64,6 +68,12 @@ def table_of(edit: Edit) -> dict[str, Any]:
             "drift": [report.drift[text] for text in _held(edit.pairs, edit.preserve)],
         },
     }
+
+
+def heads_of(edit: Edit | Description) -> list[str]:
+    """The heads of an edit's prompts, each once, the null prompt first."""
+    prompts = (prompt for pair in edit.pairs for prompt in (pair.concept, pair.anchor))
+    return list(dict.fromkeys([NULL, *(prompt.head for prompt in prompts), *edit.preserve]))
 
 
 def _erased(pairs: Sequence[Pair]) -> list[str]:
@@ -86,7 +96,8 @@ def described(version: str, name: str, table: Mapping[str, Any], size: int) -> D
     Raises:
         ScaPreError, LookupError, TypeError, ValueError, AttributeError: If a value is not what it should be.
     """
-    values.has(table, {field.name for field in fields(Description)} - {"version", "method", "pairs"})
+    known = {field.name for field in fields(Description)} - {"version", "method", "pairs"}
+    values.has(table, known if "tokens" in table else known - {"tokens"})
     templates = _templates(table["templates"])
     concepts = tuple(_concept(entry) for entry in table["concepts"])
     preserve = tuple(check_stored(values.text(name), "preserve") for name in table["preserve"] if name)
@@ -113,6 +124,7 @@ def described(version: str, name: str, table: Mapping[str, Any], size: int) -> D
         preserve=preserve,
         templates=templates,
         window=values.count(table["window"], 2, 2**16),
+        tokens=_tokens(table.get("tokens", ())),
         shapes=shapes,
         pairs=pairs,
         report=_report(table["report"], list(shapes), pairs, preserve),
@@ -134,6 +146,13 @@ def _settings(kind: type[MethodSettings], table: Mapping[str, Any]) -> MethodSet
         if given is not wanted and (wanted, given) != (float, int):
             raise TypeError(f"{setting.name} is not {wanted.__name__}")
     return kind(**table)
+
+
+def _tokens(entries: Any) -> tuple[str, ...]:
+    found = tuple(values.text(entry) for entry in entries)
+    if not all(map(is_kept, found)):
+        raise ValueError("the tokens of a name are none")
+    return found
 
 
 def _templates(entries: Any) -> tuple[str, ...]:

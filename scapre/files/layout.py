@@ -13,9 +13,8 @@ from ..edits.edit import Edit
 from ..edits.fingerprint import sketch_size
 from ..methods import method
 from ..methods.payload import Kind
-from ..states.prompts import NULL
 from ..states.token_states import TokenStates, needed
-from .description import Description
+from .description import Description, heads_of
 
 _REALS = (torch.float32, torch.float64)
 
@@ -27,7 +26,7 @@ Group = tuple[Mapping[str, Kind], dict[str, int]]
 
 def tensors_of(edit: Edit) -> dict[str, Tensor]:
     """Every tensor of an edit under its name in the file."""
-    last = torch.tensor([edit.states.last[head] for head in _heads(edit)])
+    last = torch.tensor([edit.states.last[head] for head in heads_of(edit)])
     return {
         **{f"shared.{key}": value for key, value in edit.payload.shared.items()},
         **{f"rows.{name}.{key}": value for name, own in edit.payload.matrices.items() for key, value in own.items()},
@@ -35,11 +34,6 @@ def tensors_of(edit: Edit) -> dict[str, Tensor]:
         "states.tokens": edit.states.states,
         "states.last": last,
     }
-
-
-def _heads(edit: Edit | Description) -> list[str]:
-    prompts = (prompt for pair in edit.pairs for prompt in (pair.concept, pair.anchor))
-    return list(dict.fromkeys([NULL, *(prompt.head for prompt in prompts), *edit.preserve]))
 
 
 def read_tensors(file: TensorFile, description: Description) -> dict[str, Tensor]:
@@ -54,7 +48,7 @@ def read_tensors(file: TensorFile, description: Description) -> dict[str, Tensor
     if odd:
         raise file.broken(f"the tensor {odd[0][:80]} is {'missing' if odd[0] in expected else 'unknown'}")
     width = next(iter(description.shapes.values()))[1]
-    common = {"m": len(description.pairs), "H": len(_heads(description)), "d": width}
+    common = {"m": len(description.pairs), "H": len(heads_of(description)), "d": width}
     real = next((file.entries[n].dtype for kinds, _ in groups for n, kind in kinds.items() if kind.dtype is None), None)
     for kinds, sizes in groups:
         for name, kind in kinds.items():
@@ -106,11 +100,14 @@ def token_states(file: TensorFile, description: Description, tensors: Mapping[st
         ScaPreError: If there are more or fewer than the texts have tokens.
     """
     window = description.window
-    last = dict(zip(_heads(description), tensors["states.last"].tolist(), strict=True))
+    heads = heads_of(description)
+    last = dict(zip(heads, tensors["states.last"].tolist(), strict=True))
     if max(last.values()) >= window:
         raise file.broken(f"a text ends at token {max(last.values())} of {window}")
     kept = needed(description.pairs, description.preserve, last, window)
     states = tensors["states.tokens"]
     if sum(map(len, kept.values())) != len(states):
         raise file.broken(f"it has the states of {len(states)} tokens, where its texts have another number")
-    return TokenStates(states, kept, last, window)
+    if len(description.tokens) not in (0, len(heads)):
+        raise file.broken(f"it has the tokens of {len(description.tokens)} names, where it has {len(heads)}")
+    return TokenStates(states, kept, last, window, dict(zip(heads, description.tokens, strict=False)))

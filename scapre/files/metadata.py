@@ -14,7 +14,7 @@ from .description import Description, described, table_of
 
 FORMAT = "scapre edit"
 FORMAT_VERSION = 2
-# Method of format 1, and format of its payload: such edits are still written in it, and older packs can read them.
+# Method of format 1, and format of its payload. It knows no tokens; an edit from such a file is written in it again.
 _FIRST = (FIRST, "1")
 
 _WRONG = (LookupError, TypeError, ValueError, AttributeError)  # what a table of other types and values leads to
@@ -32,7 +32,8 @@ def to_metadata(edit: Edit) -> dict[str, str]:
     except _WRONG as error:
         raise ScaPreError(f"edit: it cannot be saved ({str(error)[:200]}). Make it again without that.") from None
     made = (edit.method, str(edit.solver.format))
-    number, named = (1, {}) if made == _FIRST else (2, {"method": made[0], "method_format": made[1]})
+    early = made == _FIRST and not edit.states.tokens
+    number, named = (1, {}) if early else (2, {"method": made[0], "method_format": made[1]})
     return {"format": FORMAT, "format_version": str(number), "pack_version": edit.version, **named, "edit": text}
 
 

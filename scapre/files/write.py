@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..checkpoints.tensor_file import DTYPES, Entry
+from ..checkpoints.entries import Entry
 from ..errors import ScaPreError, shorten
 
-_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+_WINDOWS = os.name == "nt"
+
+Announced = tuple[torch.dtype, tuple[int, ...]] | Entry
+"""What a tensor will be: its dtype and shape, or its entry in a file that it is copied from."""
 
 
 @contextmanager
@@ -36,7 +41,7 @@ def written(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     """
     if not overwrite and os.path.lexists(path):
         raise FileExistsError(str(path))
-    part = path.with_name(f".{secrets.token_hex(8)}.part")
+    part = _beside(path)
     try:
         yield part
         with part.open("rb+") as file:
@@ -54,6 +59,37 @@ def written(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
+def try_writing(path: Path) -> None:
+    """Finds out, before any work is done, whether `written` can put a file under a path. Nothing is left behind.
+
+    Raises:
+        OSError: If it cannot: the folder or the name does not allow it, or what is there cannot be replaced.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise OSError(errno.EISDIR, "under this name is something else than a file", str(path))
+        _try_replacing(path)
+    part = _beside(path)
+    try:
+        part.open("xb").close()
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _try_replacing(path: Path) -> None:
+    try:
+        path.open("rb+").close()
+    except PermissionError as error:
+        # On Windows no one may replace a file that is read-only or in use; elsewhere rights of the folder decide.
+        if _WINDOWS or error.errno != errno.EACCES:
+            raise
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{secrets.token_hex(8)}.part")
+
+
 def _publish(part: Path, path: Path, overwrite: bool) -> None:
     if overwrite:
         part.replace(path)
@@ -68,7 +104,7 @@ def _publish(part: Path, path: Path, overwrite: bool) -> None:
 
 def write_tensors(
     path: Path,
-    entries: Mapping[str, tuple[torch.dtype, tuple[int, ...]]],
+    entries: Mapping[str, Announced],
     tensor: Callable[[str], Tensor],
     metadata: Mapping[str, str],
     *,
@@ -78,8 +114,8 @@ def write_tensors(
 
     Args:
         path: The file that is wanted, see `written`.
-        entries: Dtype and shape of every tensor by name.
-        tensor: Gives a tensor by its name.
+        entries: Dtype and shape of every tensor by name, or its entry in another file.
+        tensor: Gives a tensor by its name; one whose dtype torch does not know as its bytes.
         metadata: The file's text entries.
         overwrite: Whether a file that is there may be replaced.
 
@@ -87,21 +123,29 @@ def write_tensors(
         ScaPreError: If the file cannot be written.
         FileExistsError: See `written`.
     """
-    # Wide dtypes first: then every tensor lies at a multiple of its items' size, as readers that map the file want it.
-    names = sorted(entries, key=lambda name: -entries[name][0].itemsize)
-    layout: dict[str, Entry] = {}
-    for name in names:
-        start = next(reversed(layout.values())).end if layout else 0
-        layout[name] = Entry.of(*entries[name], start)
+    layout = _layout({name: told if isinstance(told, Entry) else Entry.of(*told, 0) for name, told in entries.items()})
     with written(path, overwrite=overwrite) as part, part.open("xb") as file:
         file.write(_header(layout, metadata))
-        for name in names:
-            file.write(_bytes(tensor(name), layout[name]))
+        for name, entry in layout.items():
+            file.write(_bytes(tensor(name), entry))
+
+
+def _layout(entries: Mapping[str, Entry]) -> dict[str, Entry]:
+    """Places for tensors, one after the other.
+
+    Wide dtypes come first: then every tensor lies at a multiple of its items' size, as readers that map the file want.
+    """
+    layout: dict[str, Entry] = {}
+    end = 0
+    for name in sorted(entries, key=lambda name: -entries[name].bits):
+        layout[name] = entries[name].at(end)
+        end = layout[name].end
+    return layout
 
 
 def _header(layout: Mapping[str, Entry], metadata: Mapping[str, str]) -> bytes:
     described = {
-        name: {"dtype": _NAMES[entry.dtype], "shape": entry.shape, "data_offsets": (entry.start, entry.end)}
+        name: {"dtype": entry.kind, "shape": entry.shape, "data_offsets": (entry.start, entry.end)}
         for name, entry in layout.items()
     }
     text = json.dumps({"__metadata__": dict(metadata), **described}, ensure_ascii=False, separators=(",", ":"))
@@ -111,6 +155,7 @@ def _header(layout: Mapping[str, Entry], metadata: Mapping[str, str]) -> bytes:
 
 
 def _bytes(value: Tensor, entry: Entry) -> Any:
-    if value.dtype != entry.dtype or tuple(value.shape) != entry.shape:
+    wanted = (entry.dtype, entry.shape) if entry.dtype else (torch.uint8, (entry.size,))
+    if (value.dtype, tuple(value.shape)) != wanted:
         raise ValueError(f"{value.dtype} {tuple(value.shape)} was given where {entry} was announced")
     return value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 from typing import Protocol
@@ -12,16 +12,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..concepts.spelling import core
 from ..errors import ScaPreError, shorten
 from ..progress import Progress, silent
 from .prompts import NULL, Pair, Prompt
+from .tokens import written
 
 
 class Encoder(Protocol):
     """What the engine needs of a text encoder; hosts provide it."""
 
-    def last_token(self, text: str) -> int:
-        """Position of a text's last token, 0 (the start token) for an empty text.
+    def tokens(self, text: str) -> Sequence[int]:
+        """Ids of a text's tokens between the start and the end token.
 
         Raises:
             ScaPreError: If the text does not fit the encoder's window.
@@ -40,14 +42,16 @@ class TokenStates:
     Attributes:
         states: (rows, width) encoder outputs, float32, the texts one after another.
         kept: Positions that are kept of each text, in the order of `states`.
-        last: Position of the last token of a head.
+        last: Position of the last token of a head that carries a word; 0, the start token, for an empty one.
         window: Tokens of a whole text.
+        tokens: Token ids of each head, as `tokens.written` has them; none in edits of early versions.
     """
 
     states: Tensor
     kept: Mapping[str, range]
     last: Mapping[str, int]
     window: int
+    tokens: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def width(self) -> int:
@@ -98,11 +102,12 @@ def encode_prompts(
         ScaPreError: For a text that does not fit the encoder, or states that are not finite.
     """
     prompts = list(_by_field(pairs, preserve))
-    fields: dict[str, str] = {}
-    for field, prompt in prompts:
-        fields.setdefault(prompt.text, field)
-        fields.setdefault(prompt.head, field)
-    last = {text: _last_token(encoder, text, field) for text, field in fields.items()}
+    sources: dict[str, str] = {}
+    for source, prompt in prompts:
+        sources.setdefault(prompt.text, source)
+        sources.setdefault(prompt.head, source)
+    ids = {text: _tokens(encoder, text, source) for text, source in sources.items()}
+    last = {text: len(ids[text] if core(text) == text else encoder.tokens(core(text))) for text in ids}
     texts = list(dict.fromkeys(prompt.text for _, prompt in prompts))
     states = encoder.encode(texts, progress)
     broken = [text for text, ok in zip(texts, states.isfinite().all(-1).all(-1).tolist(), strict=True) if not ok]
@@ -114,14 +119,15 @@ def encode_prompts(
     window = states.shape[1]
     kept = needed(pairs, preserve, last, window)
     rows = [state[kept[text].start : kept[text].stop] for text, state in zip(texts, states, strict=True)]
-    return TokenStates(torch.cat(rows), kept, last, window)
+    tokens = {prompt.head: written(ids[prompt.head]) for _, prompt in prompts}
+    return TokenStates(torch.cat(rows), kept, last, window, tokens)
 
 
-def _last_token(encoder: Encoder, text: str, field: str) -> int:
+def _tokens(encoder: Encoder, text: str, source: str) -> Sequence[int]:
     try:
-        return encoder.last_token(text)
+        return encoder.tokens(text)
     except ScaPreError as error:
-        raise ScaPreError(f"{field}: {error}") from None
+        raise ScaPreError(f"{source}: {error}") from None
 
 
 def _by_field(pairs: Sequence[Pair], preserve: Sequence[str]) -> Iterator[tuple[str, Prompt]]:
@@ -146,10 +152,15 @@ def gather(
     """
     found = list(sources)
     last = {prompt.head: states.last[there.head] for prompt, states, there in reversed(found)}
+    tokens = {
+        prompt.head: states.tokens[there.head]
+        for prompt, states, there in reversed(found)
+        if there.head in states.tokens
+    }
     kept = needed(pairs, preserve, last, found[0][1].window)
     rows: dict[str, Tensor] = {}
     for prompt, states, there in found:
         span, held = kept.get(prompt.text, range(0)), states.kept[there.text]
         if span and prompt.text not in rows and held.start <= span.start and span.stop <= held.stop:
             rows[prompt.text] = states.rows(there.text, span)
-    return TokenStates(torch.cat([rows[text] for text in kept]), kept, last, found[0][1].window)
+    return TokenStates(torch.cat([rows[text] for text in kept]), kept, last, found[0][1].window, tokens)

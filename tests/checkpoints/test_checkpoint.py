@@ -72,7 +72,10 @@ def changed(**shapes: tuple[int, ...]) -> dict[str, torch.Tensor]:
         ({"down_blocks.0.weight": torch.zeros(1), "conv_in.weight": torch.zeros(1)}, "diffusers"),
         ({"unet.conv_in.weight": torch.zeros(1)}, "diffusers"),
         ({"double_blocks.0.img_attn.qkv.weight": torch.zeros(1)}, "no diffusion model that is supported"),
-        (changed(input_blocks__0__0__weight=(320, 8, 3, 3)), "none that is supported"),  # driven by a picture
+        ({"model.diffusion_model.double_blocks.0.weight": torch.zeros(1)}, "no diffusion model that is supported"),
+        ({"lora_unet_mid_block_attentions_0_proj_in.lora_up.weight": torch.zeros(1)}, "is a LoRA. Give the checkpoint"),
+        ({"states.tokens": torch.zeros(1)}, "is an edit of this pack. Give the model"),
+        (changed(zero_convs__0__0__weight=(320, 320, 1, 1)), "is a ControlNet. Give the checkpoint"),
         (changed(input_blocks__0__0__weight=(256, 4, 3, 3)), "256 channels"),
         (changed(label_emb__0__0__weight=(1, 7)), "none that is supported"),
         (changed(input_blocks__1__1__time_stack__0__weight=(1,)), "none that is supported"),  # video
@@ -82,6 +85,44 @@ def changed(**shapes: tuple[int, ...]) -> dict[str, torch.Tensor]:
 def test_other_models_are_refused_in_words(tmp_path: Path, content: dict[str, torch.Tensor], said: str) -> None:
     with pytest.raises(ScaPreError, match=said):
         Checkpoint(checkpoint_files.write(tmp_path / "a.safetensors", content))
+
+
+FLUX = {
+    name: torch.zeros(4, 4)
+    for name in ("double_blocks.0.img_attn.norm.key_norm.scale", "img_in.weight", "guidance_in.in_layer.weight")
+}
+ZERO123 = {"cc_projection.weight": torch.zeros(1), **changed(input_blocks__0__0__weight=(320, 8, 3, 3))}
+
+
+@pytest.mark.parametrize(
+    ("content", "detected"),
+    [
+        (FLUX, "Flux"),
+        ({f"model.diffusion_model.{name}": value for name, value in FLUX.items()}, "Flux"),
+        ({"joint_blocks.0.context_block.attn.qkv.weight": torch.zeros(1)}, "SD3"),
+        ({"head.modulation": torch.zeros(1, 2, 8)}, "WAN21_T2V"),
+        (changed(input_blocks__0__0__weight=(256, 7, 3, 3)) | {
+            name: value[:, :1].repeat(1, 1024) for name, value in checkpoint_files.tensors().items() if "attn2" in name
+        }, "SD_X4Upscaler"),
+        (ZERO123, "Stable_Zero123"),
+    ],
+)  # fmt: skip
+def test_other_models_are_refused_by_their_name(
+    tmp_path: Path, content: dict[str, torch.Tensor], detected: str
+) -> None:
+    with pytest.raises(ScaPreError) as refusal:
+        Checkpoint(checkpoint_files.write(tmp_path / "a.safetensors", content))
+    assert str(refusal.value).startswith(f"checkpoint: {detected} models are not supported. Supported: SD1.x, SD2.x, ")
+
+
+@pytest.mark.parametrize(("kind", "inputs"), [("SD15", 8), ("SDXL", 8), ("SD15", 9), ("SD20", 5), ("SDXL", 9)])
+def test_what_goes_in_beside_the_picture_changes_no_family(tmp_path: Path, kind: str, inputs: int) -> None:
+    _, _, channels, _ = checkpoint_files.KINDS[kind]
+    content = checkpoint_files.tensors(kind)
+    content["model.diffusion_model.input_blocks.0.0.weight"] = torch.zeros(channels, inputs, 3, 3)
+    with Checkpoint(checkpoint_files.write(tmp_path / "a.safetensors", content)) as checkpoint:
+        assert checkpoint.family == FAMILIES[kind].title
+        assert list(checkpoint.roles) == [f"diffusion_model.{name}" for name in checkpoint_files.projection_names(kind)]
 
 
 @pytest.mark.parametrize("name", ["a.ckpt", "a.pt", "A.PTH", "a.bin"])

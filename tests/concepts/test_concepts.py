@@ -44,7 +44,8 @@ def test_quotes_protect_and_are_removed_only_around_a_whole_name(line, name, anc
 
 
 @pytest.mark.parametrize(
-    "name", ["(orange:1.3)", "embedding:x", "{a|b}", "Kahlo, Frida", "梵高", "Ünïcøde ñame", "😀", "R2-D2"]
+    "name",
+    ["Saber (Fate)", "embedding:x", "a|b", "Kahlo, Frida", "梵高", "Ünïcøde ñame", "😀", "R2-D2", "C++", ".hack"],
 )
 def test_names_are_literal_text(name):
     assert texts(name) == [(name, "")]

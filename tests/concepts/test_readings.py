@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pack.scapre.concepts.concepts import Concept, parse_concepts
-from pack.scapre.concepts.readings import literal, readings
+from pack.scapre.concepts.readings import literal, readings, shape_note, shape_of
 from pack.scapre.concepts.syntax import MAX_NAMES
+from pack.scapre.errors import ScaPreError
 
 
 def best(text: str) -> tuple[str, ...]:
@@ -55,11 +56,15 @@ def test_every_reading_is_offered() -> None:
     assert (found.commas, found.columns) == (("cat", "dog", "owl", "fox"), ("cat -> dog", "owl -> fox"))
 
 
-def test_a_text_of_far_too_many_names_is_read_as_lines_alone() -> None:
-    many = [f"a,{number}" for number in range(MAX_NAMES + 1)]
-    found = readings("\n".join(many))
-    assert (found.best, found.lines, found.commas, found.columns) == ("lines", tuple(many), (), ())
-    assert readings("\n".join(many[:10])).best == "columns"
+def test_a_limit_counts_different_names_and_neither_cells_nor_rows() -> None:
+    people = [f"Person {number}" for number in range(MAX_NAMES)]
+    rows = [f"{seed},a picture by {name},{seed * 7},{name}" for name in people for seed in range(3)]
+    found = readings("\n".join(["case_number,prompt,seed,artist", *rows]))
+    assert (found.best, found.unsure, found.columns) == ("columns", "", tuple(people))
+    assert (found.shape.rows, found.shape.name) == (3 * MAX_NAMES, "artist")
+    assert len(parse_concepts("\n".join([*people, *people])).concepts) == MAX_NAMES
+    with pytest.raises(ScaPreError, match="5,001 names are more than one edit can hold"):
+        parse_concepts("\n".join([*people, "one more"]))
 
 
 def test_a_field_that_csv_refuses_leaves_the_other_readings() -> None:
@@ -76,6 +81,87 @@ def test_a_literal_name_is_read_as_it_is(name: str) -> None:
 @pytest.mark.parametrize("name", ["!!", "-> →", "", '"“"'])
 def test_what_is_no_name_however_it_is_typed_stays_as_it_is(name: str) -> None:
     assert literal(name) == name
+
+
+SHAPES = [  # text, reading, its lines, kind of shape
+    ("Artist Name,Style\nPeter Max,weird\nJoan Miro,scribbles", "columns", ["Peter Max", "Joan Miro"], "columns"),
+    ("character;gender\nCaptain Ahab;male\nEve Lind;female", "columns", ["Captain Ahab", "Eve Lind"], "columns"),
+    ("artist_name,born\nPeter Max,1937\nJoan Miro,1893", "columns", ["Peter Max", "Joan Miro"], "columns"),
+    ("case_number,prompt,class,evaluation_seed\n0,a tench,tench,1174\n1,a church,church,6", "columns",
+     ["tench", "church"], "columns"),
+    (",case_number,prompt,evaluation_seed,artist\n0,1,by X,3,Ada Holm\n1,2,by X,4,Ada Holm", "columns", ["Ada Holm"],
+     "columns"),
+    ("First Name,Last Name,Born\nClaude,Monet,1840", "columns", ["Claude Monet"], "columns"),
+    ("sep=;\nName;Anchor\nAda Holm;art", "columns", ["Ada Holm -> art"], "columns"),
+    ('Name,Note\n"Holm, Ada","two\nlines"\n', "columns", ["Holm, Ada"], "columns"),
+    ("ArtistName|Era\nAda Holm|1900\nCarl Dietz|1910", "columns", ["Ada Holm", "Carl Dietz"], "columns"),
+    ("名称,锚点\n猫,狗", "columns", ["猫 -> 狗"], "columns"),
+    ('"star",\n"Arlo Vane",\n', "lines", ["star", "Arlo Vane"], "quotes"),
+    ("'star',\n'Arlo Vane'", "lines", ["star", "Arlo Vane"], "quotes"),
+    ("star,\nArlo Vane,\nhouse", "commas", ["star", "Arlo Vane", "house"], "commas"),
+    ("1. star\n2. Arlo Vane\n10) house", "lines", ["star", "Arlo Vane", "house"], "numbers"),
+    ("- star\n- Arlo Vane\n", "lines", ["star", "Arlo Vane"], "bullets"),
+    ("* [ ] star\n* [x] Arlo Vane\n", "lines", ["star", "Arlo Vane"], "bullets"),
+    ("# list\nartists:\n  - star\n  - 'Vane, Arlo'\n", "lines", ["star", "Vane, Arlo"], "bullets"),
+    ("- name: star\n  anchor: moon\n- name: \"Arlo Vane\"\n", "columns", ["star -> moon", "Arlo Vane"], "YAML"),
+    ('["star", "Vane, Arlo", "a -> b"]', "lines", ["star", "Vane, Arlo", '"a -> b"'], "JSON"),
+    ('{"version": 1, "artists": ["star", "sun"]}', "lines", ["star", "sun"], "JSON"),
+    ('[{"name": "star", "anchor": "moon"}, {"name": "sun"}]', "columns", ["star -> moon", "sun"], "JSON"),
+    ('{"artist": "star"}\n{"artist": "sun"}', "columns", ["star", "sun"], "JSON"),
+    ('{"star": "moon", "sun": ""}', "columns", ["star -> moon", "sun"], "JSON"),
+    ("names = ['star', \"Arlo's\"]", "lines", ["star", "Arlo's"], "Python"),
+    ("('star', 'sun')", "lines", ["star", "sun"], "Python"),
+    ("|Artist|Style|\n|:--|--:|\n| Ada Holm | oil |\n| C \\| D | ink |", "columns", ["Ada Holm", "C | D"], "Markdown"),
+    ("cat --> dog\nowl => fox\nbat", "lines", ["cat --> dog", "owl => fox", "bat"], "lines"),
+    ("1. FC Anker\n1. FC Bund", "lines", ["1. FC Anker", "1. FC Bund"], "lines"),
+    ("[star]\n[moon]", "lines", ["[star]", "[moon]"], "lines"),
+    ("red,\u2028blue\u0085green\x0bgrey\x0cpink", "lines", ["red,", "blue", "green", "grey", "pink"], "lines"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "reading", "lines", "kind"), SHAPES)
+def test_lists_of_all_shapes_are_read_for_sure(text: str, reading: str, lines: list[str], kind: str) -> None:
+    found = readings(text)
+    assert (found.best, found.unsure, list(getattr(found, reading)), found.shape.kind) == (reading, "", lines, kind)
+    assert found.shape == shape_of(text)
+    assert bool(shape_note(text)) == (kind != "lines")
+
+
+GUESSES = [  # text, the likeliest reading, why it is none to rely on
+    ("cat,dog\nowl,fox", "columns", "second column"),
+    ("cat\tdog", "columns", "second column"),
+    ("Gogh, Vincent van\nMonet, Claude", "inverted", "last name first"),
+    ("one,two,three\nfour,five,six", "commas", "which column"),
+    ("Monet, Claude", "commas", "two names or one"),
+    ("Artist\nMonet\nDali", "lines", "may be a head"),
+    ("object,class\na,b", "columns", "object or in class"),
+    ("foo,bar,baz\n1,2,3", "commas", "which column"),
+    ('{"a": ["x"], "b": ["y"]}', "lines", "no list of names, or several"),
+    ('[["a"], ["b"]]', "lines", "lists within"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "best", "why"), GUESSES)
+def test_a_guess_says_that_it_is_one(text: str, best: str, why: str) -> None:
+    found = readings(text)
+    assert found.best == best
+    assert why in found.unsure if why else found.unsure == ""
+
+
+def test_a_register_is_turned_round() -> None:
+    assert readings("Gogh, Vincent van\nMonet, Claude").inverted == ("Vincent van Gogh", "Claude Monet")
+    assert readings("Gogh, Vincent van\nMonet").inverted == ()
+
+
+def test_a_column_can_be_chosen_by_its_head_and_by_its_number() -> None:
+    text = "prompt,artist,style\nby A,Ada Holm,oil\nby C,Carl Dietz,ink"
+    assert readings(text).heads == ("prompt", "artist", "style")
+    for column in ("Style", "3", " style "):
+        found = readings(text, column)
+        assert (found.best, found.columns, found.unsure) == ("columns", ("oil", "ink"), "")
+    assert readings("a,b\nc,d", "2").columns == ("b", "d")
+    with pytest.raises(ScaPreError, match=r'column: there is no "4"\. Give one of "prompt", "artist", "style"'):
+        readings(text, "4")
 
 
 @given(st.text(max_size=60))

@@ -85,7 +85,7 @@ def test_a_lora_gives_the_change_within_its_reported_residual(
     assert {value.dtype for name, value in content.items() if "lora_" in name.split(".")[1]} == {DTYPES[dtype]}
     for name, wanted in truth.items():
         assert (found[name] - wanted).norm() / wanted.norm() == pytest.approx(said.residuals[name], rel=1e-3, abs=1e-9)
-        assert said.ranks[name] == len(content[f"{by_blocks(SD15)[name]}.lora_down.weight"])
+        assert said.ranks[name] <= said.rank == len(content[f"{by_blocks(SD15)[name]}.lora_down.weight"])
     apart = torch.cat([(found[name] - wanted).flatten() for name, wanted in truth.items()]).norm()
     whole = torch.cat([wanted.flatten() for wanted in truth.values()]).norm()
     assert (apart / whole).item() == pytest.approx(said.residual, rel=1e-3, abs=1e-9)
@@ -147,7 +147,7 @@ def test_the_same_edit_gives_the_same_bytes_and_replaces_no_file(
 def test_the_report_names_ranks_residuals_and_place(edit: Edit, source: Path, tmp_path: Path) -> None:
     said = write("lora", edit, source, tmp_path / "a.safetensors", Options(Rank(3)))
     text = said.render("here.safetensors")
-    assert "here.safetensors" in text and "ranks 3 to 3" in text and "SD1.x" in text
+    assert "here.safetensors" in text and "rank 3 for all (they need ranks 3 to 3)" in text and "SD1.x" in text
     assert all(name in text for name in SD15)
 
 
@@ -186,8 +186,10 @@ def test_metadata_of_a_lora_are_those_of_kohyas_tools(edit: Edit, source: Path, 
     assert one["modelspec.architecture"] == "stable-diffusion-v1/lora"
     assert {"modelspec.sai_model_spec", "modelspec.implementation", "modelspec.title"} <= set(one)
     said = write("lora", edit, source, tmp_path / "more.safetensors", Options(Rank(0, 0.2)))
-    differ = len(set(said.ranks.values())) > 1
-    assert (metadata_of(tmp_path / "more.safetensors")["ss_network_dim"] == "Dynamic") == differ
+    more = metadata_of(tmp_path / "more.safetensors")
+    assert more["ss_network_dim"] == more["ss_network_alpha"] == str(max(said.ranks.values()))
+    write("diff", edit, source, tmp_path / "diff.safetensors")
+    assert metadata_of(tmp_path / "diff.safetensors")["ss_network_dim"] == "0"
 
 
 # --- names ---

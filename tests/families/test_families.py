@@ -6,6 +6,7 @@ import pytest
 
 from pack.scapre.errors import ScaPreError
 from pack.scapre.families import FAMILIES, Role, find_projections
+from pack.scapre.families.others import part_of_a_model
 
 UNET = [
     "diffusion_model.input_blocks.1.1.transformer_blocks.0.attn1.to_k.weight",
@@ -24,7 +25,7 @@ def test_keys_and_values_of_cross_attention_are_found_in_order(detected):
     assert list(roles.items()) == [(UNET[2], Role.KEY), (UNET[3], Role.VALUE), (UNET[5], Role.VALUE)]
 
 
-@pytest.mark.parametrize("detected", ["Flux", "SD3", "PixArtSigma", "SVD_img2vid", "WAN21_T2V", "SD15_instructpix2pix"])
+@pytest.mark.parametrize("detected", ["Flux", "SD3", "PixArtSigma", "SVD_img2vid", "WAN21_T2V", "Stable_Zero123"])
 def test_any_other_family_is_refused_by_name_with_the_supported_list(detected):
     with pytest.raises(ScaPreError) as error:
         find_projections(detected, UNET)
@@ -35,3 +36,37 @@ def test_any_other_family_is_refused_by_name_with_the_supported_list(detected):
 def test_a_model_without_cross_attention_is_refused():
     with pytest.raises(ScaPreError, match="nothing to edit"):
         find_projections("SD15", UNET[:2])
+
+
+@pytest.mark.parametrize(("detected", "parameters"), [("Flux", UNET), ("SD15", UNET[:2])])
+def test_the_input_that_names_the_model_is_named(detected, parameters):
+    with pytest.raises(ScaPreError, match=r"^model: "):
+        find_projections(detected, parameters)
+    with pytest.raises(ScaPreError, match=r"^checkpoint: "):
+        find_projections(detected, parameters, "checkpoint")
+
+
+def test_models_that_are_driven_by_instructions_are_edited_as_the_family_they_come_from():
+    assert find_projections("SD15_instructpix2pix", UNET)[0] == "SD1.x"
+    assert find_projections("SDXL_instructpix2pix", UNET)[0] == "SDXL"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("lora_unet_mid_block_attentions_0_proj_in.lora_down.weight", "a LoRA"),
+        ("unet.mid_block.attentions.0.attn1.to_q.lora_A.weight", "a LoRA"),
+        ("lora_unet_mid_block_attentions_0_proj_in.hada_w1_a", "a LoRA"),
+        ("control_model.input_blocks.0.0.weight", "a ControlNet"),
+        ("controlnet_cond_embedding.conv_in.weight", "a ControlNet"),
+        ("emb_params", "a textual inversion"),
+        ("clip_g", "a textual inversion"),
+        ("text_model.encoder.layers.0.mlp.fc1.weight", "a text encoder"),
+        ("decoder.conv_in.weight", "a VAE"),
+        ("states.tokens", "an edit of this pack"),
+    ],
+)
+def test_what_belongs_to_a_model_is_told_from_one(name, said):
+    assert part_of_a_model([name]).startswith(said)
+    assert part_of_a_model([name, "model.diffusion_model.some.weight"]) is None
+    assert part_of_a_model(["some.weight"]) is None

@@ -67,11 +67,11 @@ def test_the_bundled_lists_hold_what_they_say() -> None:
 
 def test_lists_of_the_input_folder_and_below_are_offered_after_the_bundled_ones(folder: Path) -> None:
     (folder / "artists" / "modern").mkdir(parents=True)
-    for name in ("own.txt", "artists/old.txt", "artists/modern/new ones.txt", "picture.png", "notes.md"):
+    for name in ("own.txt", "artists/old.TXT", "artists/modern/new ones.Csv", "tab.tsv", "picture.png", "notes.md"):
         (folder / name).write_text("name")
     (folder / "a folder.txt").mkdir()
-    assert choices() == [*BUNDLED, "artists/modern/new ones.txt", "artists/old.txt", "own.txt"]
-    assert read("artists/modern/new ones.txt") == ["name"]
+    assert choices() == [*BUNDLED, "artists/modern/new ones.Csv", "artists/old.TXT", "own.txt", "tab.tsv"]
+    assert read("artists/modern/new ones.Csv") == read("artists/old.TXT") == ["name"]
 
 
 def test_a_new_file_is_offered_without_a_restart(folder: Path) -> None:
@@ -154,7 +154,7 @@ def test_a_missing_file_is_named(folder: Path, source: str) -> None:
 )  # fmt: skip
 def test_nothing_else_is_read(folder: Path, source: str) -> None:
     (folder / "picture.png").write_text("no list")
-    with pytest.raises(ScaPreError, match=r"^source: .* is not a \.txt file in ComfyUI's input folder"):
+    with pytest.raises(ScaPreError, match=r"^source: .* is not a \.txt, \.csv or \.tsv file in ComfyUI's input"):
         read(source)
     assert ConceptList.fingerprint_inputs(source=source) == source
     assert source not in choices()
@@ -165,7 +165,7 @@ def test_links_do_not_lead_out_of_the_folder(folder: Path, source: str) -> None:
     link(folder / "link.txt", folder.parent / "secret.txt")
     link(folder / "linked", folder.parent)
     assert (folder / source).read_text() == "password"
-    with pytest.raises(ScaPreError, match=r"^source: .* is not a \.txt file in ComfyUI's input folder"):
+    with pytest.raises(ScaPreError, match=r"^source: .* is not a \.txt, \.csv or \.tsv file in ComfyUI's input"):
         read(source)
     assert choices() == list(BUNDLED)
 
@@ -184,20 +184,49 @@ def test_a_link_within_the_folder_is_followed(folder: Path) -> None:
     assert read("alias.txt") == ["one"]
 
 
-@pytest.mark.parametrize(("content", "place"), [(b"caf\xe9\n", 3), (b"\xff\xfeo\x00n\x00e\x00", 0), (b"ok\n\x80", 3)])
+@pytest.mark.parametrize(("content", "place"), [(b"caf\xe9\n", 3), ("梵高".encode("gb18030"), 0), (b"ok\n\x80", 3)])
 def test_another_encoding_is_explained(folder: Path, content: bytes, place: int) -> None:
     (folder / "list.txt").write_bytes(content)
     with pytest.raises(ScaPreError, match=rf'source: "list.txt" is not UTF-8 text \(byte {place}\)'):
         read("list.txt")
 
 
-def test_a_file_may_have_a_megabyte_and_no_more(folder: Path) -> None:
-    (folder / "list.txt").write_bytes(b"name\n" * (2**20 // 5) + b"x")
-    assert len(read("list.txt")) == 2**20 // 5 + 1
+def test_a_file_may_have_eight_megabytes_and_no_more(folder: Path) -> None:
+    (folder / "list.txt").write_bytes(b"star\n" * (2**23 // 5) + b"x" * (2**23 % 5))
+    assert read("list.txt") == ["star", "xxx"]
     with (folder / "list.txt").open("ab") as file:
         file.write(b"x")
-    with pytest.raises(ScaPreError, match="larger than 1 MB"):
+    with pytest.raises(ScaPreError, match="larger than 8 MB"):
         read("list.txt")
+
+
+@pytest.mark.parametrize(
+    ("content", "inputs", "names"),
+    [
+        (b"name;anchor\nstar;moon\n", {}, ["star -> moon"]),
+        (b"1. star\n2. sun\n", {}, ["star", "sun"]),
+        ("star\r\nsun".encode("utf-16"), {}, ["star", "sun"]),
+        (b"cat,dog\nowl,fox", {"read_as": "commas"}, ["cat", "dog", "owl", "fox"]),
+        (b"cat,dog\nowl,fox", {"column": "2"}, ["dog", "fox"]),
+        (b"prompt,artist\nby A,A\nby B,B\nby C,B", {}, ["A", "B"]),
+    ],
+)
+def test_a_file_of_another_shape_is_read_as_what_it_is(
+    folder: Path, content: bytes, inputs: dict[str, str], names: list[str]
+) -> None:
+    (folder / "list.csv").write_bytes(content)
+    assert read("list.csv", **inputs) == names
+
+
+def test_a_file_that_can_be_meant_in_several_ways_asks(folder: Path) -> None:
+    (folder / "list.txt").write_text("Gogh, Vincent van\nMonet, Claude")
+    with pytest.raises(
+        ScaPreError, match=r"(?s)list\.txt.*last name first.*read_as lines .*read_as inverted .*column 1"
+    ):
+        read("list.txt")
+    assert read("list.txt", read_as="inverted") == ["Vincent van Gogh", "Claude Monet"]
+    with pytest.raises(ScaPreError, match='column: there is no "name"'):
+        read("list.txt", column="name")
 
 
 def test_the_fingerprint_changes_with_the_file(folder: Path) -> None:

@@ -65,7 +65,7 @@ def test_prompt_syntax_in_a_name_is_text(tmp_path: Path, literal: str, escaped: 
     states = ClipEncoder(clip).encode([literal], silent)[0]
     assert torch.equal(states, host_states(clip, escaped))
     words = clip.tokenizer.clip_l.tokenizer(escaped.replace("\\", ""))["input_ids"][1:-1]
-    assert ClipEncoder(clip).last_token(literal) == len(words)
+    assert len(ClipEncoder(clip).tokens(literal)) == len(words)
 
 
 def test_an_embedding_would_be_looked_up_by_the_host(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_an_embedding_would_be_looked_up_by_the_host(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["<|endoftext|>", "a <|startoftext|> b<|endoftext|>c"])
 def test_the_names_of_special_tokens_are_text(clip: comfy.sd.CLIP, text: str) -> None:
     encoder = ClipEncoder(clip)
-    last = encoder.last_token(text)
+    last = len(encoder.tokens(text))
     ids = [entry[0] for entry in encoder._tokens(text)["l"][0]]
     assert not {START, END} & set(ids[1 : last + 1])
     assert set(ids[last + 1 :]) == {END}
@@ -96,12 +96,12 @@ def test_the_chosen_layer_of_the_encoder_counts(clip: comfy.sd.CLIP) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_last_token_is_the_one_before_the_end(kind: str) -> None:
     encoder = ClipEncoder(models.text_encoder(kind))
-    assert encoder.last_token("") == 0
-    assert encoder.last_token("cat") == 1
-    assert encoder.last_token("a red cat") == 3
-    assert encoder.last_token("cat " * 75) == 75
+    assert len(encoder.tokens("")) == 0
+    assert len(encoder.tokens("cat")) == 1
+    assert len(encoder.tokens("a red cat")) == 3
+    assert len(encoder.tokens("cat " * 75)) == 75
     with pytest.raises(ScaPreError, match=r'"cat cat .*75 tokens'):
-        encoder.last_token("cat " * 76)
+        len(encoder.tokens("cat " * 76))
 
 
 def test_a_missing_encoder_is_explained() -> None:

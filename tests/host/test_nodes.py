@@ -31,7 +31,7 @@ INPUTS = {
     "residual spectral row_valve technique ridge erase_scale gate_power gate_temperature noise alpha_min "
     "spectral_temperature spectral_power samples bins bures_steps",
     "ScaPreApplyEdit": "model edit strength",
-    "ScaPreConceptList": "source filter more",
+    "ScaPreConceptList": "source filter more read_as column",
     "ScaPreSaveEdit": "edit filename_prefix include_names",
     "ScaPreLoadEdit": "file",
     "ScaPreMergeEdits": "model edits remove settings_from strength device",

@@ -51,17 +51,39 @@ def kinds(found: dict[str, Any]) -> list[str]:
         ("1990s", ["1", "9", "9", "0", "s"]),
         ("Édouard", ["é", "dou", "ard"]),
         ('"#1 hit"', ["#", "1", "hit"]),
-        ("(cat:1.3)", ["(", "cat", ":", "1", ".", "3", ")"]),
+        ('"(cat:1.3)"', ["(", "cat", ":", "1", ".", "3", ")"]),
+        ("(cat:1.3)", ["cat"]),
     ],
 )
 def test_a_name_is_cut_as_the_text_encoder_does(names: NameCheck, name: str, pieces: list[str]) -> None:
     found = row(names, name)
-    assert (found["tokens"], found["pieces"], found["notes"]) == (len(pieces), pieces, [])
+    assert (found["tokens"], found["pieces"]) == (len(pieces), pieces)
+    assert kinds(found) == (["cleaned"] if name.startswith("(") else [])
 
 
 @pytest.mark.parametrize("name", ["embedding:cat", "<|endoftext|>", "a\\(b\\)", "Zdzisław Beksiński", "葛飾北斎 😀"])
 def test_tokens_are_counted_as_the_node_counts_them(names: NameCheck, clip: Any, name: str) -> None:
-    assert row(names, name)["tokens"] == models.ClipEncoder(clip).last_token(name)
+    assert row(names, f'"{name}"')["tokens"] == len(models.ClipEncoder(clip).tokens(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("vincent_van_gogh", "vincent van gogh"), ("Tom &amp; Jerry", "Tom & Jerry"), ("R\u2019lyeh", "R'lyeh"),
+     ("\uff2d\uff4f\uff4e\uff45\uff54", "Monet")],
+)  # fmt: skip
+def test_a_spelling_with_other_tokens_is_shown_beside_the_plain_one(names: NameCheck, name: str, other: str) -> None:
+    found = row(names, name)
+    plain = [note["plain"] for note in found["notes"] if note["kind"] == "spelling"]
+    alike = row(names, name)["pieces"] == row(names, other)["pieces"]
+    assert plain == ([] if alike else [other])
+    assert name != "vincent_van_gogh" or plain
+    assert not [note for note in row(names, other)["notes"] if note["kind"] == "spelling"]
+
+
+def test_a_list_of_another_shape_is_told(names: NameCheck) -> None:
+    assert names.check("cat\ndog", "", "")["shape"] is None
+    shape = names.check("star, Arlo Vane, house", "", "")["shape"]
+    assert (shape["kind"], shape["rows"]) == ("commas", 3)
 
 
 @pytest.mark.parametrize("count", [WINDOW, WINDOW + 1, 3 * WINDOW])
@@ -70,11 +92,11 @@ def test_what_does_not_fit_is_marked_where_the_node_refuses_it(names: NameCheck,
     found = row(names, name)
     assert found["tokens"] == count
     if count <= WINDOW:
-        assert models.ClipEncoder(clip).last_token(name) == count
+        assert len(models.ClipEncoder(clip).tokens(name)) == count
         assert found["notes"] == []
     else:
         with pytest.raises(ScaPreError, match=f"more than the {WINDOW} tokens"):
-            models.ClipEncoder(clip).last_token(name)
+            len(models.ClipEncoder(clip).tokens(name))
         assert found["notes"] == [{"kind": "long", "tokens": count, "window": WINDOW}]
 
 
@@ -132,7 +154,7 @@ def talk(act: Callable[[Client], Coroutine[Any, Any, None]]) -> None:
     """Runs a conversation with the routes alone."""
 
     async def main() -> None:
-        routes, app = web.RouteTableDef(), web.Application(client_max_size=2**23)
+        routes, app = web.RouteTableDef(), web.Application(client_max_size=2**25)
         add_routes(routes)
         app.add_routes(routes)
         async with TestClient(TestServer(app)) as client:
@@ -162,7 +184,7 @@ def test_a_request_that_is_too_large_is_refused(path: str) -> None:
         yield b'{"text": "cat"}'
 
     async def act(client: Client) -> None:
-        assert (await client.post(path, json={"text": "x" * 2**21, "concepts": ""})).status == 413
+        assert (await client.post(path, json={"text": "x" * 2**24, "concepts": ""})).status == 413
         assert (await client.post(path, data=stream())).status == 413  # does not say how large it is
 
     talk(act)
@@ -180,6 +202,22 @@ def test_a_long_check_leaves_the_server_free() -> None:
             answered += 1
         assert len((await (await check).json())["rows"]) == 4000
         assert answered > 1
+
+    talk(act)
+
+
+def test_a_file_is_decoded_and_read_by_the_one_reader() -> None:
+    async def act(client: Client) -> None:
+        url = "/scapre/readings/file"
+        for code in ("utf-8", "utf-8-sig", "utf-16", "utf-16-le"):
+            answer = await client.post(url, data="name,anchor\nZoë,art".encode(code))
+            assert (await answer.json())["columns"] == ["Zoë -> art"]
+        refused = await client.post(url, params={"name": "a.csv"}, data="Zoë".encode("cp1252"))
+        assert refused.status == 400 and '"a.csv" is not UTF-8 text' in (await refused.json())["error"]
+        chosen = await client.post(url, params={"column": "2"}, data=b"a,b\nc,d")
+        assert (await chosen.json())["columns"] == ["b", "d"]
+        wrong = await client.post("/scapre/readings", json={"text": "a,b", "column": "5"})
+        assert wrong.status == 400 and "column" in (await wrong.json())["error"]
 
     talk(act)
 
@@ -208,7 +246,7 @@ def test_a_real_server_has_the_routes(server: Server) -> None:
         found = server.get("/scapre/lists/names?source=routes%20own.txt")
     finally:
         file.unlink()
-    assert found == {"names": ["red cat", "blue dog -> cat"]}
+    assert (found["best"], found["lines"]) == ("lines", ["# mine", "red cat", "blue dog -> cat"])
     checked = server.post("/scapre/check", {"concepts": "red cat\n\nred  CAT", "preserve": "owl"})
     assert checked["error"] is None
     assert [(one["line"], one["tokens"], kinds(one)) for one in checked["rows"]] == [(1, 2, []), (3, 2, ["duplicate"])]

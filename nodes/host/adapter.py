@@ -1,0 +1,89 @@
+"""An edit as one of the host's weight adapters."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import comfy.model_management as management
+import comfy.weight_adapter
+import torch
+from torch import Tensor
+
+from ...scapre.edits.edit import Edit
+from .device import has_float64, raise_unless_out_of_memory
+from .values import values
+
+log = logging.getLogger("scapre")
+
+
+class Copies:
+    """An edit's tensors on the device that last asked for them, until the host has finished with the model."""
+
+    def __init__(self, edit: Edit) -> None:
+        self.edit = edit
+        self.drop()
+
+    def drop(self, *_: Any) -> None:
+        """Keeps the edit on the CPU alone, and believes in the device's memory again."""
+        self.device, self.copy, self.fits = torch.device("cpu"), self.edit, True
+
+    def delta(self, key: str, weight: Tensor) -> Tensor:
+        """The edit of a weight, computed where the weight is if that has float64 and the memory, else on the CPU."""
+        if self.fits and has_float64(weight.device):
+            try:
+                return self._on(weight.device).delta(key, weight)
+            except Exception as error:
+                raise_unless_out_of_memory(error)
+            self.drop()
+            self.fits = False
+            management.soft_empty_cache()
+            log.warning("not enough GPU memory to apply the edit there; using the CPU")
+        return self.edit.delta(key, weight.cpu()).to(weight.device)
+
+    def _on(self, device: torch.device) -> Edit:
+        if device != self.device:
+            self.device, self.copy = device, self.edit.to(device)
+        return self.copy
+
+
+class EditPatch(comfy.weight_adapter.WeightAdapterBase):
+    """Evaluates an edit on the weight that the host is patching, at its place among the other patches.
+
+    The host rebuilds adapters from `weights`, moving the tensors in it; the edit itself, shared by all matrices, is
+    carried along as it is.
+    """
+
+    name = "scapre"
+
+    def __init__(self, loaded_keys: set[str], weights: tuple[Tensor, Copies]) -> None:
+        """Takes the host's two arguments: unused keys, and a marker tensor with the edit."""
+        self.loaded_keys = loaded_keys
+        self.weights = weights
+
+    @property
+    def edit(self) -> Edit:
+        """The edit itself, on the CPU."""
+        return self.weights[1].edit
+
+    def calculate_weight(
+        self,
+        weight: Tensor,
+        key: str,
+        strength: float,
+        strength_model: float,
+        offset: Any,
+        function: Callable[[Tensor], Tensor],
+        intermediate_dtype: torch.dtype = torch.float32,
+        original_weights: Any = None,
+    ) -> Tensor:
+        """Adds strength times the edit to the weight, in place as the host expects, and so in the weight's own class.
+
+        Raises:
+            ScaPreError: If the weight's values cannot be had.
+        """
+        if strength:
+            plain = values(key, weight)
+            plain += function((strength * self.weights[1].delta(key, plain)).to(plain.dtype))
+        return weight

@@ -1,0 +1,97 @@
+"""Copies of edited matrices beside the model in a checkpoint: averages (EMA), second models, ControlNets, LoRAs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..checkpoints.checkpoint import FLOATS, Checkpoint
+from ..errors import shorten
+from .names import by_blocks, by_path
+
+# Dots and underscores are left out by some who write such names, and changed into each other by others.
+_SEPARATORS = str.maketrans("", "", "._")
+_CROSS_ATTENTION = re.compile(r"attn2(processor)?to(k|v|kv|qkv)(?!ip)", re.IGNORECASE)
+_LORA = "lora_unet_"
+_BUNDLED = "bundle_emb."  # textual inversions that A1111 reads from a checkpoint
+
+
+@dataclass(frozen=True)
+class Copies:
+    """What a checkpoint holds beside the matrices of its model.
+
+    Attributes:
+        edited: Name of the projection that a tensor is a copy of, by the tensor's name: same place, same shape.
+        left: Tensors that belong to cross-attention with a text and cannot be edited.
+        embeddings: Textual inversions.
+    """
+
+    edited: Mapping[str, str]
+    left: tuple[str, ...]
+    embeddings: tuple[str, ...]
+
+    def notes(self, unedited: Iterable[str] = ()) -> tuple[str, ...]:
+        """What the user should know of them.
+
+        Args:
+            unedited: Copies that could not be edited in the end.
+        """
+        broken = set(unedited)
+        edited, left = [name for name in self.edited if name not in broken], [*self.left, *sorted(broken)]
+        said = []
+        if edited:
+            said.append(f"{_counted(edited, 'copy', 'copies')} of these matrices in the file were edited too.")
+        if left:
+            said.append(
+                f"{_counted(left, 'tensor', 'tensors')} in the file may still know what was erased and could not be "
+                "edited. Do not pass the file on with them, or take them out."
+            )
+        if self.embeddings:
+            said.append(
+                f"{_counted(self.embeddings, 'tensor', 'tensors')} of embeddings in the file were kept. One that "
+                "stands for what was erased can bring it back."
+            )
+        return tuple(said)
+
+
+def _counted(names: Sequence[str], one: str, more: str) -> str:
+    return f"{len(names)} {one if len(names) == 1 else more} (such as {shorten(names[0], 120)})"
+
+
+def find_copies(checkpoint: Checkpoint, edited: Collection[str]) -> Copies:
+    """Looks for copies under any prefix, with dots or without, in the model's own names, diffusers' and LoRAs'.
+
+    Args:
+        checkpoint: The file.
+        edited: Names of the projections that are edited.
+    """
+    entries, own = checkpoint.file.entries, {checkpoint.stored_name(name): name for name in checkpoint.roles}
+    shapes = {name: entries[stored].shape for stored, name in own.items()}
+    places = _places(tuple(own.values()))
+    copies, left = {}, []
+    for name in sorted(entries.keys() - own.keys()):
+        found = _ending(name.translate(_SEPARATORS), places)
+        if found and found not in edited:
+            continue  # the model's own is not edited either
+        if found and entries[name].shape == shapes[found] and entries[name].dtype in FLOATS:
+            copies[name] = found
+        elif _CROSS_ATTENTION.search(name.translate(_SEPARATORS)):
+            left.append(name)
+    return Copies(copies, tuple(left), tuple(sorted(name for name in entries if name.startswith(_BUNDLED))))
+
+
+def _places(names: tuple[str, ...]) -> dict[str, str]:
+    """Projections by the end of a copy's name, without dots and underscores."""
+    return {
+        f"{path.removeprefix(_LORA)}.weight".translate(_SEPARATORS): name
+        for naming in (by_path, by_blocks)
+        for name, path in naming(names).items()
+    }
+
+
+def _ending(bare: str, places: Mapping[str, str]) -> str | None:
+    """The projection that a name ends with, after whatever prefix."""
+    if not _CROSS_ATTENTION.search(bare):
+        return None
+    return next((places[bare[at:]] for at in range(len(bare)) if bare[at:] in places), None)

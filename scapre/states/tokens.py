@@ -1,0 +1,60 @@
+"""The tokens that an installation cuts a name into: kept with an edit, so that another installation can compare.
+
+One name can have other tokens elsewhere: versions of the library that cuts names, with and without the one that
+repairs typographic signs, differ on accents, quotes and some scripts. An edit then meets prompts it was not made for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from ..concepts.names import is_hidden
+from ..errors import ScaPreError
+
+_HASHED = "#"
+_KEPT = re.compile(r"(?:\d{1,7}(?: \d{1,7})*)?|#[0-9a-f]{16}")
+
+Tokenise = Callable[[str], Sequence[int]]
+
+
+def written(ids: Iterable[int]) -> str:
+    """Token ids as an edit keeps them."""
+    return " ".join(map(str, ids))
+
+
+def hashed(kept: str) -> str:
+    """Kept token ids that can be compared and not read; whoever guesses the name can still test the guess."""
+    return kept if kept.startswith(_HASHED) else _HASHED + hashlib.blake2b(kept.encode(), digest_size=8).hexdigest()
+
+
+def is_kept(value: str) -> bool:
+    """Whether a text from a file can be kept token ids."""
+    return _KEPT.fullmatch(value) is not None
+
+
+def agree(one: str, other: str) -> bool:
+    """Whether kept tokens are the same, as far as one of them is not known."""
+    if not (one and other) or one == other:
+        return True
+    return hashed(one) == hashed(other) if _HASHED in (one[0], other[0]) else False
+
+
+def read_otherwise(kept: Mapping[str, str], tokenise: Tokenise) -> tuple[str, ...]:
+    """Heads that this installation cuts into other tokens than those that were kept; hidden ones cannot be told.
+
+    Args:
+        kept: Tokens by head.
+        tokenise: Gives the token ids of a text here.
+    """
+    return tuple(
+        head for head, tokens in kept.items() if not is_hidden(head) and not agree(tokens, _here(head, tokenise))
+    )
+
+
+def _here(head: str, tokenise: Tokenise) -> str:
+    try:
+        return written(tokenise(head))
+    except ScaPreError:  # too many tokens here
+        return _HASHED
