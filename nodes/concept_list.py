@@ -71,8 +71,8 @@ class ConceptList(io.ComfyNode):
                     default=AUTO,
                     optional=True,
                     advanced=True,
-                    tooltip="How the file is to be read. auto: as it looks; what can be meant in several ways is asked. "
-                    "lines: a name a line. commas: names between commas. columns: a table of names and anchors. "
+                    tooltip="How the file is to be read. auto: as it looks; what can be meant in several ways is asked."
+                    " lines: a name a line. commas: names between commas. columns: a table of names and anchors. "
                     "inverted: last name first.",
                 ),
                 io.String.Input(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,22 @@ def test_a_loaded_copy_is_not_applied_twice(folder: Path, clip: comfy.sd.CLIP) -
         loaded = run(LoadEdit, file=f"edit_{number:05}_.safetensors [output]").result[0]
         with pytest.raises(ScaPreError, match="already carries this edit"):
             run(ApplyEdit, model=edited, edit=loaded)
+
+
+def test_a_name_that_is_cut_otherwise_here_is_told_when_an_edit_is_loaded_and_merged(
+    folder: Path, clip: comfy.sd.CLIP
+) -> None:
+    model = unet()
+    _, edit, _ = erase(model, clip, "cat\nZoë Kraus")
+    tokens = {**edit.states.tokens, "Zoë Kraus": "1 2 3"}
+    elsewhere = replace(edit, states=replace(edit.states, tokens=tokens))
+    for one in (edit, elsewhere):
+        run(SaveEdit, edit=one)
+    assert "other tokens" not in run(LoadEdit, file="edit_00001_.safetensors [output]").result[1]
+    loaded, report = run(LoadEdit, file="edit_00002_.safetensors [output]").result
+    assert 'this installation cuts "Zoë Kraus" into other tokens' in report and '"cat"' not in report
+    merged = run(MergeEdits, model=model, edits={"edit_1": loaded}).result
+    assert 'this installation cuts "Zoë Kraus" into other tokens' in merged[2]
 
 
 # --- merge ---

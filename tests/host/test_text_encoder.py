@@ -12,10 +12,12 @@ import pytest
 import torch
 
 from pack.nodes.host.text_encoder import ClipEncoder
+from pack.nodes.host.tokenizer import tokens_here
 from pack.scapre.checkpoints.checkpoint import Checkpoint
 from pack.scapre.checkpoints.encoder import CheckpointEncoder
 from pack.scapre.checkpoints.tokenizer import VARIABLE, Tokenizer, find_vocabulary
 from pack.scapre.checkpoints.towers import TOWERS
+from pack.scapre.concepts.spelling import core
 from pack.scapre.errors import ScaPreError
 from pack.scapre.progress import silent
 from pack.tests.host import models
@@ -129,3 +131,19 @@ def test_without_a_vocabulary_the_error_says_what_to_do(tmp_path: Path, monkeypa
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(ScaPreError, match="--tokenizer"):
         Tokenizer()
+
+
+@pytest.mark.parametrize("name", [
+    "star,", "star.", "star...", "star!?", "'star'", "(star:1.2)", "Saber (Fate)", "C++", "Disney+", "star\u00ad",
+    "star\u200b", "Vincent van Gogh's,", "étoile.", "梵高。", "star™", "don't;", "R.E.M.", "100%", "a_b_",
+])  # fmt: skip
+def test_a_name_up_to_its_last_word_is_the_beginning_of_its_tokens(name: str) -> None:
+    """So that the position that erasing begins at can be counted in it."""
+    whole, start = list(tokens_here(name)), list(tokens_here(core(name)))
+    assert 0 < len(start) <= len(whole) and whole[: len(start)] == start
+
+
+def test_a_picture_has_its_place_though_a_comma_joins_it_in_one_word() -> None:
+    picture, both = list(tokens_here("\U0001f3a8")), list(tokens_here("\U0001f3a8,"))
+    assert len(picture) == 1 and len(both) == 2  # the first of both is the picture, without the mark of a word's end
+    assert both[1] == list(tokens_here("\U0001f3a8 ,"))[1]

@@ -1,0 +1,173 @@
+"""What a text looks like: a list a line, names between commas, a table, a register, or a notation; and how surely."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ..errors import ScaPreError, shorten
+from .notations import Notation, notation_of
+from .syntax import split_arrow
+from .tables import Table, find_delimiter, rows_of, table_of
+from .text import split_lines
+
+_MARKS = ",;\N{FULLWIDTH COMMA}\N{FULLWIDTH SEMICOLON}\N{IDEOGRAPHIC COMMA}"
+_BETWEEN = re.compile(rf"[{_MARKS}]")
+_SURNAME = re.compile(r"[^\W\d_][^,;]*,\s+[^\W\d_][^,;]*")
+_LIST = 3  # names between commas that are no surname and first name
+
+Reading = Literal["lines", "commas", "columns", "inverted"]
+
+
+_KINDS = {
+    "lines": "a name a line", "commas": "names between commas", "inverted": "last names first, turned round",
+    "numbers": "a numbered list", "bullets": "a list with bullets", "quotes": "quoted names", "JSON": "a JSON list",
+    "Python": "a Python list",
+}  # fmt: skip
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _column(head: str) -> str:
+    return f"column {head}" if head.isdecimal() else shorten(head)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a text looks like.
+
+    Attributes:
+        kind: `lines`, `commas`, `columns`, `inverted`, or a notation: JSON, Python, YAML, Markdown, numbers, bullets,
+            quotes.
+        columns: How many columns a table has.
+        name: Head of the names' column, empty where there are no columns.
+        anchor: Head of the anchors' column, if there is one.
+        rows: Rows of a table, or names of another list.
+    """
+
+    kind: str
+    columns: int = 0
+    name: str = ""
+    anchor: str = ""
+    rows: int = 0
+
+    @property
+    def said(self) -> str:
+        """The same in a few words."""
+        if not self.name:
+            return f"{_KINDS.get(self.kind, self.kind)}, {_many(self.rows, 'name')}"
+        names = f"names from {_column(self.name)}" + (f", anchors from {_column(self.anchor)}" if self.anchor else "")
+        return f"a table of {_many(self.columns, 'column')} and {_many(self.rows, 'row')}, {names}"
+
+
+@dataclass(frozen=True)
+class Look:
+    """A text looked at, before anything is read of it."""
+
+    lines: tuple[str, ...]
+    notation: Notation | None
+    table: Table | None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of a notation's plain list."""
+        return self.notation.names if self.notation else ()
+
+    def between(self) -> list[str]:
+        """What stands between commas and line ends."""
+        parts = (name.strip() for line in self.lines for name in _BETWEEN.split(line))
+        return [name for name in parts if name]
+
+    def is_register(self) -> bool:
+        """Whether every line has a last name, a comma and a first name."""
+        return bool(self.lines) and all(map(_SURNAME.fullmatch, self.lines))
+
+
+def look_at(text: str, column: str = "") -> Look:
+    """Looks at a text.
+
+    Args:
+        text: What is in a file, or was typed or pasted.
+        column: The column of the names, by its head or its number from 1; empty leaves the choice.
+
+    Raises:
+        ScaPreError: If there is no such column.
+    """
+    lines = tuple(line.strip() for line in split_lines(text.replace("\ufeff", "")) if line.strip())
+    whole = "\n".join(lines)
+    notation = notation_of(whole, lines)
+    if notation and notation.names:
+        rows: Sequence[Sequence[str]] = [[name] for name in notation.names]
+    else:
+        rows = notation.rows if notation else rows_of(whole, find_delimiter(lines))
+    table = table_of(rows, column, True if notation and notation.rows else None)
+    if column and table is None:
+        heads = ", ".join(shorten(cell) for cell in (rows[0] if rows else ()))
+        raise ScaPreError(
+            f"column: there is no {shorten(column)}. Give one of {heads or 'the columns'}, or its number."
+        )
+    return Look(lines, notation, table)
+
+
+def shape_in(look: Look, best: Reading) -> Shape:
+    """The shape of a text that is read in a way."""
+    kind, table = look.notation.kind if look.notation else best, look.table
+    if best == "columns" and table:
+        anchor = "" if table.anchor is None else table.heads[table.anchor]
+        return Shape(kind, len(table.heads), table.title, anchor, len(table.rows))
+    said = look.between() if best == "commas" else look.names or look.lines
+    return Shape(kind, rows=sum(not name.startswith("#") for name in said))
+
+
+def best_reading(look: Look, column: str) -> tuple[Reading, str]:
+    """The reading that fits best, and why it is a guess if it is one."""
+    lines, table = look.lines, look.table
+    if column:
+        return "columns", ""
+    if look.notation:
+        why = look.notation.unsure or (table.unsure if table and look.notation.rows else "")
+        return "columns" if look.notation.rows else "lines", why
+    if table and (table.headed or _is_table(lines, table)):
+        if not table.headed and look.is_register() and all(map(_is_person, lines)):
+            return "inverted", "the names may be written with the last name first, or stand in two columns"
+        return "columns", table.unsure
+    if not _is_listed(lines) or (len(lines) > 1 and all(len(split_arrow(line)) > 1 for line in lines)):
+        return "lines", _headless(lines)
+    if all(len(_BETWEEN.split(line.rstrip(_MARKS))) == 1 for line in lines):
+        return "commas", ""
+    if len(lines) > 1 and table and len({len(row) for row in rows_of("\n".join(lines), find_delimiter(lines))}) == 1:
+        return "commas", table.unsure
+    few = len(look.between()) < _LIST
+    return "commas", "two words with a comma between them may be two names or one" if few else ""
+
+
+def _headless(lines: Sequence[str]) -> str:
+    """Why plain lines may be a table of one column: the first is what such a column is called."""
+    first = table_of([[lines[0], ""]]) if len(lines) > 1 else None
+    return f"the first line, {shorten(lines[0])}, may be a head" if first and first.headed else ""
+
+
+def _is_table(lines: Sequence[str], table: Table) -> bool:
+    delimiter = find_delimiter(lines)
+    if delimiter == "\t" and "\t" in "".join(lines):
+        return True
+    return len(lines) > 1 and all(delimiter in line for line in lines) and len(table.heads) == 2 and _is_full(lines)
+
+
+def _is_full(lines: Sequence[str]) -> bool:
+    """Whether the second cell of some row says something: commas at line ends alone make no table."""
+    return any(not line.rstrip().endswith(tuple(_MARKS)) for line in lines)
+
+
+def _is_person(line: str) -> bool:
+    """Whether a line with one comma looks like last name, first name: both begin with a capital or have no case."""
+    return all(part.strip()[:1].upper() == part.strip()[:1] for part in line.split(","))
+
+
+def _is_listed(lines: Sequence[str]) -> bool:
+    """Whether most lines have names between commas."""
+    return sum(any(mark in line for mark in _MARKS) for line in lines) > len(lines) / 2
