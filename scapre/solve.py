@@ -78,6 +78,8 @@ def encode_request(encoder: Encoder, request: Request, progress: Progress = sile
     """Encodes all texts of a request once; returns the states and the seconds it took."""
     start = time.perf_counter()
     states = encode_prompts(encoder, request.pairs(), request.preserve, progress)
+    moments = method(request.method).study(encoder, request.concepts.concepts, request.preserve, progress)
+    states = replace(states, moments=moments)
     return states, time.perf_counter() - start
 
 
@@ -146,7 +148,7 @@ def solve_edit(
         shapes=shapes,
         report=report,
         templates=tuple(request.templates),
-        states=states,
+        states=replace(states, moments={}),
         sketch={name: sketch(values) for name, values in samples.items()},
     )
     log.info("erased %d concepts in %d matrices, %.2f s", len(edit.concepts), len(matrices), report.total_seconds)
@@ -163,7 +165,8 @@ def _check_names(names: Sequence[str], projections: Projections, request: Reques
 
 
 def _notes(request: Request) -> tuple[str, ...]:
-    kept = ("preserved names are measured here, but do not yet change the edit",) if request.preserve else ()
+    measured = request.preserve and not method(request.method).preserves
+    kept = ("preserved names are measured here, but do not yet change the edit",) if measured else ()
     return (*request.concepts.notes, *request.notes, *kept)
 
 

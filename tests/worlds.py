@@ -54,6 +54,9 @@ class Encoder:
         self.asked += texts
         return torch.stack([self._states(text) for text in texts])
 
+    def lexicon(self):
+        return None
+
     def _states(self, text: str) -> torch.Tensor:
         generator = torch.Generator().manual_seed(zlib.crc32(text.encode()))
         own, tokens = torch.randn(self.width, generator=generator), torch.randn(WINDOW, self.width, generator=generator)

@@ -11,6 +11,7 @@ from torch import Tensor
 from ...scapre.errors import ScaPreError, shorten
 from ...scapre.families import supported
 from ...scapre.progress import Progress
+from ...scapre.states.lexicon import Lexicon
 
 _CLIP_ENCODERS = {"l", "h", "g"}
 _BATCH = 32
@@ -61,6 +62,16 @@ class ClipEncoder:
             )
         ids = [entry[0] for entry in sections[0]]
         return ids[1 : ids.index(_end_token(ids), 1)]
+
+    def lexicon(self) -> Lexicon | None:
+        """The words of the first encoder's vocabulary; None where this host keeps them elsewhere."""
+        name = f"clip_{next(iter(self._tokens('')))}"
+        tokenizer = getattr(getattr(self.clip, "tokenizer", None), name, None)
+        encoder = getattr(getattr(self.clip, "cond_stage_model", None), name, None)
+        if tokenizer is None or encoder is None:
+            return None
+        embeddings = encoder.transformer.get_input_embeddings().weight
+        return Lexicon.of(tokenizer.tokenizer.get_vocab(), embeddings.detach().to("cpu", torch.float32))
 
     def encode(self, texts: Sequence[str], progress: Progress) -> Tensor:
         """States of the texts, (texts, tokens, width), float32 on the CPU."""

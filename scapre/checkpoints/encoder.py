@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from ..errors import ScaPreError
 from ..progress import Progress
+from ..states.lexicon import Lexicon
+from .tokenizer import Tokenizer
 from .towers import END, START, WINDOW, Read, Tower
 
 _BATCH = 32
@@ -18,9 +20,7 @@ _BATCH = 32
 class CheckpointEncoder:
     """The states that a host's CLIP gives for the same checkpoint."""
 
-    def __init__(
-        self, names: Iterable[str], read: Read, tokenizer: Callable[[str], list[int]], towers: Sequence[Tower]
-    ) -> None:
+    def __init__(self, names: Iterable[str], read: Read, tokenizer: Tokenizer, towers: Sequence[Tower]) -> None:
         """Finds the text encoders.
 
         Args:
@@ -43,6 +43,11 @@ class CheckpointEncoder:
             ScaPreError: If the text is longer than the encoder's window.
         """
         return self.tokenizer(text)
+
+    def lexicon(self) -> Lexicon | None:
+        """The words of the first encoder's vocabulary."""
+        inner: Any = getattr(self.towers[0][1], "text_model", self.towers[0][1])
+        return Lexicon.of(self.tokenizer.vocabulary(), inner.embeddings.token_embedding.weight)
 
     @torch.no_grad()
     def encode(self, texts: Sequence[str], progress: Progress) -> Tensor:

@@ -44,6 +44,11 @@ class Tokenizer:
             )
         return ids
 
+    def vocabulary(self) -> dict[str, int]:
+        """Number of each token."""
+        found: dict[str, int] = self.split.get_vocab()
+        return found
+
 
 def literal(text: str) -> str:
     """The text as the host's tokenizer is given a name: no special tokens, no embeddings, escaped brackets as such."""

@@ -19,7 +19,7 @@ from ..errors import ScaPreError, shorten
 from ..export import DTYPES, FORMATS, Options, Rank
 from ..files.write import try_writing
 from ..methods import METHODS, USUAL
-from ..methods.settings import declared
+from ..methods.settings import MethodSettings, Setting, declared
 from .console import note
 
 _PATH = 200  # characters of a path in a message: its end tells more than its start
@@ -116,19 +116,34 @@ def add_format(parser: argparse.ArgumentParser, flag: str, **more: Any) -> None:
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """One option for each setting of the method."""
+    """The method, its preset, and one option for each setting of any method."""
+    presets = "; ".join(f"{name}: {', '.join(solver.presets)}" for name, solver in METHODS.items())
+    parser.add_argument("--method", choices=METHODS, default=USUAL, help=f"how to erase ({USUAL})")
+    parser.add_argument("--preset", metavar="NAME", help=f"documented settings; the first unless given. {presets}")
     group = parser.add_argument_group("settings, as the preset has them unless given")
-    for setting in declared(METHODS[USUAL].settings):
+    for setting in _settings():
         flag, kind = f"--{setting.name.replace('_', '-')}", type(setting.default)
         choices = _SWITCH if kind is bool else setting.choices or None
         more = {"choices": choices} if choices else {"type": kind, "metavar": "VALUE"}
         group.add_argument(flag, help=setting.about.replace("%", "%%"), **more)
 
 
-def given_settings(options: argparse.Namespace) -> dict[str, Any]:
-    """The settings that were given."""
-    values = {setting.name: getattr(options, setting.name) for setting in declared(METHODS[USUAL].settings)}
-    return {name: _SWITCH.get(value, value) for name, value in values.items() if value is not None}
+def _settings() -> Iterable[Setting]:
+    """Every setting of any method by its name; those of one name mean the same."""
+    return {setting.name: setting for solver in METHODS.values() for setting in declared(solver.settings)}.values()
+
+
+def given_settings(options: argparse.Namespace) -> tuple[str, MethodSettings]:
+    """The preset's name and its settings, with those that were given.
+
+    Raises:
+        ScaPreError: If the method has no such preset or setting, or a value is outside its range.
+    """
+    solver = METHODS[options.method]
+    values = {setting.name: getattr(options, setting.name) for setting in _settings()}
+    given = {name: _SWITCH.get(value, value) for name, value in values.items() if value is not None}
+    preset = options.preset or next(iter(solver.presets))
+    return preset, solver.choose(preset, given)
 
 
 def seed(text: str) -> int:

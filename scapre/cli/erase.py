@@ -8,7 +8,6 @@ from pathlib import Path
 from ..checkpoints.checkpoint import Checkpoint
 from ..concepts.concepts import name_notes, parse_concepts, parse_preserve
 from ..files import write_edit
-from ..methods import METHODS, USUAL
 from ..report.data import report_data
 from ..report.markdown import render
 from ..solve import Request, encode_request, solve_edit
@@ -44,9 +43,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_reading(parser)
     add_output(parser)
     parser.add_argument(
-        "--preset", choices=METHODS[USUAL].presets, default="objects-few", help="released settings (objects-few)"
-    )
-    parser.add_argument(
         "--anchor", default="", metavar="TEXT", help="takes the place of names without an arrow (nothing)"
     )
     parser.add_argument("--preserve", type=Path, metavar="FILE", help="names to report on, one per line")
@@ -73,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
             write_edit(edit, options.out, names=exported.names, overwrite=options.overwrite)
             said = f"Edit: {options.out}"
     progress.finish()
-    say(render(report_data(edit, count_of(edit), [f"Preset {options.preset}, {edit.described}"])))
+    say(render(report_data(edit, count_of(edit), [f"Preset {given_settings(options)[0]}, {edit.described}"])))
     say(f"\n{said}")
     return 0
 
@@ -87,7 +83,7 @@ def request_of(options: argparse.Namespace) -> Request:
     """
     parsed = parse_concepts(read_list(options.concepts, "concepts", options), options.anchor)
     names = read_list(options.preserve, "preserve", options) if options.preserve else ""
-    settings = METHODS[USUAL].choose(options.preset, given_settings(options))
+    _, settings = given_settings(options)
     preserve = parse_preserve(names, parsed.concepts)
     notes = name_notes(names, "preserve")
-    return Request(parsed, preserve, settings, options.seed, tuple(TEMPLATES[options.templates]), notes)
+    return Request(parsed, preserve, settings, options.seed, tuple(TEMPLATES[options.templates]), notes, options.method)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from ..errors import ScaPreError, shorten
+from .auto import Auto
 from .method import Fit, Method, Problem
 from .scapre import ScaPre
+from .uce import UCE
 
 __all__ = ["FIRST", "METHODS", "USUAL", "Fit", "Method", "Problem", "method"]
 
@@ -13,7 +15,7 @@ FIRST = "scapre"
 USUAL = FIRST
 """What computes an edit where nobody chooses."""
 
-METHODS: dict[str, Method] = {"scapre": ScaPre()}
+METHODS: dict[str, Method] = {"scapre": ScaPre(), "auto": Auto(), "uce": UCE()}
 
 
 def method(name: str) -> Method:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from ..concepts.concepts import Concept
 from ..errors import ScaPreError, shorten
 from ..families import Projections, Role
 from ..progress import Progress
 from ..states.prompts import Pair
-from ..states.token_states import TokenStates
+from ..states.token_states import Encoder, TokenStates
 from .change import Change
 from .payload import Layout, Payload, Tensors
 from .settings import MethodSettings, Preset, declared
@@ -72,6 +73,7 @@ class Method(ABC):
         presets: Its documented recipes.
         format: Version of its payload in files; another number is another layout.
         joint: Whether edits of it can be solved together from the token states that they keep.
+        preserves: Whether preserved names enter the solve; else they are only measured.
     """
 
     title: ClassVar[str]
@@ -80,6 +82,13 @@ class Method(ABC):
     presets: ClassVar[Mapping[str, Preset]] = {}
     format: ClassVar[int] = 1
     joint: ClassVar[bool] = False
+    preserves: ClassVar[bool] = False
+
+    def study(
+        self, encoder: Encoder, concepts: Sequence[Concept], preserve: Sequence[str], progress: Progress
+    ) -> Tensors:
+        """What it reads of the encoder beside the states of names: the states of prompts, as their moments."""
+        return {}
 
     @abstractmethod
     def fit(self, problem: Problem, projections: Projections) -> Fit:

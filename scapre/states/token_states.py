@@ -15,6 +15,7 @@ from torch import Tensor
 from ..concepts.spelling import core
 from ..errors import ScaPreError, shorten
 from ..progress import Progress, silent
+from .lexicon import Lexicon
 from .prompts import NULL, Pair, Prompt
 from .tokens import written
 
@@ -34,6 +35,10 @@ class Encoder(Protocol):
         """States of the texts, (texts, tokens, width), float32."""
         ...
 
+    def lexicon(self) -> Lexicon | None:
+        """The words of its vocabulary; None where they cannot be had."""
+        ...
+
 
 @dataclass(frozen=True)
 class TokenStates:
@@ -45,6 +50,7 @@ class TokenStates:
         last: Position of the last token of a head that carries a word; 0, the start token, for an empty one.
         window: Tokens of a whole text.
         tokens: Token ids of each head, as `tokens.written` has them; none in edits of early versions.
+        moments: What a method has read of further texts; not kept with an edit.
     """
 
     states: Tensor
@@ -52,6 +58,7 @@ class TokenStates:
     last: Mapping[str, int]
     window: int
     tokens: Mapping[str, str] = field(default_factory=dict)
+    moments: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def width(self) -> int:

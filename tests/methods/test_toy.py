@@ -25,7 +25,7 @@ from pack.scapre.export import FORMATS, Options, Rank
 from pack.scapre.families import Role
 from pack.scapre.files import read_edit, write_edit
 from pack.scapre.merge import merge_edits
-from pack.scapre.methods import METHODS, USUAL, method
+from pack.scapre.methods import METHODS, method
 from pack.scapre.methods.scapre.settings import Settings as ScaPreSettings
 from pack.scapre.progress import silent
 from pack.scapre.report.data import report_data
@@ -195,11 +195,11 @@ def test_its_settings_are_inputs_of_a_node_and_options_of_a_command(
     assert entry.tooltip == "How much of the concepts' own directions is taken away. Below 0: as the preset has it."
     assert settings_from(toy, "whole", {"share": 0.25}) == Settings(0.25)
     assert settings_from(toy, "whole", {"share": -1.0}) == Settings()
-    monkeypatch.setitem(METHODS, USUAL, toy)
     parser = argparse.ArgumentParser()
     arguments.add_settings(parser)
     assert "How much of the concepts' own directions" in " ".join(parser.format_help().split())
-    assert arguments.given_settings(parser.parse_args(["--share", "0.5"])) == {"share": 0.5}
+    chosen = parser.parse_args(["--method", "toy", "--share", "0.5"])
+    assert arguments.given_settings(chosen) == ("whole", Settings(0.5))
     with pytest.raises(ScaPreError, match=r"share: 2\.0 is outside 0 to 1"):
         toy.choose("whole", {"share": 2.0})
     with pytest.raises(ScaPreError, match='settings: "ridge" is not a setting of Projection'):

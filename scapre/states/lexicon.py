@@ -1,0 +1,60 @@
+"""The words of a text encoder's own vocabulary, and which of them lie close to a name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_WORD = re.compile("[a-z]{3,}</w>")  # a whole word of plain letters, as CLIP's vocabulary writes it
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """Whole words that an encoder has one token for.
+
+    Attributes:
+        words: The words.
+        ids: (words,) their tokens.
+        embeddings: (tokens, d) embeddings of all tokens, by their numbers.
+    """
+
+    words: tuple[str, ...]
+    ids: Tensor
+    embeddings: Tensor
+
+    @classmethod
+    def of(cls, vocabulary: dict[str, int], embeddings: Tensor) -> Lexicon:
+        """The whole words of a vocabulary.
+
+        Args:
+            vocabulary: Number of each token, as CLIP's tokeniser has it.
+            embeddings: (tokens, d).
+        """
+        found = {token.removesuffix("</w>"): number for token, number in vocabulary.items() if _WORD.fullmatch(token)}
+        known = {word: number for word, number in found.items() if number < len(embeddings)}
+        return cls(tuple(known), torch.tensor(list(known.values()), dtype=torch.long), embeddings)
+
+    def nearest(self, token: int, count: int, without: Collection[str] = ()) -> list[str]:
+        """The words whose embeddings have the greatest cosine with that of a token, closest first.
+
+        Args:
+            token: Of a name, its last as a rule.
+            count: How many.
+            without: Words that are not wanted.
+        """
+        rows = F.normalize(self.embeddings[self.ids].float(), dim=1)
+        cosines = rows @ F.normalize(self.embeddings[token].float(), dim=0)
+        order: Sequence[int] = cosines.argsort(descending=True, stable=True).tolist()
+        words = (self.words[place] for place in order if int(self.ids[place]) != token)
+        found = []
+        for word in words:
+            if word not in without:
+                found.append(word)
+            if len(found) == count:
+                break
+        return found
