@@ -1,5 +1,6 @@
 // @ts-check
 /** Small helpers for drawing in a node: elements, SVG, a stylesheet, hooks, and what a tab remembers about a node. */
+import { app } from "../../../scripts/app.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -52,6 +53,18 @@ export function after(object, method, act) {
     act(...given);
     return result;
   };
+}
+
+/**
+ * Shows an element of a node where Nodes 2.0 has that of an earlier node of the same number, as after an undo: it looks
+ * for a widget's element once.
+ * @param {any} node
+ * @param {HTMLElement} root
+ */
+export function takePlace(node, root) {
+  if (node.graph !== app.canvas.graph) return;
+  const shown = document.querySelector(`[data-node-id="${node.id}"] .${root.classList[0]}`);
+  if (shown !== root) shown?.replaceWith(root);
 }
 
 /**

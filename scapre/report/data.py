@@ -31,7 +31,7 @@ class ConceptRow(TypedDict):
 
 
 class DriftRow(TypedDict):
-    """One text that should stay; the role is empty, anchor or preserved."""
+    """One text that should stay; the role is empty, anchor, preserved (only measured) or stays (held by the edit)."""
 
     name: str
     role: str
@@ -108,7 +108,7 @@ def _concepts(edit: Edit) -> list[ConceptRow]:
 
 def _drift(edit: Edit) -> list[DriftRow]:
     """The empty prompt first; an anchor that is preserved counts as preserved."""
-    roles = {NULL: "empty"} | dict.fromkeys(edit.preserve, "preserved")
+    roles = {NULL: "empty"} | dict.fromkeys(edit.preserve, "stays" if edit.solver.preserves else "preserved")
     figures, order = edit.report.drift, [NULL, *held_prompts(edit.pairs, edit.preserve)]
     return [{"name": text, "role": roles.get(text, "anchor"), "drift": _rounded(figures[text])} for text in order]
 

@@ -9,6 +9,8 @@ fails when the page's console has an error that `benchmarks.host.page.IGNORED` d
     @pytest.mark.parametrize("settings", [{"ScaPre.ReportPanel": False}], indirect=True)  # more settings, at the start
     def test_something(comfy): ...
 
+SCAPRE_FRONTEND names another front end to test with: the folder `static` of an unpacked comfyui-frontend-package.
+
 The model of these tests is MiniCanvas (`checkpoint`: what the loader calls it), which draws 64 pixels a side.
 """
 

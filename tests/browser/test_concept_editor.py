@@ -29,6 +29,8 @@ _CHANGE = """([id, name, value]) => {
 }"""
 _LOAD = "(workflow) => app.loadGraphData(workflow)"
 _SELECT = "(ids) => app.canvas.selectItems(ids.map((id) => app.graph.getNodeById(id)))"
+_SHOWN = """() => app.graph.nodes.map((node) => node.widgets.map(({ element }) => element)
+    .filter((one) => one?.className.startsWith("scapre-")).every((one) => one.isConnected))"""
 _PROMOTE = """(id) => {
     const { subgraph } = app.graph.getNodeById(id);
     const inner = subgraph.nodes.find((node) => node.type === "ScaPreEraseConcepts");
@@ -44,6 +46,8 @@ class Editing:
         self.node = comfy.add(ERASE_NODE, (100, 100), concepts=concepts)
         comfy.look_at(self.node)
         self.box = self.page.locator(".scapre-concepts")
+        self.strip = self.box.locator(".body ~ .strip")
+        self.hint = self.box.locator(".hint")
 
     @property
     def text(self) -> str:
@@ -129,21 +133,21 @@ def test_keys_stay_in_the_editor_except_those_of_the_page(editing: Editing) -> N
 def test_a_table_is_pasted_read_again_and_taken_back(editing: Editing) -> None:
     editing.text = "owl\nfox"
     editing.paste(0, 'name,anchor\n"Dali, Salvador",art\n#1 hit,\n')
-    expect(editing.box.locator(".strip")).to_contain_text("Added 2 as")
+    expect(editing.strip).to_contain_text("Added 2: a table of 2 columns, names from “name”, anchors from “anchor”")
     assert editing.text == 'owl\nDali, Salvador -> art\n"#1 hit"\nfox'
-    expect(editing.box.get_by_role("button", name="name, anchor")).to_have_attribute("aria-pressed", "true")
+    expect(editing.box.get_by_role("button", name="table")).to_have_attribute("aria-pressed", "true")
     editing.click("commas")
-    assert editing.text == 'owl\nname\nanchor\n"Dali\nSalvador"\nart\n#1 hit\nfox'
+    assert editing.text == "owl\nname\nanchor\nDali\nSalvador\nart\n#1 hit\nfox"
     editing.click("lines")
     assert editing.text == 'owl\nname,anchor\n"Dali, Salvador",art\n#1 hit,\nfox'
     editing.click("Undo")
     assert editing.text == "owl\nfox"
-    expect(editing.box.locator(".strip")).to_be_empty()
+    expect(editing.strip).to_be_empty()
 
 
 def test_what_is_pasted_takes_an_empty_row_and_one_name_stays_a_name(editing: Editing) -> None:
     editing.paste(0, "cat, dog, owl")
-    expect(editing.box.locator(".strip")).to_contain_text("Added 3 as")
+    expect(editing.strip).to_contain_text("Added 3: names between commas")
     assert editing.text == "cat\ndog\nowl"
     expect(editing.field(2)).to_be_focused()
     editing.paste(2, "s of the night")
@@ -157,7 +161,7 @@ def test_rows_are_switched_off_sorted_and_freed_of_repeats(editing: Editing) -> 
     expect(editing.box.locator(".count")).to_have_text("5 concepts, 2 off")
     editing.field(5, "use").click()
     editing.click("Remove duplicates")
-    expect(editing.box.locator(".strip")).to_contain_text("Duplicates removed: 1")
+    expect(editing.strip).to_contain_text("Duplicates removed: 1")
     assert editing.text == "# beasts\n#owl # at night\nCat\n\nzebra\nape\nape 10\nape 9"
     editing.click("Sort each group by name")
     assert editing.text == "# beasts\nCat\n#owl # at night\n\nape\nape 9\nape 10\nzebra"
@@ -242,7 +246,7 @@ def test_a_subgraph_shows_the_list_as_text(editing: Editing) -> None:
     editing.page.evaluate("(id) => app.graph.getNodeById(id).setSize([400, 300])", host)
     editing.comfy.look_at(host)
     editing.page.locator("textarea:visible").fill("cat\nowl -> bird")
-    editing.page.evaluate(_LOAD, editing.page.evaluate("() => app.rootGraph.serialize()"))
+    editing.page.evaluate(_LOAD, json.loads(editing.page.evaluate("() => JSON.stringify(app.rootGraph.serialize())")))
     (inputs,) = [node["inputs"] for node in editing.comfy.prompt().values()]
     assert inputs["concepts"] == "cat\nowl -> bird"
     editing.comfy.look_at(host)
@@ -275,6 +279,27 @@ def test_a_list_is_kept_undone_and_copied(editing: Editing) -> None:
     editing.comfy.wait_kept()
     editing.comfy.reload()
     assert (editing.text, editing.comfy.widget(copy, "concepts")) == ("fox", "#cat\nowl")
+
+
+@both_renderers
+def test_what_is_shown_after_undo_is_what_there_is(editing: Editing) -> None:
+    """Of all our elements: Nodes 2.0 would go on showing those of the nodes that were there before."""
+    comfy = editing.comfy
+    others = [comfy.add("ScaPreBeforeAfter", (700, 100)), comfy.add("ScaPreLoadEdit", (1200, 100))]
+    data = {"title": "t", "lines": [], "notes": [], "seconds": {}, "concepts": [], "drift": [], "blocks": []}
+    send = "([id, data]) => app.graph.getNodeById(id).onExecuted({ scapre_report: [JSON.stringify(data)] })"
+    comfy.page.evaluate(send, [others[1], data])
+    editing.text = "owl\ncat"
+    comfy.look_at()
+    editing.click("Sort each group by name")
+    assert editing.names() == ["cat", "owl"]
+    comfy.command("Comfy.Undo")
+    comfy.settle()
+    assert editing.page.locator(".scapre-concepts, .scapre-report, .scapre-compare").count() == 3
+    assert comfy.page.evaluate(_SHOWN) == [True] * 3
+    assert (editing.names(), editing.text) == (["owl", "cat"], "owl\ncat")
+    editing.field(0).fill("fox")
+    assert editing.text == "fox\ncat"
 
 
 def test_only_the_edited_line_of_a_text_changes(editing: Editing) -> None:
@@ -334,10 +359,10 @@ def test_thousands_of_rows_are_drawn_as_they_are_seen(editing: Editing) -> None:
 
 
 def test_names_from_strangers_are_text(editing: Editing) -> None:
-    editing.text = f"{HOSTILE}\n# {HOSTILE}\n{HOSTILE} -> a -> {HOSTILE}\ncat # {HOSTILE}\n{HOSTILE} x"
+    editing.text = f"a {HOSTILE} b\n# {HOSTILE}\n{HOSTILE} -> a -> {HOSTILE}\ncat # {HOSTILE}\na {HOSTILE} b x"
     editing.checked()
     assert HOSTILE in editing.notes()[2]
-    assert f"near {HOSTILE}" in editing.notes()[4]
+    assert f"near a {HOSTILE} b" in editing.notes()[4]
     assert editing.box.locator("img").count() == 0
     assert editing.page.evaluate("window.hit") is None
 
@@ -346,7 +371,7 @@ def test_without_the_servers_answers_the_list_still_works(comfy: ComfyPage) -> N
     comfy.page.route("**/scapre/**", lambda route: route.fulfill(status=200, body="no JSON"))
     editing = Editing(comfy, "cat")
     editing.paste(0, "owl, fox\nbat")
-    expect(editing.box.locator(".strip")).to_contain_text("Added 2 as")
+    expect(editing.strip).to_contain_text("Added 2")
     assert editing.text == "cat\nowl, fox\nbat"
     editing.click("Import names from a list")
     expect(editing.box.get_by_role("button", name="Add 0 shown")).to_be_disabled()

@@ -28,7 +28,7 @@ def page_of(node: str, locale: str) -> Path:
     ids=["en", "zh"],
 )
 def test_every_help_page_opens_with_its_pictures(comfy: ComfyPage, settings: dict[str, str]) -> None:
-    help_page = comfy.page.locator(".node-help-content .markdown-content")
+    help_page = comfy.page.locator(".node-help-content :is(.markdown-content, .comfy-markdown-content)")
     for node in (node.define_schema().node_id for node in NODES):
         text = page_of(node, settings["Comfy.Locale"]).read_text(encoding="utf-8")
         number = comfy.add(node, (300, 300))

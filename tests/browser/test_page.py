@@ -32,7 +32,7 @@ both_themes = pytest.mark.parametrize("theme", ["dark", "light"], indirect=True)
 _WATCH_PROGRESS = """(id) => {
     window.progress = [];
     const look = () => {
-        const bar = document.querySelector(`[data-node-id="${id}"] .bg-primary-500`);
+        const bar = document.querySelector(`[data-node-id="${id}"] .h-2:is(.bg-primary-500, .bg-primary)`);
         window.progress.push([document.title, app.graph.getNodeById(id).progress ?? null, Boolean(bar)]);
         window.watching = requestAnimationFrame(look);
     };

@@ -207,6 +207,19 @@ def _pasted(comfy: ComfyPage) -> str:
     return text
 
 
+@pytest.mark.parametrize("settings", [{"Comfy.Locale": one} for one in ("en", "zh")], indirect=True, ids=["en", "zh"])
+def test_a_preserved_name_is_no_promise(comfy: ComfyPage, settings: dict[str, str]) -> None:
+    chinese = settings["Comfy.Locale"] == "zh"
+    words = "目前只作测量\uff0c不会影响编辑" if chinese else "only measured so far: they do not change the edit"
+    node, data = comfy.add(LOAD_NODE), report(3)
+    panel = show(comfy, node, data)
+    expect(section(panel, "应当不变" if chinese else "Should stay")).to_contain_text(words)
+    comfy.screenshot("preserved")
+    show(comfy, node, {**data, "drift": data["drift"][:1]})
+    expect(section(panel, "应当不变" if chinese else "Should stay")).to_be_visible()
+    expect(panel).not_to_contain_text(words)
+
+
 def test_folds_are_remembered_and_copies_of_a_node_have_no_report(comfy: ComfyPage) -> None:
     node = comfy.add(LOAD_NODE)
     panel = show(comfy, node, report(3))

@@ -16,6 +16,7 @@ from pack.scapre.files import read_edit, write_edit
 from pack.scapre.merge import merge_edits
 from pack.scapre.methods import METHODS
 from pack.scapre.methods.uce import Settings
+from pack.scapre.report.data import report_data
 from pack.scapre.solve import encode_request
 from pack.scapre.states.prompts import Prompt
 from pack.tests import edit_files
@@ -85,7 +86,9 @@ def test_the_gradient_of_the_objective_vanishes_at_the_solution() -> None:
 def test_preserved_names_hold_more_the_more_they_weigh() -> None:
     drifts = [edit_of(request(settings=Settings(preserve_scale=p)), WEIGHTS).report.drift["fish"] for p in (0, 1, 1e4)]
     assert drifts[0] > drifts[1] > drifts[2] and drifts[2] < 1e-3
-    assert not any("do not yet change" in note for note in edit_of(request(), WEIGHTS).report.notes)
+    edit = edit_of(request(), WEIGHTS)
+    assert not any("do not yet change" in note for note in edit.report.notes)
+    assert {row["role"] for row in report_data(edit, "Title")["drift"]} == {"empty", "anchor", "stays"}
 
 
 def test_neither_order_nor_repeats_matter() -> None:

@@ -3,7 +3,7 @@
 /** Before and After shows its pictures under a slider. */
 import { api } from "../../../../scripts/api.js";
 import { app } from "../../../../scripts/app.js";
-import { after, memory, stylesheet } from "../dom.mjs";
+import { after, memory, stylesheet, takePlace } from "../dom.mjs";
 import { lookup } from "../words.mjs";
 import { slider } from "./slider.mjs";
 import { WORDS } from "./words.mjs";
@@ -25,6 +25,7 @@ function attach(node) {
   node.setSize([node.size[0], Math.max(node.size[1], node.computeSize()[1])]); // what a reload would make it
   root.addEventListener("wheel", toCanvas);
   root.addEventListener("pointerdown", (event) => event.button === 1 && toCanvas(event));
+  after(node, "onConfigure", () => takePlace(node, root));
   after(node, "onAdded", () => draw(kept.read()));
   after(node, "onExecuted", (message) => {
     if (message?.scapre_compare) kept.write(message.scapre_compare);

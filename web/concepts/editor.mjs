@@ -1,13 +1,14 @@
 // @ts-check
 /** The concept editor: rows, text and tools over one plain text. */
 import { element, shape } from "../dom.mjs";
+import { checksOf } from "./checks.mjs";
 import { importPanel } from "./importer.mjs";
-import { isName, join, readLine, sorted, split } from "./lines.mjs";
-import { button, say } from "./parts.mjs";
+import { isName, join, sorted, splice, split } from "./lines.mjs";
+import { button, counted, say } from "./parts.mjs";
 import { rowsView } from "./rows.mjs";
-import { ask } from "./server.mjs";
+import { latest } from "./server.mjs";
 
-const PAUSE = 400; // milliseconds from a change to its check
+const REPEATS = ["duplicate", "conflict"];
 const ICONS = {
   add: "M8 3v10M3 8h10",
   import: "M8 2v8M4 7l4 4 4-4M3 14h10",
@@ -17,17 +18,35 @@ const ICONS = {
 };
 
 export class Editor {
+  #text;
   /** @param {any} source the text and what belongs to it; see `dress` */
   constructor(source) {
     this.source = source;
+    this.checks = checksOf(this);
+    this.reads = latest();
     this.lines = split((this.text = source.read()));
     this.rows = rowsView(this);
     this.count = element("span", { class: "count" });
     this.body = element("div", { class: "body" });
     this.strip = element("div", { class: "strip", role: "status" });
     this.bar = element("div", { class: "bar", role: "toolbar" }, this.count, ...Object.keys(ICONS).map((name) => this.tool(name)));
-    this.root = element("div", { class: "scapre-concepts" }, this.bar, this.body, this.strip);
+    this.root = element("div", { class: "scapre-concepts" }, this.bar, this.checks.hint, this.body, this.strip);
     this.look(false);
+  }
+
+  get text() {
+    return this.#text;
+  }
+
+  set text(text) {
+    this.#text = text;
+    this.silence();
+  }
+
+  /** Whoever has asked about the text as it was hears no answer. */
+  silence() {
+    this.checks.drop();
+    this.reads.drop();
   }
 
   tool(name) {
@@ -61,9 +80,9 @@ export class Editor {
     const names = this.lines.filter(isName);
     const n = names.filter((line) => line.on).length;
     const off = names.length - n;
-    this.count.textContent = this.count.title = say(n === 1 ? "one" : "many", { n }) + (off ? say("off", { n: off }) : "");
+    this.count.textContent = this.count.title = counted(n) + (off ? say("off", { n: off }) : "");
     this.rows.update(this.lines);
-    this.checkLater();
+    this.checks.later();
   }
 
   /** Takes over what the lines say now. */
@@ -82,7 +101,7 @@ export class Editor {
 
   /** Puts lines into the list in place of others. */
   insert(index, texts, replaced = 0) {
-    this.change(this.lines.toSpliced(index, replaced, ...texts.map((text) => readLine(text))));
+    this.change(splice(this.lines, index, replaced, texts));
   }
 
   /** Puts lines at the end, in place of empty ones. */
@@ -98,47 +117,32 @@ export class Editor {
 
   import() {
     const have = () => new Set(this.lines.map((line) => line.name.toLowerCase()));
-    const add = (texts) => this.done(() => this.append(texts), say("imported", { n: texts.length }));
+    const add = (texts) => this.done(() => this.append(texts), [say("imported", { n: texts.length })]);
     this.look(false, importPanel(have, add, () => this.look(false)));
   }
 
   sort() {
-    this.done(() => this.change(sorted(this.lines)), say("sorted"));
+    this.done(() => this.change(sorted(this.lines)), [say("sorted")]);
   }
 
-  async unique() {
-    do await this.check();
-    while (this.checked !== this.text);
-    const left = this.lines.filter((line) => !line.review?.notes.some(({ kind }) => kind === "duplicate" || kind === "conflict"));
-    this.done(() => this.change(left), say("removed", { n: this.lines.length - left.length }));
+  /** Removes what a check of the list calls repeats, of the list as it is by then. */
+  unique() {
+    this.checks.now(() => {
+      const left = this.lines.filter((line) => !line.review?.notes.some(({ kind }) => REPEATS.includes(kind)));
+      this.done(() => this.change(left), [say("removed", { n: this.lines.length - left.length })]);
+    });
   }
 
   /** Does something, says so below the list, and offers to take it back. */
-  done(act, ...words) {
-    const before = this.text;
+  done(act, words, before = this.text) {
     act();
     const undo = button(say("undo"), () => (this.look(false), this.change(split(before))));
     const close = button("×", () => this.strip.replaceChildren(), { "aria-label": say("close") });
     this.strip.replaceChildren(...words, undo, close);
   }
 
-  checkLater() {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => (this.checking ? this.checkLater() : this.check()), PAUSE);
-  }
-
-  /** Asks the server what to know about the list, one question at a time. */
-  check() {
-    this.checking ??= this.review().finally(() => (this.checking = null));
-    return this.checking;
-  }
-
-  async review() {
-    const { text, lines } = this;
-    const { rows = [], error } = await ask("check", { concepts: text, ...this.source.context() });
-    const found = new Map(rows.map((row) => [row.line - 1, row]));
-    lines.forEach((line, i) => (line.review = found.get(i)));
-    this.checked = text;
+  /** Shows what a check has found. */
+  reviewed(error) {
     this.bar.classList.toggle("error", Boolean(error));
     if (error) this.count.textContent = this.count.title = error;
     this.rows.update(this.lines);

@@ -8,9 +8,17 @@
  *   remark: string, review?: any }} Line
  */
 
-const ARROW = /->|→/g;
+// The same as in scapre/concepts/text.py and syntax.py; tests/browser/test_lines.py compares them.
+const END = /\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/.source;
+const PIECES = "→⇒↦⇨⇾➔➙➛➜➝➞➡⟶⟹⟼";
+const STROKES = `[-‐‑–—−=]+>|[${PIECES}]\ufe0f?`;
+const ARROW = new RegExp(STROKES, "g");
+const QUOTED = new RegExp(`(?<![^\\s>${PIECES}\ufe0f])(?:"[^"]*"|“[^”]*”)(?=\\s|[,;]|${STROKES}|$)`, "g");
 const REMARK = /(?<!\S)#/g;
-const QUOTED = /(?<![^\s>→])(?:"[^"]*"|“[^”]*”)(?=\s|->|→|$)/g;
+const PARTED = new RegExp(`(?:${END}|[\t,;、，；])\\s*\\S`);
+
+/** Without byte order marks and what is no character, and with single spaces. */
+const clean = (text) => text.replace(/\ufeff/g, "").replace(/[\p{Cc}\p{Cs}\s]+/gu, " ").trim();
 
 /** What stands before and after the first match outside of quoted names. */
 function cut(pattern, text) {
@@ -22,7 +30,7 @@ function cut(pattern, text) {
 
 /** @returns {Line} */
 export function readLine(raw, end = "\n") {
-  const text = raw.replace(/\ufeff/g, "").trim();
+  const text = clean(raw);
   const heading = /^#([\s#]|$)/.test(text);
   const on = !text.startsWith("#");
   const [body, remark] = cut(REMARK, on ? text : text.slice(1));
@@ -30,21 +38,32 @@ export function readLine(raw, end = "\n") {
   return { raw, end, heading, on, name, anchor, remark: remark ?? "" };
 }
 
+/** Whether a text may be more than a name: then the server is asked what it is. */
+export const isList = (text) => PARTED.test(text) || readLine(text).anchor !== null;
+
 /** Changes fields of a line; only then is it written anew. */
 export function edit(line, fields) {
   const { on, name, anchor, remark } = Object.assign(line, fields);
   const parts = [name, anchor === null ? "" : `-> ${anchor}`, remark && `# ${remark}`];
   const text = parts.filter(Boolean).join(" ").trim();
   line.raw = text && (on ? text : `#${text}`);
+  return line;
 }
 
 /** @returns {Line[]} */
 export function split(text) {
-  const parts = text.split(/(\r\n|\r|\n)/);
+  const parts = text.split(new RegExp(`(${END})`));
   return parts.flatMap((part, i) => (i % 2 ? [] : [readLine(part, parts[i + 1])]));
 }
 
 export const join = (lines) => lines.map(({ raw, end }, i) => raw + (i < lines.length - 1 ? end : "")).join("");
+
+/** Lines with texts in the place of some of them. */
+export const splice = (lines, first, replaced, texts) => [
+  ...lines.slice(0, first),
+  ...texts.map((text) => readLine(text)),
+  ...lines.slice(first + replaced),
+];
 
 export const isName = (line) => !line.heading && (line.name !== "" || line.anchor !== null);
 

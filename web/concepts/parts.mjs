@@ -8,6 +8,8 @@ const SPARE = 200; // pixels drawn above and below what is seen
 
 export const say = lookup(WORDS);
 
+export const counted = (n) => say(n === 1 ? "one" : "many", { n });
+
 export const button = (label, onclick, more = {}) => element("button", { type: "button", onclick, ...more }, label);
 
 /**

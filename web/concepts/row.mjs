@@ -11,11 +11,14 @@ const isNoted = (line) => !line.heading && line.on && (line.remark || line.revie
 
 export const rowHeight = (line) => (isNoted(line) ? ROW + NOTES : ROW);
 
+/** The note that the encoder reads another spelling otherwise, if a line has it. */
+export const spelling = (line) => line.on && line.review?.notes.find(({ kind }) => kind === "spelling");
+
 function notes(line) {
   const said = (line.review?.notes ?? []).map((note) => {
     const pieces = note.pieces?.join("·").replaceAll("\ufffd", "?");
     const names = note.names?.join(", ") + (note.more ? " …" : "");
-    return [note.kind, note.text ?? say(note.kind, { ...note, pieces, names })];
+    return [note.kind, note.text ?? say(note.unseen ? "unseen" : note.kind, { ...note, pieces, names })];
   });
   return line.remark ? [...said, ["remark", `# ${line.remark}`]] : said;
 }
@@ -28,7 +31,7 @@ function notes(line) {
  * @param {any} [row]
  */
 export function drawRow(line, index, usual, row = blank(line)) {
-  const { name, anchor, number, use, tokens, below } = row.parts;
+  const { name, anchor, number, use, tokens, below, spell } = row.parts;
   row.className = `row ${line.heading ? "heading" : line.on ? "" : "off"}`;
   number.textContent = String(index + 1);
   fill(name, line.heading ? line.raw : line.name);
@@ -42,6 +45,8 @@ export function drawRow(line, index, usual, row = blank(line)) {
   const said = isNoted(line) ? notes(line) : [];
   below.replaceChildren(...said.map(([kind, text]) => element("span", { class: WARNINGS.includes(kind) && "warning" }, text)));
   below.title = said.map(([, text]) => text).join("\n");
+  spell.hidden = !spelling(line);
+  spell.title = spell.hidden ? "" : say("spell", spelling(line));
   return row;
 }
 
@@ -63,6 +68,7 @@ function blank(line) {
     tokens: span("tokens"),
     remove: named("button", "remove", { type: "button" }),
     below: element("div", { class: "notes" }),
+    spell: element("button", { class: "spell", type: "button", hidden: true }, say("insert")),
   };
   return Object.assign(element("div", { role: "listitem" }, ...Object.values(parts)), { parts, line });
 }

@@ -1,12 +1,10 @@
 // @ts-check
 /** The list as rows: what is typed, pressed, pasted and clicked in them. */
 import { element } from "../dom.mjs";
-import { edit, readLine, split } from "./lines.mjs";
-import { button, say, windowed } from "./parts.mjs";
-import { drawRow, rowHeight } from "./row.mjs";
-import { readings } from "./server.mjs";
-
-const PARTED = /[\r\n\t,;、，；]\s*\S/;
+import { edit, isList, readLine } from "./lines.mjs";
+import { say, windowed } from "./parts.mjs";
+import { paste } from "./readings.mjs";
+import { drawRow, rowHeight, spelling } from "./row.mjs";
 
 /** @param {import("./editor.mjs").Editor} editor */
 export function rowsView(editor) {
@@ -34,12 +32,16 @@ export function rowsView(editor) {
     if (field) target.value = (line.heading ? line.raw : line[field]) ?? "";
     editor.source.step(() => editor.write());
   });
-  on("click", ({ index, target }) => target.matches(".remove") && remove(index, index));
-  on("paste", async ({ line }, event) => {
+  on("click", ({ line, index, target }) => {
+    if (target.matches(".remove")) remove(index, index);
+    if (target.matches(".spell")) spell(line, index);
+  });
+  on("paste", ({ line, index }, event) => {
     const text = event.clipboardData.getData("text/plain").trim();
-    if (!PARTED.test(text)) return;
+    if (!isList(text)) return;
     event.preventDefault();
-    paste(line, await readings(text));
+    const kept = Number(Boolean(line.raw.trim()));
+    paste(editor, text, index + kept, 1 - kept);
   });
   on("keydown", ({ index, field, target }, event) => {
     if (!field || event.isComposing || event.ctrlKey || event.metaKey) return;
@@ -56,19 +58,12 @@ export function rowsView(editor) {
     act();
   });
 
-  /** Adds what a text says after a line, or in its place, and offers the other ways to read it. */
-  function paste(at, found, reading = found.best) {
-    const before = editor.text;
-    const index = editor.lines.indexOf(at);
-    const texts = found[reading];
-    const first = at.raw.trim() ? index + 1 : index;
-    const choice = (other) => {
-      const again = () => (editor.change(split(before)), paste(editor.lines[index], found, other));
-      return button(say(other), again, { "aria-pressed": String(other === reading) });
-    };
-    const choices = ["lines", "commas", "columns"].filter((one) => found[one]?.length).map(choice);
-    editor.done(() => editor.insert(first, texts, index + 1 - first), say("added", { n: texts.length }), ...choices);
-    focus(first + texts.length - 1);
+  /** Adds the spelling that prompts are likelier to have as a row of its own. */
+  function spell(line, index) {
+    const { raw } = edit(readLine(""), { name: spelling(line).plain, anchor: line.anchor });
+    line.review = undefined; // until it is checked with the new row
+    editor.insert(index + 1, [raw]);
+    focus(index + 1);
   }
 
   function remove(index, next) {

@@ -1,23 +1,36 @@
 // @ts-check
-/** What the server knows of names. Nothing here fails: without an answer there is none. */
+/** What the server knows of names. Nothing here fails: without an answer there is an empty one. */
 import { api } from "../../../../scripts/api.js";
 
 /**
- * @param {string} path
- * @param {object} [body]
+ * A line of questions in which the newest wins; there is no other way to ask. `ask` puts a question after a pause in
+ * milliseconds and hands its answer to `take`, unless another one was put since, or `drop` was called: then the request
+ * is cancelled, and nobody hears of it.
  */
-export async function ask(path, body) {
+export function latest() {
+  let newest = new AbortController();
+  const drop = () => newest.abort();
+  /**
+   * @param {{ path: string, body?: object | Blob, pause?: number }} question
+   * @param {(answer: any) => void} take
+   */
+  async function ask({ path, body, pause = 0 }, take) {
+    drop();
+    const { signal } = (newest = new AbortController());
+    if (pause) await new Promise((go) => setTimeout(go, pause));
+    const answer = signal.aborted || (await request(path, body, signal));
+    if (!signal.aborted) take(answer);
+  }
+  return { ask, drop };
+}
+
+async function request(path, body, signal) {
+  const json = { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+  const post = body && { method: "POST", ...(body instanceof Blob ? { body } : json) };
   try {
-    const headers = { "Content-Type": "application/json" };
-    const answer = await api.fetchApi(`/scapre/${path}`, body && { method: "POST", headers, body: JSON.stringify(body) });
+    const answer = await api.fetchApi(`/scapre/${path}`, { ...post, signal });
     return await answer.json();
   } catch {
     return {};
   }
-}
-
-/** The lines of a pasted text as lines, as names between commas and as a table; `best` names what fits. */
-export async function readings(text) {
-  const { best = "lines", ...read } = await ask("readings", { text });
-  return { best, lines: text.split(/[\r\n]+/).filter((line) => line.trim()), ...read };
 }

@@ -2,7 +2,7 @@
 /* global LiteGraph */
 /** Puts the editor in the place of the host's text box, whose widget keeps the value. */
 import { app } from "../../../../scripts/app.js";
-import { after, element, memory } from "../dom.mjs";
+import { after, element, memory, takePlace } from "../dom.mjs";
 import { Editor } from "./editor.mjs";
 import { say } from "./parts.mjs";
 
@@ -23,11 +23,11 @@ export function dress(node, widget) {
   const editor = new Editor(sourceOf(node, widget));
   replace(node, widget, editor);
   watchLink(node, widget.name, editor);
-  fit(node, widget.options, editor);
+  fit(node, widget, editor);
   guard(editor.root);
   after(widget.options, "setValue", () => editor.load());
   for (const one of node.widgets) if (CONTEXT.includes(one.name)) after(one, "callback", () => editor.show());
-  after(node, "onRemoved", () => clearTimeout(editor.timer));
+  after(node, "onRemoved", () => editor.silence());
 }
 
 /** The text that is edited, and what belongs to it. */
@@ -56,10 +56,12 @@ function replace(node, widget, editor) {
   const { type, element: textarea, name } = widget;
   let promoting = false;
   const promoted = () => promoting || String(linkOf(node, name)?.origin_id) === SUBGRAPH;
-  const define = (key, get) => Object.defineProperty(widget, key, { get, set() {}, configurable: true });
+  const define = (key, get, set = () => {}) => Object.defineProperty(widget, key, { get, set, configurable: true });
+  const suppress = () => Reflect.set(Object.getPrototypeOf(widget), "connectionSuppressed", promoted(), widget);
   define("type", () => (promoted() ? type : TYPE)); // the subgraph takes over the host's own boxes only
   define("element", () => (promoted() ? textarea : editor.root));
   define("computedDisabled", promoted); // the canvas hides a linked box; this one says where its names come from
+  define("connectionSuppressed", promoted, suppress); // so do both renderers of newer frontends
   define("width", () => undefined); // the frontend's side panel sets its own
   after(node, "onConnectInput", (_slot, _type, _output, from) => {
     promoting = String(from?.id) === SUBGRAPH;
@@ -94,9 +96,9 @@ function watchLink(node, name, { root, bar, body }) {
 }
 
 /** Makes a new node high enough, and lets a saved one grow as little as will do. */
-function fit(node, options, editor) {
+function fit(node, widget, editor) {
   let least = USUAL;
-  options.getMinHeight = () => least;
+  widget.options.getMinHeight = () => least;
   node.setSize([node.size[0], Math.max(node.size[1], node.computeSize()[1])]);
   after(node, "onConfigure", ({ size }) => {
     least = LEAST;
@@ -104,14 +106,15 @@ function fit(node, options, editor) {
     editor.root.style.setProperty("--least", `${least}px`);
     editor.load();
     editor.look(editor.source.memory.read());
+    if (widget.element === editor.root) takePlace(node, editor.root);
   });
 }
 
 /** Writes the list into the side panel, where only the host's own boxes can be edited. */
-function sketch(context, { root, text }, width, height) {
+function sketch(context, { root, lines }, width, height) {
   context.fillStyle = getComputedStyle(root).color;
-  const lines = text.split("\n").slice(0, height / LINE - 1);
-  lines.forEach((line, i) => context.fillText(line, LINE, LINE * (i + 1), width - 2 * LINE));
+  const shown = lines.slice(0, height / LINE - 1);
+  shown.forEach(({ raw }, i) => context.fillText(raw, LINE, LINE * (i + 1), width - 2 * LINE));
 }
 
 /** Keeps what is typed and pasted from the graph; the page's own shortcuts, such as Ctrl+Enter, pass. */

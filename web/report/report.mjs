@@ -1,7 +1,7 @@
 // @ts-check
 /** The report of the last run, in its node. */
 import { app } from "../../../../scripts/app.js";
-import { after, element, memory, stylesheet } from "../dom.mjs";
+import { after, element, memory, stylesheet, takePlace } from "../dom.mjs";
 import { contents } from "./panel.mjs";
 
 const NODES = ["ScaPreEraseConcepts", "ScaPreMergeEdits", "ScaPreLoadEdit"];
@@ -38,6 +38,7 @@ const stay = (event) => event.key.startsWith("Arrow") && event.stopPropagation()
 function show(node, run) {
   if (!run || !app.extensionManager.setting.get(SETTING)) return;
   const { element: panel } = node.widgets?.find(({ name }) => name === NAME) ?? add(node);
+  takePlace(node, panel);
   panel.replaceChildren(...contents(run, () => memory(node, NAME).write(run)));
 }
 

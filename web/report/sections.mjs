@@ -51,7 +51,10 @@ function matrix(key, { conflicts: { names, cosines, of } }) {
   return [...drawn, names.length < of ? say("shown", { n: names.length, of }) : ""];
 }
 
-const CHARTS = { change: heatMap, conflicts: matrix };
+/** That a preserved name that is only measured is no promise. */
+const promise = (_key, { drift }) => (drift.some(({ role }) => role === "preserved") ? [element("p", {}, say("measured"))] : []);
+
+const CHARTS = { change: heatMap, conflicts: matrix, held: promise };
 
 /** A section, if there is something in it. */
 export function section(key, content, { data, folded }, keep) {
