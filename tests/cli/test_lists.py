@@ -24,8 +24,9 @@ def asked(folder: Path, content: str | bytes, *more: str, name: str = "list.csv"
 @pytest.mark.parametrize(
     ("content", "concepts", "said"),
     [
-        ("name,anchor\nstar,moon\nArlo Vane,\n", [Concept("star", "moon"), Concept("Arlo Vane")], '"name", anchors from'),
-        ("star, Arlo Vane, house\n", [Concept("star"), Concept("Arlo Vane"), Concept("house")], "names between commas"),
+        ("name,anchor\nstar,moon\nArlo Vane,\n", [Concept("star", "moon"), Concept("Arlo Vane")],
+         '"name", anchors from'),
+        ("star, Arlo Vane, house\n", [Concept("star"), Concept("Arlo Vane"), Concept("house")], "between commas"),
         ('"star",\n"Arlo Vane",\n', [Concept("star"), Concept("Arlo Vane")], "quoted names, 2 names"),
         ("star\nmoon -> sun\n", [Concept("star"), Concept("moon", "sun")], ""),
         ("- star\n- sun".encode("utf-16"), [Concept("star"), Concept("sun")], "a list with bullets, 2 names"),
