@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import ScaPreError, shorten
+from .doubts import doubt, foreign
 from .notations import Notation, notation_of
-from .syntax import split_arrow
+from .syntax import split_arrow, strip_comment
 from .tables import Table, find_delimiter, rows_of, table_of
 from .text import split_lines
 
-_MARKS = ",;\N{FULLWIDTH COMMA}\N{FULLWIDTH SEMICOLON}\N{IDEOGRAPHIC COMMA}"
-_BETWEEN = re.compile(rf"[{_MARKS}]")
+_MARKS = ",;\N{FULLWIDTH COMMA}\N{FULLWIDTH SEMICOLON}\N{IDEOGRAPHIC COMMA}\N{ARABIC COMMA}\N{ARABIC SEMICOLON}"
+_PART = re.compile(rf'(?:"[^"]*"|[^{_MARKS}])+')
 _SURNAME = re.compile(r"[^\W\d_][^,;]*,\s+[^\W\d_][^,;]*")
 _LIST = 3  # names between commas that are no surname and first name
 
@@ -79,8 +80,7 @@ class Look:
 
     def between(self) -> list[str]:
         """What stands between commas and line ends."""
-        parts = (name.strip() for line in self.lines for name in _BETWEEN.split(line))
-        return [name for name in parts if name]
+        return [name for line in self.lines for name in _parts(line)]
 
     def is_register(self) -> bool:
         """Whether every line has a last name, a comma and a first name."""
@@ -131,24 +131,38 @@ def best_reading(look: Look, column: str) -> tuple[Reading, str]:
     if look.notation:
         why = look.notation.unsure or (table.unsure if table and look.notation.rows else "")
         return "columns" if look.notation.rows else "lines", why
+    if why := foreign(lines):
+        return "lines", why
     if table and (table.headed or _is_table(lines, table)):
         if not table.headed and look.is_register() and all(map(_is_person, lines)):
             return "inverted", "the names may be written with the last name first, or stand in two columns"
-        return "columns", table.unsure
+        return "columns", table.unsure or _unclosed(lines)
+    counts = [len(_parts(line)) for line in lines]
     if not _is_listed(lines) or (len(lines) > 1 and all(len(split_arrow(line)) > 1 for line in lines)):
-        return "lines", _headless(lines)
-    if all(len(_BETWEEN.split(line.rstrip(_MARKS))) == 1 for line in lines):
+        several = "some of its lines hold several names between commas" if max(counts, default=0) >= _LIST else ""
+        return "lines", several or doubt(lines)
+    if all(count == 1 for count in counts):
         return "commas", ""
     if len(lines) > 1 and table and len({len(row) for row in rows_of("\n".join(lines), find_delimiter(lines))}) == 1:
         return "commas", table.unsure
-    few = len(look.between()) < _LIST
-    return "commas", "two words with a comma between them may be two names or one" if few else ""
+    long = sum(count >= _LIST or _is_open(line) for count, line in zip(counts, lines, strict=True))
+    return "commas", "" if long >= len(lines) / 2 else "two words with a comma between them may be two names or one"
 
 
-def _headless(lines: Sequence[str]) -> str:
-    """Why plain lines may be a table of one column: the first is what such a column is called."""
-    first = table_of([[lines[0], ""]]) if len(lines) > 1 else None
-    return f"the first line, {shorten(lines[0])}, may be a head" if first and first.headed else ""
+def _parts(line: str) -> list[str]:
+    """What stands between the commas of a line that no double quotes protect, without its comment."""
+    parts = (part.strip() for part in _PART.findall(strip_comment(line)))
+    return [part for part in parts if part]
+
+
+def _is_open(line: str) -> bool:
+    """Whether a line goes on in the next: it ends with a comma."""
+    return line.endswith(tuple(_MARKS))
+
+
+def _unclosed(lines: Sequence[str]) -> str:
+    odd = "".join(lines).count('"') % 2
+    return "a double quote is opened in it and never closed, so that rows may hang together" if odd else ""
 
 
 def _is_table(lines: Sequence[str], table: Table) -> bool:
@@ -160,7 +174,7 @@ def _is_table(lines: Sequence[str], table: Table) -> bool:
 
 def _is_full(lines: Sequence[str]) -> bool:
     """Whether the second cell of some row says something: commas at line ends alone make no table."""
-    return any(not line.rstrip().endswith(tuple(_MARKS)) for line in lines)
+    return not all(map(_is_open, lines))
 
 
 def _is_person(line: str) -> bool:
@@ -170,4 +184,4 @@ def _is_person(line: str) -> bool:
 
 def _is_listed(lines: Sequence[str]) -> bool:
     """Whether most lines have names between commas."""
-    return sum(any(mark in line for mark in _MARKS) for line in lines) > len(lines) / 2
+    return sum(len(_parts(line)) > 1 or _is_open(line) for line in lines) > len(lines) / 2

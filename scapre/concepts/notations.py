@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .syntax import strip_comment
+
 Rows = list[list[str]]
 
 _ASSIGNED = re.compile(r"\s*[A-Za-z_]\w*\s*=\s*(?=[\[({])")
@@ -74,7 +76,8 @@ def _flat(kind: str, value: Any) -> Notation:
     """
     if isinstance(value, Mapping):
         if value and all(isinstance(one, str) for one in value.values()):
-            return Notation(kind, rows=(("name", "anchor"), *((_text(key), one) for key, one in value.items())))
+            pairs = ((_text(key), one) for key, one in value.items())
+            return Notation(kind, rows=(("name", "anchor"), *pairs), unsure="its keys may be names, its values anchors")
         lists = [one for one in value.values() if isinstance(one, list | tuple)]
         if len(lists) != 1:
             raise TypeError("it holds no list of names, or several")
@@ -90,9 +93,9 @@ def _flat(kind: str, value: Any) -> Notation:
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return " ".join(value.split())
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
         return "" if value is None else str(value)
-    raise TypeError("it holds lists within its list")
+    raise TypeError("it holds lists within its list, or values that are no names")
 
 
 def _markdown(text: str, lines: Sequence[str]) -> Notation | None:
@@ -116,9 +119,19 @@ def _marked(text: str, lines: Sequence[str]) -> Notation | None:
         rest = [line for line in lines if not mark.match(line)]
         if kind == "numbers" and len({mark.match(line)[0] for line in marked}) < len(marked):  # type: ignore[index]
             continue  # 1. FC Köln, 1. FC Nürnberg
-        if len(marked) > 1 and all(re.match(r"#|---$|\.\.\.$", line) or line.endswith(":") for line in rest):
-            items = [mark.sub("", line, count=1) for line in marked]
-            return Notation(kind, tuple(_scalar(item) for item in items))
+        keys = [line for line in rest if strip_comment(line).endswith(":")]
+        if len(marked) > 1 and all(line in keys or re.match(r"#|---$|\.\.\.$", line) for line in rest):
+            items = [_scalar(strip_comment(mark.sub("", line, count=1))) for line in marked]
+            fields = any(re.match(r"\w+:\s", item) for item in items)
+            why = (
+                "it holds several lists"
+                if len(keys) > 1
+                else "some of its names have a key before them"
+                if fields
+                else ""
+            )
+            if not fields or not all(_KEY.match(item) for item in items):
+                return Notation(kind, tuple(items), unsure=why)
         if kind == "bullets" and len(marked) > 1 and all(_KEY.match(mark.sub("", line, count=1)) for line in marked):
             return _records(lines, mark)
     return None

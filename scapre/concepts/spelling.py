@@ -16,7 +16,7 @@ _CLOSING = dict(zip(_OPEN, _CLOSE, strict=True))
 _QUOTES = frozenset("\"'`")
 _OPENING = {closing: opening for opening, closing in _CLOSING.items()}
 _PAIRS = {**_CLOSING, "'": "'", '"': '"', "`": "`", "*": "*", "_": "_", "”": "”", "’": "’"}
-_ATTACHED = frozenset("+#%$€£¥°")  # after a letter they belong to the word: C++, C#, 100%
+_ATTACHED = frozenset("+#%$€£¥°♯♭")  # after a letter they belong to the word: C++, C#, 100%
 _LEADING = frozenset("@#.&$€£¥+-−¡¿/\\%§№")  # before a letter they belong to the word: .hack, @name, #1, -ism
 _MARKS = frozenset("™®©℠℗")  # symbols that stand beside a name and are none
 _BLANK = frozenset("\u00ad\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\ufeff\uffa0\ufffc")  # letters and marks of no ink
@@ -118,6 +118,8 @@ def _is_paired(name: str, char: str, other: str | None) -> bool:
 
 def _is_loose_start(name: str) -> bool:
     first, after = name[0], name[1:2]
+    if unicodedata.category(after or " ")[0] == "M":  # a key with its number, in a picture
+        return False
     if carries(first) or unicodedata.category(first)[0] == "M" or (first in _LEADING and not after.isspace()):
         return False
     return not _is_paired(name, first, _CLOSING.get(first))

@@ -27,7 +27,7 @@ def lines(text: str) -> Iterator[tuple[int, str]]:
     A `#` at the start of a line or after white space begins a comment.
     """
     for number, line in enumerate(split_lines(text), 1):
-        said = _strip_comment(clean(line))
+        said = strip_comment(clean(line))
         if said:
             yield number, said
 
@@ -37,7 +37,8 @@ def _unquoted_matches(pattern: re.Pattern[str], line: str) -> list[re.Match[str]
     return [m for m in pattern.finditer(line) if not any(start <= m.start() < end for start, end in spans)]
 
 
-def _strip_comment(line: str) -> str:
+def strip_comment(line: str) -> str:
+    """A line without its comment."""
     signs = _unquoted_matches(_COMMENT, line) if "#" in line else ()
     return line[: signs[0].start()].rstrip() if signs else line
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 # What a column of names is called, the surest first. Of the first group that a table has, one head must be alone.
 _NAMES = (
-    {"name", "concept", "target", "名称", "概念", "名字", "姓名"},
+    {"name", "concept", "target", "nom", "nombre", "nome", "naam", "имя", "名称", "概念", "名字", "姓名"},
     {"artist", "painter", "photographer", "illustrator", "author", "celebrity", "celeb", "person", "character"}
     | {"艺术家", "画家", "人物", "角色"},
     {"object", "class", "subject", "term", "keyword", "word", "label", "对象", "词"},
@@ -75,7 +75,7 @@ def rows_of(text: str, delimiter: str) -> list[list[str]]:
     except csv.Error:
         return []
     cells = ([" ".join(cell.split()) for cell in row] for row in found)
-    return [row for row in cells if any(row) and not (len(row) == 1 and row[0].startswith("# "))]
+    return [row for row in cells if any(row) and not row[0].startswith("# ")]
 
 
 def table_of(rows: Sequence[Sequence[str]], column: str = "", headed: bool | None = None) -> Table | None:
@@ -97,7 +97,10 @@ def table_of(rows: Sequence[Sequence[str]], column: str = "", headed: bool | Non
     table = Table(full[1:] if headed else full, heads, headed)
     if column:
         return _chosen(table, full, column)
-    return _guessed(table, names, anchors)
+    found = _guessed(table, names, anchors)
+    if headed and any(len(row) > len(rows[0]) and any(row[len(rows[0]) :]) for row in rows):
+        return replace(found, unsure="a row has more cells than the head, as if a comma stood in a name without quotes")
+    return found
 
 
 def _chosen(table: Table, full: tuple[tuple[str, ...], ...], column: str) -> Table | None:
@@ -139,6 +142,12 @@ def _columns(head: Sequence[str]) -> tuple[list[tuple[int, ...]], list[int]]:
         if found:
             return found, anchors
     return [], anchors
+
+
+def is_head(line: str) -> bool:
+    """Whether a line says nothing but what a column of names, or one beside it, is called."""
+    words = _words(line)
+    return bool(words) and words <= set().union(*_NAMES, _ANCHORS, _NEVER, _FIRST, _LAST)
 
 
 def _words(cell: str) -> frozenset[str]:

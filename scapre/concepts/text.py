@@ -15,7 +15,12 @@ _MARKS = (  # the longer first: that of UTF-32 begins with that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"), (codecs.BOM_UTF8, "utf-8-sig"),
 )  # fmt: skip
-_BINARY = ((b"PK\x03\x04", "a zip archive or spreadsheet"), (b"%PDF", "a PDF"), (b"\xd0\xcf\x11\xe0", "an office file"))
+_BINARY = (
+    (b"PK\x03\x04", "a zip archive or spreadsheet"),
+    (b"%PDF", "a PDF"),
+    (b"{\\rtf", "a rich text document"),
+    (b"\xd0\xcf\x11\xe0", "an office file"),
+)
 
 
 def split_lines(text: str) -> list[str]:

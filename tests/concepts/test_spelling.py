@@ -29,7 +29,7 @@ KEPT = [
     "Saber (Fate)", "C++", "C#", "100%", ".hack", "@name", "#1 fan", '"Weird Al" Yankovic', "(a) and (b)", "2001: 2",
     "Guns N' Roses", "don't", "e\u0301toile\u0301", "नमस्ते", "ไทย", "نمی\u200cخواهم",
     "👨\u200d👩\u200d👧", "❤\ufe0f", "🏴\U000e0067\U000e0062\U000e007f",
-    "A$AP Rocky", "AC/DC", "Mr. T", "7", "...", "!?", "-ism",
+    "A$AP Rocky", "AC/DC", "Mr. T", "7", "...", "!?", "-ism", "C\N{MUSIC SHARP SIGN}", "*\ufe0f\u20e3",
 ]  # fmt: skip
 
 
