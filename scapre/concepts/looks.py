@@ -10,12 +10,13 @@ from typing import Literal
 from ..errors import ScaPreError, shorten
 from .doubts import doubt, foreign
 from .notations import Notation, notation_of
-from .syntax import split_arrow, strip_comment
+from .syntax import split_arrow
 from .tables import Table, find_delimiter, rows_of, table_of
 from .text import split_lines
 
 _MARKS = ",;\N{FULLWIDTH COMMA}\N{FULLWIDTH SEMICOLON}\N{IDEOGRAPHIC COMMA}\N{ARABIC COMMA}\N{ARABIC SEMICOLON}"
 _PART = re.compile(rf'(?:"[^"]*"|[^{_MARKS}])+')
+_COMMENT = re.compile(r"(?<!\S)#(?=\s|$).*")
 _SURNAME = re.compile(r"[^\W\d_][^,;]*,\s+[^\W\d_][^,;]*")
 _LIST = 3  # names between commas that are no surname and first name
 
@@ -150,8 +151,11 @@ def best_reading(look: Look, column: str) -> tuple[Reading, str]:
 
 
 def _parts(line: str) -> list[str]:
-    """What stands between the commas of a line that no double quotes protect, without its comment."""
-    parts = (part.strip() for part in _PART.findall(strip_comment(line)))
+    """What stands between the commas of a line that no double quotes protect, without its comment.
+
+    A `#` right before a name is none: it may be one that is switched off, or begin with it.
+    """
+    parts = (part.strip() for part in _PART.findall(_COMMENT.sub("", line)))
     return [part for part in parts if part]
 
 
