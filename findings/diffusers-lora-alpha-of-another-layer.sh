@@ -10,11 +10,7 @@
 #           attention layers ("to_q_lora.down") do not hold; loaders/peft.py, load_lora_adapter: weights are
 #           renamed for PEFT, alphas are not; utils/peft_utils.py, get_peft_kwargs: the commonest alpha is for
 #           all, the others go to alpha_pattern, where these names match no layer.
-#           Text encoders: the same function's branch for is_unet=False cuts the names of attention layers at
-#           "self_attn"; loaders/lora_base.py, _load_lora_into_text_encoder, takes "text_model." from the weights' names
-#           (for transformers 5) and not from the alphas'.
-# Behaviour: attention layers of the UNet, and all layers of the text encoder, get the commonest alpha of the file,
-#           divided by their own rank. Feed-forward layers of the UNet get their own. A layer with no alpha gets
+# Behaviour: attention layers of the UNet get the commonest alpha of the file, divided by their own rank. Feed-forward layers of the UNet get their own. A layer with no alpha gets
 #           the commonest alpha too, so one that should be at 1 may be at 1/4.
 #           PEFT 0.21.2 warns that names in alpha_pattern matched nothing, where there are such names;
 #           where one alpha is missing nothing is said.
@@ -28,7 +24,6 @@
 #   resized           attn1 1 -> 1,  attn2 1 -> 0.5,   ff 1 -> 1        1
 #   alpha on some     attn1 1 -> 0.25,  attn2 0.25 -> 0.25,  ff 1 -> 0.25   0
 #   no alpha          attn1 1 -> 1,  attn2 1 -> 1,     ff 1 -> 1        0
-#   text encoder      q_proj 0.25 -> 1,  k_proj 1 -> 1,  fc1 0.5 -> 1,  fc2 1 -> 1   1
 set -euo pipefail
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
@@ -53,7 +48,6 @@ import warnings
 import torch
 from diffusers import UNet2DConditionModel
 from diffusers.loaders import StableDiffusionLoraLoaderMixin as Loader
-from transformers import CLIPTextConfig, CLIPTextModel
 
 logging.disable(logging.WARNING)
 
@@ -64,12 +58,6 @@ def unet():
         sample_size=8, layers_per_block=1, block_out_channels=(32, 64), norm_num_groups=8, cross_attention_dim=32,
         attention_head_dim=8, down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"))
-
-
-def text_encoder():
-    torch.manual_seed(0)
-    return CLIPTextModel(CLIPTextConfig(hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-                                        num_attention_heads=2, vocab_size=99, bos_token_id=97, eos_token_id=98))
 
 
 def case(model, kinds, prefix, load, sizes):
@@ -107,25 +95,17 @@ def of_unet(sizes):
                 lambda model, weights, alphas: Loader.load_lora_into_unet(weights, alphas, model), sizes)
 
 
-def of_text(sizes):
-    return case(text_encoder(), ("q_proj", "k_proj", "fc1", "fc2"), "lora_te_text_model_",
-                lambda model, weights, alphas: Loader.load_lora_into_text_encoder(
-                    weights, alphas, model, prefix="text_encoder"), sizes)
-
-
 seen = {
     "own alphas": of_unet({"attn1": (4, 4), "attn2": (4, 1), "ff": (4, 2)}),
     "resized": of_unet({"attn1": (4, 4), "attn2": (8, 8), "ff": (4, 4)}),
     "alpha on some": of_unet({"attn1": (4, None), "attn2": (4, 1), "ff": (4, None)}),
     "no alpha": of_unet({"attn1": (4, None), "attn2": (8, None), "ff": (2, None)}),
-    "text encoder": of_text({"q_proj": (4, 1), "k_proj": (4, 4), "fc1": (4, 2), "fc2": (4, 4)}),
 }
 recorded = {
     "own alphas": ({"attn1": [1.0, [1.0]], "attn2": [0.25, [1.0]], "ff": [0.5, [0.5]]}, 1),
     "resized": ({"attn1": [1.0, [1.0]], "attn2": [1.0, [0.5]], "ff": [1.0, [1.0]]}, 1),
     "alpha on some": ({"attn1": [1.0, [0.25]], "attn2": [0.25, [0.25]], "ff": [1.0, [0.25]]}, 0),
     "no alpha": ({"attn1": [1.0, [1.0]], "attn2": [1.0, [1.0]], "ff": [1.0, [1.0]]}, 0),
-    "text encoder": ({"q_proj": [0.25, [1.0]], "k_proj": [1.0, [1.0]], "fc1": [0.5, [1.0]], "fc2": [1.0, [1.0]]}, 1),
 }
 for name, value in seen.items():
     print(f"{name:14} {value}  {'as recorded' if value == recorded[name] else 'CHANGED'}")
