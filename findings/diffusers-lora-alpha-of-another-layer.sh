@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # A layer of a kohya LoRA is applied with another layer's alpha.
 #
-# Guess:    diffusers gives every layer of a kohya file its own alpha / rank, and scale 1 where the file
-#           holds no alpha, as the trainers' own readers do.
+# Guess:    diffusers applies every layer of a kohya file, at its own alpha / rank, and at 1 where the file
+#           holds no alpha for it.
 # Versions: diffusers 0.42.1, peft 0.21.2, transformers 5.24.0, torch 2.13.0 (the loader needs it; CPU is enough).
 #           By their sources, 0.31.0 still renamed the UNet's alphas (loaders/unet.py) and 0.32.2 does not;
 #           only 0.42.1 was run.
@@ -10,8 +10,8 @@
 #           attention layers ("to_q_lora.down") do not hold; loaders/peft.py, load_lora_adapter: weights are
 #           renamed for PEFT, alphas are not; utils/peft_utils.py, get_peft_kwargs: the commonest alpha is for
 #           all, the others go to alpha_pattern, where these names match no layer.
-# Behaviour: attention layers of the UNet get the commonest alpha of the file, divided by their own rank. Feed-forward layers of the UNet get their own. A layer with no alpha gets
-#           the commonest alpha too, so one that should be at 1 may be at 1/4.
+# Behaviour: attention layers of the UNet get the commonest alpha of the file, divided by their own rank.
+#           Feed-forward layers of the UNet get their own. A layer with no alpha gets the commonest alpha too, so one that should be at 1 may be at 1/4.
 #           PEFT 0.21.2 warns that names in alpha_pattern matched nothing, where there are such names;
 #           where one alpha is missing nothing is said.
 # Why it matters: files whose rank differs by layer (resized, or made layer by layer with a tolerance) are applied
