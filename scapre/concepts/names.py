@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from ..errors import ScaPreError, shorten
-from .spelling import carries, tidy
+from .spelling import carries, tidy, undotted
 
 MAX_CHARACTERS = 500
 HIDDEN = "\N{NO-BREAK SPACE}"
@@ -17,9 +17,10 @@ HIDDEN = "\N{NO-BREAK SPACE}"
 def normalise(name: str) -> str:
     """The form in which two names count as the same.
 
-    Compatible characters, case and white space are folded, and what carries no word at the ends is left out.
+    Compatible characters, case and white space are folded, and what carries no word at the ends is left out, with the
+    dot of an abbreviation.
     """
-    return " ".join(unicodedata.normalize("NFKC", tidy(name)).casefold().split())
+    return " ".join(unicodedata.normalize("NFKC", undotted(tidy(name))).casefold().split())
 
 
 def identity(name: str) -> str:

@@ -9,7 +9,7 @@ from ..errors import ScaPreError
 from .concepts import Concept, parse_concepts
 from .looks import Look, Reading, Shape, best_reading, look_at, shape_in
 from .spelling import tidy
-from .syntax import split_arrow
+from .syntax import unquote
 from .tables import Table
 
 READINGS: tuple[Reading, ...] = ("lines", "commas", "columns", "inverted")
@@ -64,7 +64,7 @@ def readings(text: str, column: str = "") -> Readings:
     return Readings(
         best,
         lines=_once(map(literal, look.names) if look.names else look.lines),
-        commas=_once(name if split_arrow(name)[1:] else tidy(name) for name in look.between()),
+        commas=_once(map(_between, look.between())),
         columns=_once(_table_lines(table)),
         inverted=_once(_inverted(look)),
         shape=shape_in(look, best),
@@ -88,10 +88,23 @@ def shape_note(text: str) -> tuple[str, ...]:
 
 
 def literal(name: str) -> str:
-    """A name as it has to be typed in a list: in quotes where it would mean something else without."""
+    """A name as it has to be typed in a list: in quotes where it would mean something else without.
+
+    What carries no word at its ends is no part of it, wherever it comes from: where it needs no quotes it stays, so
+    that the parser leaves it out and says so.
+    """
     plain = " ".join(name.split())
-    typed = (plain, f'"{plain}"', f"“{plain}”")
-    return next((text for text in typed if _reads_as(text, plain)), plain)
+    meant = tidy(plain)
+    typed = (plain, f'"{meant}"', f"“{meant}”")
+    return next((text for text in typed if _reads_as(text, meant)), plain)
+
+
+def _between(name: str) -> str:
+    """What stands between commas, as it has to be typed in a line of its own; a program's quotes are no part of it."""
+    bare = unquote(name)
+    if bare == name and len(name) > 2 and name[0] == name[-1] == "'" and name.count("'") == 2:
+        bare = name[1:-1]
+    return name if bare == name else literal(bare)
 
 
 def _reads_as(text: str, name: str) -> bool:

@@ -10,14 +10,15 @@ import html
 import re
 import unicodedata
 
-_OPEN = "([{<«‹“„‘‚「『《〈【（［｛＜"
-_CLOSE = ")]}>»›”“’‘」』》〉】）］｝＞"
+_OPEN = "([{<«‹“„‘‚「『《〈【（［｛＜¿¡"
+_CLOSE = ")]}>»›”“’‘」』》〉】）］｝＞?!"
 _CLOSING = dict(zip(_OPEN, _CLOSE, strict=True))
 _QUOTES = frozenset("\"'`")
 _OPENING = {closing: opening for opening, closing in _CLOSING.items()}
 _PAIRS = {**_CLOSING, "'": "'", '"': '"', "`": "`", "*": "*", "_": "_", "”": "”", "’": "’"}
 _ATTACHED = frozenset("+#%$€£¥°♯♭")  # after a letter they belong to the word: C++, C#, 100%
 _LEADING = frozenset("@#.&$€£¥+-−¡¿/\\%§№")  # before a letter they belong to the word: .hack, @name, #1, -ism
+_TWINS = frozenset("/\\&@-−")  # leading signs that frame a name when they also end it: /star/, --star--
 _MARKS = frozenset("™®©℠℗")  # symbols that stand beside a name and are none
 _BLANK = frozenset("\u00ad\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\ufeff\uffa0\ufffc")  # letters and marks of no ink
 _JOINERS = frozenset("\u200c\u200d")  # Persian, Indic scripts and emoji are written with them
@@ -27,6 +28,10 @@ _LONGEST = 2_000  # characters of a text that may be a name; what is longer is r
 _TIDY = re.compile("[A-Za-z0-9](?:[A-Za-z0-9 .&'-]*[A-Za-z0-9])?")  # most names: nothing in them has to be looked at
 _WEIGHT = re.compile(r"\s*:\s*[-+]?(?:\d+(?:\.\d*)?|\.\d+)\s*$")
 _LOOSE_WEIGHT = re.compile(r"(?<=\S)\s*:\s*[-+]?\d*\.\d+\s*$")  # without brackets only what can be no title: 2001: 2
+_ESCAPED = re.compile(r"\\+(?=[()\[\]{}])")  # prompt tags write saber \(fate\), where bare brackets are a weight
+_TAG = re.compile(r"<\s*/|/\s*>$")
+# The dot of R.E.M., Jr. and Sheila E. is a part of them.
+_ABBREVIATED = re.compile(r"(?:\b(?:[^\W\d_]\.){2,}|\s[A-Z]\.|\b(?:jr|sr|inc|ltd|co|corp|bros|esq)\.)$", re.IGNORECASE)
 _PLAIN = str.maketrans({
     **dict.fromkeys("‘’‚‛′ʼ＇", "'"), **dict.fromkeys("“”„‟″＂", '"'), **dict.fromkeys("‐‑‒–—―−", "-"), "…": "...",
 })  # fmt: skip
@@ -52,12 +57,12 @@ def core(name: str) -> str:
 def tidy(name: str) -> str:
     """A name without what carries no word at its ends, and without characters that no one sees.
 
-    Brackets that pair up inside a name stay (`Saber (Fate)`), and signs that belong to a word do (`C++`, `.hack`). A
-    name of nothing else stays as it is.
+    Brackets that pair up inside a name stay (`Saber (Fate)`), and signs that belong to a word do (`C++`, `.hack`,
+    `R.E.M.`). Backslashes before brackets are left out. A name of nothing else stays as it is.
     """
     if len(name) > _LONGEST or _TIDY.fullmatch(name):
         return name
-    left = _seen(name)
+    left = _ESCAPED.sub("", _seen(name))
     while (shorter := _peel(left)) != left:
         left = shorter
     return left if any(map(carries, left)) else name
@@ -80,11 +85,20 @@ def _peel(name: str) -> str:
     """One step: a pair around the name with its weight, or one character at an end."""
     name = name.strip()
     if len(name) > 2 and _PAIRS.get(name[0]) == name[-1] and _is_one_pair(name):
-        return _WEIGHT.sub("", name[1:-1])
+        return name if _TAG.search(name) else _WEIGHT.sub("", name[1:-1])
+    if len(name) > 2 and name[0] in _TWINS and name[0] == name[-1]:
+        return _framed(name)
     name = _LOOSE_WEIGHT.sub("", name)
     if name and _is_loose_end(name):
         return name[:-1]
     return name[1:] if name and _is_loose_start(name) else name
+
+
+def _framed(name: str) -> str:
+    """A name without the same signs on both sides; all of it where they also stand between its words: `/a/ or /b/`."""
+    inside = name.strip(name[0])
+    sign = re.escape(name[0])
+    return name if re.search(rf"(?<!\w){sign}|{sign}(?!\w)", inside) else inside
 
 
 def _is_one_pair(name: str) -> bool:
@@ -106,6 +120,8 @@ def _is_loose_end(name: str) -> bool:
         return False
     if last in _ATTACHED and (carries(before or " ") or before == last):
         return False
+    if last == "." and _ABBREVIATED.search(name):
+        return False
     return not _is_paired(name, last, _OPENING.get(last))
 
 
@@ -123,6 +139,11 @@ def _is_loose_start(name: str) -> bool:
     if carries(first) or unicodedata.category(first)[0] == "M" or (first in _LEADING and not after.isspace()):
         return False
     return not _is_paired(name, first, _CLOSING.get(first))
+
+
+def undotted(name: str) -> str:
+    """A name without the dot of an abbreviation at its end."""
+    return name[:-1] if name.endswith(".") and _ABBREVIATED.search(name) else name
 
 
 def plain(name: str) -> str:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from pack.scapre.concepts.concepts import Concept, parse_concepts
 from pack.scapre.concepts.readings import literal, readings, shape_note, shape_of
+from pack.scapre.concepts.spelling import tidy
 from pack.scapre.concepts.syntax import MAX_NAMES
 from pack.scapre.errors import ScaPreError
 
@@ -75,7 +76,42 @@ def test_a_field_that_csv_refuses_leaves_the_other_readings() -> None:
 
 @given(st.text(st.sampled_from('ab1é #"->→,;'), max_size=20).filter(lambda name: any(map(str.isalnum, name))))
 def test_a_literal_name_is_read_as_it_is(name: str) -> None:
-    assert parse_concepts(literal(name)).concepts == (Concept(" ".join(name.split())),)
+    assert parse_concepts(literal(name)).concepts == (Concept(tidy(" ".join(name.split()))),)
+
+
+UNCLEAN = [  # a text, and how it is read and what is said of that
+    ("1. star,\n2. moon", "star,", "star"),
+    ("- (star:1.2)\n- moon", "(star:1.2)", "star"),
+    ("- name: star.\n- name: moon", "star.", "star"),
+    ('["star!", "moon"]', "star!", "star"),
+    ('{"name": "st\u200bar"}\n{"name": "moon"}', "", "star"),
+    ("names = ['(star)', 'moon']", "(star)", "star"),
+    ('"[star]",\n"moon",', "[star]", "star"),
+    ("name,type\n(star:1.2),x\nmoon,y", "(star:1.2)", "star"),
+    ("name,born\nst\u200bar,1\nmoon,2", "", "star"),
+    ("name,born\nsaber \\(fate\\),1\nmoon,2", "saber \\(fate\\)", "saber (fate)"),
+    ("| name | born |\n|--|--|\n| star; | 1 |\n| moon | 2 |", "star;", "star"),
+    ("star., sun, moon", "star.", "star"),
+    ('"(star)", sun, moon', "(star)", "star"),
+]
+
+
+@pytest.mark.parametrize(("text", "typed", "name"), UNCLEAN)
+def test_names_of_every_shape_are_cleaned_and_noted(text: str, typed: str, name: str) -> None:
+    found = readings(text)
+    parsed = parse_concepts("\n".join(getattr(found, found.best)))
+    assert found.unsure == "" and parsed.concepts[0] == Concept(name)
+    said = f'"{typed}" is read as "{name}"' if typed else f'characters that no one sees are taken out of "{name}"'
+    assert parsed.notes == (f"line 1: {said}",)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [('"#1 hit", sun, moon', "#1 hit"), ("'#1 hit', 'sun', 'moon'", "#1 hit"),
+                       ('"a -> b", sun, moon', "a -> b"), ("'star', 'sun', 'moon'", "star")],
+)  # fmt: skip
+def test_quotes_protect_names_between_commas(text: str, name: str) -> None:
+    parsed = parse_concepts("\n".join(readings(text).commas))
+    assert (parsed.concepts, parsed.notes) == ((Concept(name), Concept("sun"), Concept("moon")), ())
 
 
 @pytest.mark.parametrize("name", ["!!", "-> →", "", '"“"'])

@@ -23,12 +23,15 @@ ENDS = [
     "- star", "• star", ", star", "> star", "star\u00ad", "star\u200b", "star\u200c", "star\u200d",
     "star\u2060", "\u200estar\u200f", "\u202astar\u202c", "\u2066star\u2069", "star\ufe0f", "star\u034f",
     "star\u3164", "star\u2800", "st\u00adar", "s\u200btar", "star\u200b,\u200b", "star\u00a0,", "star\u180e",
-    "star\U000e0001",
+    "star\U000e0001", "¿star?", "¡star!", "¿star?!", "/star/", "//star//", "\\star\\", "-star-", "--star--", "&star&",
+    "@star@", "\\(star\\)", "(star:1.2)…",
 ]  # fmt: skip
 KEPT = [
     "Saber (Fate)", "C++", "C#", "100%", ".hack", "@name", "#1 fan", '"Weird Al" Yankovic', "(a) and (b)", "2001: 2",
     "Guns N' Roses", "don't", "e\u0301toile\u0301", "नमस्ते", "ไทย", "نمی\u200cخواهم",
     "👨\u200d👩\u200d👧", "❤\ufe0f", "🏴\U000e0067\U000e0062\U000e007f",
+    "R.E.M.", "J.R.R.", "Louis C.K.", "Sammy Davis, Jr.", "Sheila E.", "Acme Inc.", "¿Quién? ¿Yo?", "/a/ and /b/",
+    "</w>", "<br/>", "star</w>", "#star#", "$star$", "%star%", "¿Qué",
     "A$AP Rocky", "AC/DC", "Mr. T", "7", "...", "!?", "-ism", "C\N{MUSIC SHARP SIGN}", "*\ufe0f\u20e3",
 ]  # fmt: skip
 
@@ -76,6 +79,24 @@ def test_an_anchor_is_cleaned_as_well() -> None:
     parsed = parse_concepts("cat -> dog,\nowl", "(art:1.1)")
     assert parsed.concepts == (Concept("cat", "dog"), Concept("owl", "art"))
     assert [note.split(":")[0] for note in parsed.notes] == ["anchor", "line 1"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [("saber \\(fate\\)", "saber (fate)"), ("(saber \\(fate\\):1.2)", "saber (fate)"), ("a \\\\[b\\\\]", "a [b]"),
+     ("R.E.M.,", "R.E.M."), ("R.E.M..", "R.E.M."), ("U.S.A.!", "U.S.A."), ("/AC/DC/", "AC/DC"),
+     ("-Jean-Luc-", "Jean-Luc"), ("- Jean-Luc -", "Jean-Luc"), ("¡Three Amigos!", "Three Amigos")],
+)  # fmt: skip
+def test_what_pairs_up_is_left_out_together_and_noted(typed: str, name: str) -> None:
+    parsed = parse_concepts(typed)
+    assert parsed.concepts == (Concept(name),)
+    assert parsed.notes == (f'line 1: "{typed}" is read as "{name}"',)
+
+
+def test_the_dot_of_an_abbreviation_makes_no_other_name() -> None:
+    assert parse_concepts("R.E.M.\nr.e.m").concepts == (Concept("R.E.M."),)
+    with pytest.raises(ScaPreError, match="also in concepts"):
+        parse_preserve("Sammy Davis, Jr", (Concept("Sammy Davis, Jr."),))
 
 
 def test_a_byte_order_mark_is_no_part_of_a_text() -> None:
