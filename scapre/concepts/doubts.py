@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from ..errors import shorten
-from .tables import is_head
+from .heads import is_head
 
 _PROGRAM = re.compile(r"(?:(?:export|const|let|var)\s+)?[\w.]+\s*(?::[^=]{1,40})?=\s*[\[({\"']")
 _MARKUP = re.compile(r"<(?:[A-Za-z/][^>]*[/>\"]|[!?])")

@@ -9,6 +9,7 @@ from ..errors import ScaPreError, shorten
 from .readings import READINGS, Readings, readings
 
 AUTO = "auto"
+_LONGEST_HEAD = 40
 
 
 @dataclass(frozen=True)
@@ -71,5 +72,13 @@ def _ways(found: Readings, choice: Choice) -> str:
         if (lines := _lines(found, reading))
     ]
     if found.heads:
-        ways.append(choice.hint("column", found.heads[0]) + " or another column for names alone")
+        ways.append(choice.hint("column", _typed_head(found)) + " or another column for names alone")
     return f"Say how to read it: {', '.join(ways)}."
+
+
+def _typed_head(found: Readings) -> str:
+    """The column of the names as it has to be typed: by its number where its head cannot be."""
+    head = found.shape.name if found.shape.name in found.heads else found.heads[0]
+    if not head.strip() or len(head) > _LONGEST_HEAD or '"' in head:
+        return str(found.heads.index(head) + 1)
+    return head if head.isalnum() else f'"{head}"'

@@ -9,6 +9,7 @@ from typing import Literal
 
 from ..errors import ScaPreError, shorten
 from .doubts import doubt, foreign
+from .heads import titled
 from .notations import Notation, notation_of
 from .syntax import split_arrow
 from .tables import Table, find_delimiter, rows_of, table_of
@@ -107,10 +108,8 @@ def look_at(text: str, column: str = "") -> Look:
         rows = notation.rows if notation else rows_of(whole, find_delimiter(lines))
     table = table_of(rows, column, True if notation and notation.rows else None)
     if column and table is None:
-        heads = ", ".join(shorten(cell) for cell in (rows[0] if rows else ()))
-        raise ScaPreError(
-            f"column: there is no {shorten(column)}. Give one of {heads or 'the columns'}, or its number."
-        )
+        heads = titled(rows[0]) if rows else "the columns"
+        raise ScaPreError(f"column: there is no {shorten(column)}. Give one of {heads}, or its number.")
     return Look(lines, notation, table)
 
 
@@ -137,7 +136,7 @@ def best_reading(look: Look, column: str) -> tuple[Reading, str]:
     if table and (table.headed or _is_table(lines, table)):
         if not table.headed and look.is_register() and all(map(_is_person, lines)):
             return "inverted", "the names may be written with the last name first, or stand in two columns"
-        return "columns", table.unsure or _unclosed(lines)
+        return "columns", table.unsure or _unclosed(lines) or _switched_off(lines[table.headed :])
     counts = [len(_parts(line)) for line in lines]
     if not _is_listed(lines) or (len(lines) > 1 and all(len(split_arrow(line)) > 1 for line in lines)):
         several = "some of its lines hold several names between commas" if max(counts, default=0) >= _LIST else ""
@@ -167,6 +166,12 @@ def _is_open(line: str) -> bool:
 def _unclosed(lines: Sequence[str]) -> str:
     odd = "".join(lines).count('"') % 2
     return "a double quote is opened in it and never closed, so that rows may hang together" if odd else ""
+
+
+def _switched_off(rows: Sequence[str]) -> str:
+    """Why rows may be none: outside of tables, a number sign switches a name off, and in quotes it belongs to one."""
+    off = next((row for row in rows if re.match(r"#[^\W_]", row)), "")
+    return f"rows such as {shorten(off, 40)} may be switched off by the #, or begin with it" if off else ""
 
 
 def _is_table(lines: Sequence[str], table: Table) -> bool:

@@ -5,25 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
-# What a column of names is called, the surest first. Of the first group that a table has, one head must be alone.
-_NAMES = (
-    {"name", "concept", "target", "nom", "nombre", "nome", "naam", "имя", "名称", "概念", "名字", "姓名"},
-    {"artist", "painter", "photographer", "illustrator", "author", "celebrity", "celeb", "person", "character"}
-    | {"艺术家", "画家", "人物", "角色"},
-    {"object", "class", "subject", "term", "keyword", "word", "label", "对象", "词"},
-    {"style", "风格"},
-)
-_FIRST, _LAST = {"first", "given", "forename"}, {"last", "family", "surname"}
-_ANCHORS = {"anchor", "replacement", "replace", "replaced", "substitute", "锚点", "替代", "替换"}
-_NEVER = {
-    *("id", "number", "no", "index", "count", "seed", "prompt", "url", "link", "path", "file", "image", "year", "born"),
-    *("died", "score", "date", "note", "notes", "description", "gender", "tag", "tags", "size", "width", "height"),
-}  # fmt: skip
+from .heads import Candidates, columns_in, is_aside, is_switch, pair_in, titled
+
 _DELIMITERS = "\t;|,"
-_WORDS = re.compile(r"[^\W_]+")
+_MOST_COLUMNS = 1_000
+_MOST_CELLS = 2**22  # with the empty ones that make rows of one length
+_SAID = {"erase", "remove", "delete", "keep", "preserve", "retain", "include", "exclude", "skip", "ignore"}
+_ANSWERS, _MARKS = {"yes", "no", "true", "false", "on", "off"}, {"y", "n", "x", "0", "1"}
+_NUMBER = re.compile(r"[-+]?[\d.,%]+")
 
 
 @dataclass(frozen=True)
@@ -79,7 +71,7 @@ def rows_of(text: str, delimiter: str) -> list[list[str]]:
 
 
 def table_of(rows: Sequence[Sequence[str]], column: str = "", headed: bool | None = None) -> Table | None:
-    """The rows as a table; None where they are none.
+    """The rows as a table; None where they are none, or more than a table has.
 
     Args:
         rows: Cells.
@@ -87,12 +79,12 @@ def table_of(rows: Sequence[Sequence[str]], column: str = "", headed: bool | Non
         headed: Whether the first row is a head; None finds out.
     """
     width = max((len(row) for row in rows), default=0)
-    if not width:
+    if not width or is_huge(width, len(rows)):
         return None
     full = tuple((*row, *[""] * (width - len(row))) for row in rows)
-    names, anchors = _columns(full[0])
+    names, anchors = columns_in(full[0])
     if headed is None:
-        headed = width > 1 and bool(names or (anchors and full[0][0]))
+        headed = width > 1 and bool(names or pair_in(full[0]) or (anchors and full[0][0]))
     heads = full[0] if headed else tuple(str(number) for number in range(1, width + 1))
     table = Table(full[1:] if headed else full, heads, headed)
     if column:
@@ -101,6 +93,11 @@ def table_of(rows: Sequence[Sequence[str]], column: str = "", headed: bool | Non
     if headed and any(len(row) > len(rows[0]) and any(row[len(rows[0]) :]) for row in rows):
         return replace(found, unsure="a row has more cells than the head, as if a comma stood in a name without quotes")
     return found
+
+
+def is_huge(columns: int, rows: int) -> bool:
+    """Whether a table of so many columns and rows is none that anybody writes, and would fill the memory."""
+    return columns > _MOST_COLUMNS or columns * rows > _MOST_CELLS
 
 
 def _chosen(table: Table, full: tuple[tuple[str, ...], ...], column: str) -> Table | None:
@@ -113,44 +110,46 @@ def _chosen(table: Table, full: tuple[tuple[str, ...], ...], column: str) -> Tab
     return replace(table, name=(number,)) if 0 <= number < len(first) else None
 
 
-def _guessed(table: Table, names: list[tuple[int, ...]], anchors: list[int]) -> Table:
+def _guessed(table: Table, names: Candidates, anchors: list[int]) -> Table:
+    """The table with the columns that its head tells, or with the likeliest ones."""
+    if not table.headed:
+        if len(table.heads) == 2:
+            return replace(table, anchor=1, unsure="no head says whether the second column holds anchors")
+        return replace(table, unsure="no head says which column holds the names" if len(table.heads) > 1 else "")
     anchor = anchors[0] if anchors else None
-    if table.headed:
-        name = names[0] if names else (next((p for p in range(len(table.heads)) if p != anchor), 0),)
-        several = [table.heads[place] for places in names for place in places] or table.heads
-        sure = len(names) == 1 or len(table.heads) == 1
-        return replace(table, name=name, anchor=anchor, unsure="" if sure else f"the names may be in {_or(several)}")
-    if len(table.heads) == 2:
-        return replace(table, anchor=1, unsure="no head says whether the second column holds anchors")
-    return replace(table, unsure="no head says which column holds the names" if len(table.heads) > 1 else "")
+    pair = None if anchors else pair_in(table.heads)
+    if pair and set(names) <= {(pair[1],)}:
+        old, new = (table.heads[place] for place in pair)
+        why = f"the names may be in {titled([old])}, with their anchors in {titled([new])}, or the other way round"
+        return replace(table, name=pair[:1], anchor=pair[1], unsure=why)
+    name = names[0] if names else (next((p for p in range(len(table.heads)) if p != anchor), 0),)
+    several = [table.heads[place] for places in names for place in places] or table.heads
+    if len(names) != 1 and len(table.heads) > 1:
+        return replace(table, name=name, anchor=anchor, unsure=f"the names may be in {titled(several, ' or in ')}")
+    return _beside(replace(table, name=name, anchor=anchor))
 
 
-def _or(words: Sequence[str]) -> str:
-    return " or in ".join(word or "the first column" for word in words)
+def _beside(table: Table) -> Table:
+    """The table with what its other columns may be, besides nothing that matters."""
+    others = [place for place in range(len(table.heads)) if place not in table.name and place != table.anchor]
+    cells = {place: {row[place].casefold() for row in table.rows} - {""} for place in others}
+    told = next((place for place in others if _tells(table.heads[place], cells[place], len(others))), None)
+    if told is not None:
+        return replace(table, unsure=f"the column {titled([table.heads[told]])} may say which of its rows are meant")
+    odd = [place for place in others if not is_aside(table.heads[place]) and any(map(_is_text, cells[place]))]
+    if table.anchor is None and len(odd) == 1 and len(table.heads) <= 3:
+        head = table.heads[odd[0]]
+        said = f"the column {titled([head])} may hold" if head else "a column without a head may hold"
+        return replace(table, anchor=odd[0], unsure=f"{said} anchors, or something else")
+    return table
 
 
-def _columns(head: Sequence[str]) -> tuple[list[tuple[int, ...]], list[int]]:
-    """Columns that names may be in, all as surely as the first, and columns of anchors."""
-    words = [_words(cell) for cell in head]
-    anchors = [place for place, own in enumerate(words) if own & _ANCHORS and len(own) < 4]
-    free = [place for place, own in enumerate(words) if place not in anchors and not own & _NEVER and 0 < len(own) < 4]
-    first, last = ([place for place in free if words[place] & kind] for kind in (_FIRST, _LAST))
-    if len(first) == len(last) == 1:
-        return [(first[0], last[0])], anchors
-    for known in _NAMES:
-        found: list[tuple[int, ...]] = [(place,) for place in free if words[place] & known]
-        if found:
-            return found, anchors
-    return [], anchors
+def _is_text(cell: str) -> bool:
+    return not _NUMBER.fullmatch(cell) and cell not in _ANSWERS | _MARKS
 
 
-def is_head(line: str) -> bool:
-    """Whether a line says nothing but what a column of names, or one beside it, is called."""
-    words = _words(line)
-    return bool(words) and words <= set().union(*_NAMES, _ANCHORS, _NEVER, _FIRST, _LAST)
-
-
-def _words(cell: str) -> frozenset[str]:
-    """Words of a head, in small letters and without the s of a plural, but for class and its like."""
-    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", cell)
-    return frozenset(re.sub(r"(?<=[^s]{3})s$", "", word) for word in _WORDS.findall(parted.casefold()))
+def _tells(head: str, cells: Set[str], columns: int) -> bool:
+    """Whether the different cells of a column say which rows to erase, and which to keep."""
+    if is_switch(head) and cells and cells <= _SAID | _ANSWERS | _MARKS:
+        return True
+    return bool(cells) and cells <= _SAID | _ANSWERS and (columns == 1 or bool(cells & _SAID))

@@ -81,6 +81,16 @@ def test_a_guess_is_refused_with_the_ways_to_choose() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "hint"),
+    [("Name,Anker\na,b", "--column Name or"), (",Anker,artist name\n1,a,b", '--column "artist name" or'),
+     ("Anker,\na,b", "--column 1 or"), (f"{'x' * 41} name,Anker\na,b", "--column 1 or"), ("a,b\nc,d", "--column 1 or")],
+)  # fmt: skip
+def test_the_hint_names_the_column_as_it_is_typed(text: str, hint: str) -> None:
+    with pytest.raises(ScaPreError, match=hint):
+        listed(text)
+
+
+@pytest.mark.parametrize(
     ("reading", "column", "lines"),
     [("lines", "", ["cat,dog", "owl,fox"]), ("commas", "", ["cat", "dog", "owl", "fox"]),
      ("columns", "", ["cat -> dog", "owl -> fox"]), (AUTO, "1", ["cat", "owl"]), (AUTO, "cat", ["owl"]),

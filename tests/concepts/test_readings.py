@@ -87,7 +87,7 @@ UNCLEAN = [  # a text, and how it is read and what is said of that
     ('{"name": "st\u200bar"}\n{"name": "moon"}', "", "star"),
     ("names = ['(star)', 'moon']", "(star)", "star"),
     ('"[star]",\n"moon",', "[star]", "star"),
-    ("name,type\n(star:1.2),x\nmoon,y", "(star:1.2)", "star"),
+    ("name,type\n(star:1.2),a\nmoon,b", "(star:1.2)", "star"),
     ("name,born\nst\u200bar,1\nmoon,2", "", "star"),
     ("name,born\nsaber \\(fate\\),1\nmoon,2", "saber \\(fate\\)", "saber (fate)"),
     ("| name | born |\n|--|--|\n| star; | 1 |\n| moon | 2 |", "star;", "star"),
@@ -158,6 +158,15 @@ SHAPES = [  # text, reading, its lines, kind of shape
     ("('star', 'sun')", "lines", ["star", "sun"], "Python"),
     ("|Artist|Style|\n|:--|--:|\n| Ada Holm | oil |\n| C \\| D | ink |", "columns", ["Ada Holm", "C | D"], "Markdown"),
     ("cat --> dog\nowl => fox\nbat", "lines", ["cat --> dog", "owl => fox", "bat"], "lines"),
+    ("name,type\nstar,oil\nmoon,ink", "columns", ["star", "moon"], "columns"),
+    ("Name;Geburtsjahr\nstar;1900\nmoon;1910", "columns", ["star", "moon"], "columns"),
+    (",name\n0,star\n1,moon", "columns", ["star", "moon"], "columns"),
+    ("name,\nstar,\nmoon,", "columns", ["star", "moon"], "columns"),
+    ("target,anchor\nstar,moon", "columns", ["star -> moon"], "columns"),
+    ("target,prompt\nstar,by star", "columns", ["star"], "columns"),
+    ("id,name,alive\n1,star,yes\n2,moon,no", "columns", ["star", "moon"], "columns"),
+    ('name,anchor\n"#1 hit",moon\nsun,star', "columns", ['"#1 hit" -> moon', "sun -> star"], "columns"),
+    ("#,name\n1,star\n2,moon", "columns", ["star", "moon"], "columns"),
     ("[star]\n[moon]", "lines", ["[star]", "[moon]"], "lines"),
     ("red,\u2028blue\u0085green\x0bgrey\x0cpink", "lines", ["red,", "blue", "green", "grey", "pink"], "lines"),
 ]  # fmt: skip
@@ -178,7 +187,7 @@ GUESSES = [  # text, the likeliest reading, why it is none to rely on
     ("one,two,three\nfour,five,six", "commas", "which column"),
     ("Monet, Claude", "commas", "two names or one"),
     ("Artist\nMonet\nDali", "lines", "may be a head"),
-    ("object,class\na,b", "columns", "object or in class"),
+    ("object,class\na,b", "columns", '"object" or in "class"'),
     ("foo,bar,baz\n1,2,3", "commas", "which column"),
     ('{"a": ["x"], "b": ["y"]}', "lines", "no list of names, or several"),
     ('[["a"], ["b"]]', "lines", "lists within"),
@@ -203,6 +212,14 @@ GUESSES = [  # text, the likeliest reading, why it is none to rely on
     ("- name: cat\n  tags:\n  - a\n- name: dog", "lines", "key before"),
     ("prompt\na picture of a star\na moon", "lines", "may be a head"),
     ("name,anchor\nSmith, Will,art\nPeter Max,art", "columns", "more cells than the head"),
+    ("artist,target\nstar,moon", "columns", 'in "target" or in "artist"'),
+    ("name,type\nstar,erase\nmoon,preserve", "columns", "which of its rows are meant"),
+    ("name,kept\nstar,yes\nmoon,no", "columns", "which of its rows are meant"),
+    ("id,name,keep\n1,star,1\n2,moon,0", "columns", "which of its rows are meant"),
+    ("artist,status,born\nstar,keep,1\nmoon,erase,2", "columns", "which of its rows are meant"),
+    ("name,anchor,erase\nstar,sun,x\nmoon,,", "columns", "which of its rows are meant"),
+    ("name,anchor\n#moon,sun\nstar,cow", "columns", "switched off by the #"),
+    ("name,born\nstar,1\n#1 hit,2", "columns", "switched off by the #"),
 ]  # fmt: skip
 
 
@@ -211,6 +228,37 @@ def test_a_guess_says_that_it_is_one(text: str, best: str, why: str) -> None:
     found = readings(text)
     assert found.best == best
     assert why in found.unsure if why else found.unsure == ""
+
+
+ANCHORED = [  # a table whose other column may hold anchors, its rows, and that column
+    ("Name;Anker\nstar;moon\nsun;", ["star -> moon", "sun"], '"Anker"'),
+    ("nombre,ancla\nstar,moon", ["star -> moon"], '"ancla"'),
+    ("concept,to\nstar,moon", ["star -> moon"], '"to"'),
+    ("name,\nstar,moon", ["star -> moon"], "a column without a head"),
+    ("Anker;Name\nstar;moon", ["moon -> star"], '"Anker"'),
+    ("id,name,Anker\n1,star,moon", ["star -> moon"], '"Anker"'),
+    ("source,target\nstar,moon\ncow,ox", ["star -> moon", "cow -> ox"], '"source", with their anchors in "target"'),
+    ("new,old\nstar,moon", ["moon -> star"], '"old", with their anchors in "new"'),
+    ('[{"name": "star", "to": "moon"}]', ["star -> moon"], '"to"'),
+    ("|name|to|\n|--|--|\n|star|moon|", ["star -> moon"], '"to"'),
+    ("- name: star\n  to: moon\n- name: sun", ["star -> moon", "sun"], '"to"'),
+]
+
+
+@pytest.mark.parametrize(("text", "lines", "why"), ANCHORED)
+def test_a_column_that_may_hold_anchors_is_no_longer_dropped(text: str, lines: list[str], why: str) -> None:
+    found = readings(text)
+    assert (found.best, list(found.columns)) == ("columns", lines)
+    assert why in found.unsure
+    names = [concept.text for concept in parse_concepts("\n".join(lines)).concepts]
+    assert list(readings(text, found.shape.name).columns) == names
+
+
+def test_many_columns_are_told_in_a_few_words() -> None:
+    text = ",".join(f"name {number}" for number in range(900)) + "\n" + ",".join("x" * 900)
+    assert readings(text).unsure.endswith('"name 5" or in 894 more')
+    with pytest.raises(ScaPreError, match=r'Give one of "name 0", .*"name 5", 894 more, or its number'):
+        readings(text, "artist")
 
 
 def test_a_register_is_turned_round() -> None:
