@@ -9,13 +9,20 @@ from ..errors import shorten
 from .heads import is_head
 
 _PROGRAM = re.compile(r"(?:(?:export|const|let|var)\s+)?[\w.]+\s*(?::[^=]{1,40})?=\s*[\[({\"']")
-_MARKUP = re.compile(r"<(?:[A-Za-z/][^>]*[/>\"]|[!?])")
+_MARKUP = re.compile(r"<(?:[A-Za-z/][^>]*[/>\"]|[!?])|.*\[[^\]]+\]\((?:https?:|[./#])")
+_QUERY = re.compile(
+    r"insert\s+into\s+\S+.*(?:values|select|\()|select\s.+\sfrom\s+\S|create\s+table\s|update\s+\S+\s+set\s"
+    r"|delete\s+from\s+\S+\s+where\s|values\s*\(",
+    re.IGNORECASE,
+)
 _PAIR = re.compile(r"[^:]+:\s+\S.*")
 _SPACED = re.compile(r"\S+(?: \S+)*(?:\t| {2,})\S.*")
 
 _COUNTED = re.compile(r"(?:\(?\d{1,5}(?:\s*[-.):\]]\s*|\s+)|[a-z][.)]\s+|[IVX]+[.)]\s+)\S.*")
 _MARKED = re.compile(r"(?:[-*+\u2022]|\(?\d{1,5}[.)])\s+\S.*")
 _BAR = re.compile(r"[^|]*\|.*")
+
+_LONGEST = 1_000  # characters of a line that is looked at for a query
 
 _KINDS = (  # what a line looks like, which share of all and how many of them make the doubt, and why
     (_PAIR.fullmatch, 1, 2, "what stands after its colons may be anchors"),
@@ -28,7 +35,7 @@ _KINDS = (  # what a line looks like, which share of all and how many of them ma
 
 def foreign(lines: Sequence[str]) -> str:
     """Why a text is no list at all; empty where nothing says so."""
-    if any(map(_PROGRAM.match, lines)):
+    if any(_PROGRAM.match(line) or _QUERY.match(line[:_LONGEST]) for line in lines):
         return "it looks like a part of a program"
     return "it looks like a page or XML" if any(map(_MARKUP.match, lines)) else ""
 

@@ -31,7 +31,8 @@ _ASIDE = {
     *("serie", "franchise", "show", "movie", "film", "game", "universe", "color", "colour", "reference", "website"),
     *("email", "wikipedia", "wikidata", "page", "hash", "created", "updated", "added", "time", "timestamp", "example"),
     *("alias", "aka", "nickname", "synonym", "translation", "pronunciation", "bio", "biography", "about", "detail"),
-    *("编号", "序号", "年份", "日期", "备注", "说明", "描述", "国家", "类别", "类型", "性别", "提示词", "链接", "数量"),
+    *("heading", "编号", "序号", "年份", "日期", "备注", "说明", "描述", "国家", "类别", "类型", "性别"),
+    *("提示词", "链接", "数量"),
 }  # fmt: skip
 _SWITCHES = {"erase", "remove", "delete", "keep", "preserve", "retain", "enabled", "active", "include", "exclude"}
 _WORDS = re.compile(r"[^\W_]+")

@@ -77,8 +77,18 @@ class Look:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of a notation's plain list."""
+        """Names of a notation's list."""
         return self.notation.names if self.notation else ()
+
+    @property
+    def is_read(self) -> bool:
+        """Whether a notation says what the names are, be it that there are none."""
+        return self.notation is not None and bool(self.names or not (self.notation.rows or self.notation.unsure))
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """The names of a notation, else the lines."""
+        return self.names if self.is_read else self.lines
 
     def between(self) -> list[str]:
         """What stands between commas and line ends."""
@@ -99,18 +109,24 @@ def look_at(text: str, column: str = "") -> Look:
     Raises:
         ScaPreError: If there is no such column.
     """
-    lines = tuple(line.strip() for line in split_lines(text.replace("\ufeff", "")) if line.strip())
-    whole = "\n".join(lines)
-    notation = notation_of(whole, lines)
-    if notation and notation.names:
+    typed = [line for line in split_lines(text.replace("\ufeff", "")) if line.strip()]
+    lines = tuple(line.strip() for line in typed)
+    notation = notation_of(lines, list(map(_indent, typed)))
+    if notation and not notation.rows:
         rows: Sequence[Sequence[str]] = [[name] for name in notation.names]
     else:
-        rows = notation.rows if notation else rows_of(whole, find_delimiter(lines))
+        rows = notation.rows if notation else rows_of("\n".join(lines), find_delimiter(lines))
     table = table_of(rows, column, True if notation and notation.rows else None)
     if column and table is None:
         heads = titled(rows[0]) if rows else "the columns"
         raise ScaPreError(f"column: there is no {shorten(column)}. Give one of {heads}, or its number.")
     return Look(lines, notation, table)
+
+
+def _indent(line: str) -> int:
+    """Columns before the first letter of a line."""
+    wide = line.expandtabs(4)
+    return len(wide) - len(wide.lstrip())
 
 
 def shape_in(look: Look, best: Reading) -> Shape:
@@ -119,8 +135,8 @@ def shape_in(look: Look, best: Reading) -> Shape:
     if best == "columns" and table:
         anchor = "" if table.anchor is None else table.heads[table.anchor]
         return Shape(kind, len(table.heads), table.title, anchor, len(table.rows))
-    said = look.between() if best == "commas" else look.names or look.lines
-    return Shape(kind, rows=sum(not name.startswith("#") for name in said))
+    said = look.between() if best == "commas" else look.listed
+    return Shape(kind, rows=len({name for name in said if name and (look.notation or not name.startswith("#"))}))
 
 
 def best_reading(look: Look, column: str) -> tuple[Reading, str]:
@@ -129,8 +145,9 @@ def best_reading(look: Look, column: str) -> tuple[Reading, str]:
     if column:
         return "columns", ""
     if look.notation:
-        why = look.notation.unsure or (table.unsure if table and look.notation.rows else "")
-        return "columns" if look.notation.rows else "lines", why
+        if look.notation.rows and table:
+            return "columns", look.notation.unsure or table.unsure
+        return "lines", look.notation.unsure or ("it has more cells than a table" if look.notation.rows else "")
     if why := foreign(lines):
         return "lines", why
     if table and (table.headed or _is_table(lines, table)):

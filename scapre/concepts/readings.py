@@ -63,7 +63,7 @@ def readings(text: str, column: str = "") -> Readings:
     table = look.table
     return Readings(
         best,
-        lines=_once(map(literal, look.names) if look.names else look.lines),
+        lines=_once(map(literal, look.listed) if look.is_read else look.lines),
         commas=_once(map(_between, look.between())),
         columns=_once(_table_lines(table)),
         inverted=_once(_inverted(look)),

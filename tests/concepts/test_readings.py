@@ -167,6 +167,14 @@ SHAPES = [  # text, reading, its lines, kind of shape
     ("id,name,alive\n1,star,yes\n2,moon,no", "columns", ["star", "moon"], "columns"),
     ('name,anchor\n"#1 hit",moon\nsun,star', "columns", ['"#1 hit" -> moon', "sun -> star"], "columns"),
     ("#,name\n1,star\n2,moon", "columns", ["star", "moon"], "columns"),
+    ("- [star](https://a/b_(c))\n- **moon**\n- M*A*S*H\n- [[sun]]\n- `cow`", "lines",
+     ["star", "moon", "M*A*S*H", "sun", "cow"], "bullets"),
+    ("1. __star__ # best\n2. ~~moon~~", "lines", ["star", "moon"], "numbers"),
+    ("* [x] ***star***\n* [ ] _moon_", "lines", ["star", "moon"], "bullets"),
+    ("\t- star\n\t- moon", "lines", ["star", "moon"], "bullets"),
+    ("|name|born|\n|--|--|\n|[star](u)|1|\n|**moon**|2|", "columns", ["star", "moon"], "Markdown"),
+    ("[]", "lines", [], "JSON"),
+    ("[{}]", "lines", [], "JSON"),
     ("[star]\n[moon]", "lines", ["[star]", "[moon]"], "lines"),
     ("red,\u2028blue\u0085green\x0bgrey\x0cpink", "lines", ["red,", "blue", "green", "grey", "pink"], "lines"),
 ]  # fmt: skip
@@ -212,6 +220,14 @@ GUESSES = [  # text, the likeliest reading, why it is none to rely on
     ("- name: cat\n  tags:\n  - a\n- name: dog", "lines", "key before"),
     ("prompt\na picture of a star\na moon", "lines", "may be a head"),
     ("name,anchor\nSmith, Will,art\nPeter Max,art", "columns", "more cells than the head"),
+    ("- Painters\n  - Monet\n  - Manet\n- Cow", "columns", "headings or names"),
+    ("- painters:\n    - Monet\n- Cow", "columns", "headings or names"),
+    ("- **star** - a thing\n- **moon**", "lines", "text stands after"),
+    ("- [star](u), a thing\n- moon", "lines", "text stands after"),
+    ("[star](https://a/b)\n[moon](/c)", "lines", "page or XML"),
+    ("INSERT INTO names VALUES ('star'), ('moon');", "lines", "program"),
+    ("SELECT name FROM artists;", "lines", "program"),
+    ("insert into names (name)\nvalues ('star'),\n('moon')", "lines", "program"),
     ("artist,target\nstar,moon", "columns", 'in "target" or in "artist"'),
     ("name,type\nstar,erase\nmoon,preserve", "columns", "which of its rows are meant"),
     ("name,kept\nstar,yes\nmoon,no", "columns", "which of its rows are meant"),
@@ -228,6 +244,24 @@ def test_a_guess_says_that_it_is_one(text: str, best: str, why: str) -> None:
     found = readings(text)
     assert found.best == best
     assert why in found.unsure if why else found.unsure == ""
+
+
+NESTED = [  # a list with lines under others: names, and what they stand under
+    ("- Painters\n  - [Monet](u)\n  - **Manet**\n- **Photo**\n  - Adams",
+     ["Monet", "Manet", "Adams"], ["Painters", "Photo"]),
+    ("1. Painters\n   - Monet\n2. Photo\n   - Adams", ["Monet", "Adams"], ["Painters", "Photo"]),
+    ("- Painters\n\t1. Monet\n\t2. Manet\n- Photo\n\t1. Adams", ["Monet", "Manet", "Adams"], ["Painters", "Photo"]),
+    ("* star\n* Painters\n    * French\n        * Monet\n    * Kahlo",
+     ["star", "Monet", "Kahlo"], ["French", "Painters"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "names", "headings"), NESTED)
+def test_headings_of_a_nested_list_can_be_left_out_or_taken(text: str, names: list[str], headings: list[str]) -> None:
+    found = readings(text)
+    assert (found.best, list(found.columns), found.heads) == ("columns", names, ("heading", "name"))
+    assert list(readings(text, "heading").columns) == headings
+    assert set(found.lines) == {*names, *headings}
 
 
 ANCHORED = [  # a table whose other column may hold anchors, its rows, and that column
