@@ -92,6 +92,6 @@ def titled(cells: Sequence[str], joint: str = ", ") -> str:
 
 
 def _words(cell: str) -> frozenset[str]:
-    """Words of a head, in small letters and without the s of a plural, but for class and its like."""
+    """Words of a head, in small letters and without the s of a plural, but for class, status and their like."""
     parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", cell[:_LONGEST])
-    return frozenset(re.sub(r"(?<=[^s]{3})s$", "", word) for word in _WORDS.findall(parted.casefold()))
+    return frozenset(re.sub(r"(?<=\w\w[^siu])s$", "", word) for word in _WORDS.findall(parted.casefold()))

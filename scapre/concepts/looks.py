@@ -8,18 +8,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import ScaPreError, shorten
+from .commas import LIST, are_listed, comma_doubt, is_labelled, is_long, is_open, names_in, parts
 from .doubts import doubt, foreign
 from .heads import titled
 from .notations import Notation, notation_of
+from .registers import are_people, have_suffixes, is_mixed, is_register
 from .syntax import split_arrow
 from .tables import Table, find_delimiter, rows_of, table_of
 from .text import split_lines
-
-_MARKS = ",;\N{FULLWIDTH COMMA}\N{FULLWIDTH SEMICOLON}\N{IDEOGRAPHIC COMMA}\N{ARABIC COMMA}\N{ARABIC SEMICOLON}"
-_PART = re.compile(rf'(?:"[^"]*"|[^{_MARKS}])+')
-_COMMENT = re.compile(r"(?<!\S)#(?=\s|$).*")
-_SURNAME = re.compile(r"[^\W\d_][^,;]*,\s+[^\W\d_][^,;]*")
-_LIST = 3  # names between commas that are no surname and first name
 
 Reading = Literal["lines", "commas", "columns", "inverted"]
 
@@ -92,11 +88,7 @@ class Look:
 
     def between(self) -> list[str]:
         """What stands between commas and line ends."""
-        return [name for line in self.lines for name in _parts(line)]
-
-    def is_register(self) -> bool:
-        """Whether every line has a last name, a comma and a first name."""
-        return bool(self.lines) and all(map(_SURNAME.fullmatch, self.lines))
+        return [name for line in self.lines for name in names_in(line)]
 
 
 def look_at(text: str, column: str = "") -> Look:
@@ -150,34 +142,33 @@ def best_reading(look: Look, column: str) -> tuple[Reading, str]:
         return "lines", look.notation.unsure or ("it has more cells than a table" if look.notation.rows else "")
     if why := foreign(lines):
         return "lines", why
-    if table and (table.headed or _is_table(lines, table)):
-        if not table.headed and look.is_register() and all(map(_is_person, lines)):
-            return "inverted", "the names may be written with the last name first, or stand in two columns"
-        return "columns", table.unsure or _unclosed(lines) or _switched_off(lines[table.headed :])
-    counts = [len(_parts(line)) for line in lines]
-    if not _is_listed(lines) or (len(lines) > 1 and all(len(split_arrow(line)) > 1 for line in lines)):
-        several = "some of its lines hold several names between commas" if max(counts, default=0) >= _LIST else ""
-        return "lines", several or doubt(lines)
-    if all(count == 1 for count in counts):
-        return "commas", ""
+    if lines and is_labelled(lines[0]):
+        return "commas", comma_doubt(lines)
+    if table and table.headed:
+        return "columns", table.unsure or _unclosed(lines) or _switched_off(lines[1:])
+    if len(lines) > 1 and is_register(lines) and are_people(lines):
+        return "inverted", "the names may be written with the last name first, or stand in two columns"
+    if have_suffixes(lines):
+        return "lines", "what stands after its commas may be a part of the names, or a name of its own"
+    if table and _is_table(lines, table):
+        return "columns", table.unsure
+    if is_mixed(lines):
+        return "inverted", "some of its names may be written with the last name first"
+    if not are_listed(lines) or (len(lines) > 1 and all(len(split_arrow(line)) > 1 for line in lines)):
+        several = any(len(parts(line)) >= LIST for line in lines)
+        return "lines", "some of its lines hold several names between commas" if several else doubt(lines)
+    return "commas", _comma_doubt(lines, table)
+
+
+def _comma_doubt(lines: Sequence[str], table: Table | None) -> str:
+    if why := comma_doubt(lines):
+        return why
+    if all(len(parts(line)) == 1 for line in lines):
+        return ""
     if len(lines) > 1 and table and len({len(row) for row in rows_of("\n".join(lines), find_delimiter(lines))}) == 1:
-        return "commas", table.unsure
-    long = sum(count >= _LIST or _is_open(line) for count, line in zip(counts, lines, strict=True))
-    return "commas", "" if long >= len(lines) / 2 else "two words with a comma between them may be two names or one"
-
-
-def _parts(line: str) -> list[str]:
-    """What stands between the commas of a line that no double quotes protect, without its comment.
-
-    A `#` right before a name is none: it may be one that is switched off, or begin with it.
-    """
-    parts = (part.strip() for part in _PART.findall(_COMMENT.sub("", line)))
-    return [part for part in parts if part]
-
-
-def _is_open(line: str) -> bool:
-    """Whether a line goes on in the next: it ends with a comma."""
-    return line.endswith(tuple(_MARKS))
+        return table.unsure
+    long = sum(map(is_long, lines))
+    return "" if long >= len(lines) / 2 else "two words with a comma between them may be two names or one"
 
 
 def _unclosed(lines: Sequence[str]) -> str:
@@ -200,14 +191,4 @@ def _is_table(lines: Sequence[str], table: Table) -> bool:
 
 def _is_full(lines: Sequence[str]) -> bool:
     """Whether the second cell of some row says something: commas at line ends alone make no table."""
-    return not all(map(_is_open, lines))
-
-
-def _is_person(line: str) -> bool:
-    """Whether a line with one comma looks like last name, first name: both begin with a capital or have no case."""
-    return all(part.strip()[:1].upper() == part.strip()[:1] for part in line.split(","))
-
-
-def _is_listed(lines: Sequence[str]) -> bool:
-    """Whether most lines have names between commas."""
-    return sum(len(_parts(line)) > 1 or _is_open(line) for line in lines) > len(lines) / 2
+    return not all(map(is_open, lines))

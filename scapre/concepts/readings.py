@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from ..errors import ScaPreError
 from .concepts import Concept, parse_concepts
-from .looks import Look, Reading, Shape, best_reading, look_at, shape_in
+from .looks import Reading, Shape, best_reading, look_at, shape_in
+from .registers import turned
 from .spelling import tidy
 from .syntax import unquote
 from .tables import Table
@@ -66,7 +67,7 @@ def readings(text: str, column: str = "") -> Readings:
         lines=_once(map(literal, look.listed) if look.is_read else look.lines),
         commas=_once(map(_between, look.between())),
         columns=_once(_table_lines(table)),
-        inverted=_once(_inverted(look)),
+        inverted=_once(map(literal, turned(look.lines))),
         shape=shape_in(look, best),
         heads=table.heads if table and len(table.heads) > 1 else (),
         unsure=unsure,
@@ -121,9 +122,3 @@ def _once(lines: Iterable[str]) -> tuple[str, ...]:
 def _table_lines(table: Table | None) -> Iterable[str]:
     entries = dict.fromkeys(table.entries()) if table else ()
     return (f"{literal(name)} -> {literal(anchor)}" if anchor else literal(name) for name, anchor in entries)
-
-
-def _inverted(look: Look) -> Iterable[str]:
-    if look.is_register():
-        for last, first in (line.split(",", 1) for line in look.lines):
-            yield literal(f"{first.strip()} {last.strip()}")

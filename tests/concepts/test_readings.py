@@ -158,6 +158,9 @@ SHAPES = [  # text, reading, its lines, kind of shape
     ("('star', 'sun')", "lines", ["star", "sun"], "Python"),
     ("|Artist|Style|\n|:--|--:|\n| Ada Holm | oil |\n| C \\| D | ink |", "columns", ["Ada Holm", "C | D"], "Markdown"),
     ("cat --> dog\nowl => fox\nbat", "lines", ["cat --> dog", "owl => fox", "bat"], "lines"),
+    ("Artists,Styles,Status\nPeter Max,oil,new", "columns", ["Peter Max"], "columns"),
+    ("Monet, Claude\nVincent van Gogh\nFrida Kahlo", "lines",
+     ["Monet, Claude", "Vincent van Gogh", "Frida Kahlo"], "lines"),
     ("name,type\nstar,oil\nmoon,ink", "columns", ["star", "moon"], "columns"),
     ("Name;Geburtsjahr\nstar;1900\nmoon;1910", "columns", ["star", "moon"], "columns"),
     (",name\n0,star\n1,moon", "columns", ["star", "moon"], "columns"),
@@ -200,7 +203,7 @@ GUESSES = [  # text, the likeliest reading, why it is none to rely on
     ('{"a": ["x"], "b": ["y"]}', "lines", "no list of names, or several"),
     ('[["a"], ["b"]]', "lines", "lists within"),
     ("moon, star, sun\ncow\nox", "lines", "several names between commas"),
-    ("Monet, Claude\nRembrandt\nMax, Peter", "commas", "two names or one"),
+    ("Monet, Claude\nRembrandt\nMax, Peter", "inverted", "last name first"),
     ("1. FC Anker\n1. FC Bund", "lines", "numbers that count"),
     ("1 Peter Max\n2 Joan Miro", "lines", "numbers that count"),
     ("a) Peter Max\nb) Joan Miro", "lines", "numbers that count"),
@@ -228,6 +231,9 @@ GUESSES = [  # text, the likeliest reading, why it is none to rely on
     ("INSERT INTO names VALUES ('star'), ('moon');", "lines", "program"),
     ("SELECT name FROM artists;", "lines", "program"),
     ("insert into names (name)\nvalues ('star'),\n('moon')", "lines", "program"),
+    ("Monet, Claude\nRembrandt\nPicasso\nDali", "inverted", "last name first"),
+    ("Davis, Sammy, Jr.\nKing, Martin Luther, Jr.", "inverted", "last name first"),
+    ("Sammy Davis, Jr.\nKen Griffey, Jr.", "lines", "part of the names"),
     ("artist,target\nstar,moon", "columns", 'in "target" or in "artist"'),
     ("name,type\nstar,erase\nmoon,preserve", "columns", "which of its rows are meant"),
     ("name,kept\nstar,yes\nmoon,no", "columns", "which of its rows are meant"),
@@ -297,7 +303,36 @@ def test_many_columns_are_told_in_a_few_words() -> None:
 
 def test_a_register_is_turned_round() -> None:
     assert readings("Gogh, Vincent van\nMonet, Claude").inverted == ("Vincent van Gogh", "Claude Monet")
-    assert readings("Gogh, Vincent van\nMonet").inverted == ()
+    assert readings("Gogh, Vincent van\nMonet").inverted == ("Vincent van Gogh", "Monet")
+    assert readings("Davis, Sammy, Jr.\nMonet, Claude").inverted == ("Sammy Davis Jr.", "Claude Monet")
+    assert readings("Beatles, The").inverted == ("The Beatles",)
+    for other in ("cat, dog\nowl", "Sammy Davis, Jr.", "Monet, Claude\nVincent van Gogh\nFrida Kahlo", "a\nb", ""):
+        assert readings(other).inverted == ()
+
+
+BETWEEN = [  # a text, and its names between commas
+    ("Artists: star, moon, sun", ["star", "moon", "sun"], '"Artists:" may be a label'),
+    ("Artists to erase:star,moon,sun", ["star", "moon", "sun"], '"Artists to erase:" may be a label'),
+    ("Painters: star, sun\nCharacters: cow, ox", ["star", "sun", "cow", "ox"], '"Painters:" may be a label'),
+    ("\u753b\u5bb6\uff1a\u732b\u3001\u72d7", ["\u732b", "\u72d7"], "may be a label"),
+    ("Star Wars: A New Hope, Alien, Jaws", ["Star Wars: A New Hope", "Alien", "Jaws"], '"Star Wars:" may be a label'),
+    ("star, moon, and sun", ["star", "moon", "sun"], '"and sun", may have a word that joins'),
+    ("star, moon, sun and cow", ["star", "moon", "sun and cow"], '"sun and cow", may have a word that joins'),
+    ("star, moon,\ncow, ox, und sun", ["star", "moon", "cow", "ox", "sun"], '"und sun", may have a word'),
+    ("Davis, Sammy, Jr.", ["Davis", "Sammy", "Jr."], '"Jr." may belong to the name before it'),
+    ("star, Acme, Inc., moon", ["star", "Acme", "Inc.", "moon"], '"Inc." may belong'),
+    ("star, Ortega y Gasset, Rock & Roll", ["star", "Ortega y Gasset", "Rock & Roll"], ""),
+    ("2001: A Space Odyssey, Alien, Jaws", ["2001: A Space Odyssey", "Alien", "Jaws"], ""),
+    ("star:1.2, moon, sun", ["star:1.2", "moon", "sun"], ""),
+    ("And One, moon, And Also the Trees", ["And One", "moon", "And Also the Trees"], ""),
+]
+
+
+@pytest.mark.parametrize(("text", "names", "why"), BETWEEN)
+def test_what_stands_between_commas_beside_names(text: str, names: list[str], why: str) -> None:
+    found = readings(text)
+    assert (found.best, list(found.commas)) == ("commas", names)
+    assert why in found.unsure and bool(why) == bool(found.unsure)
 
 
 def test_a_column_can_be_chosen_by_its_head_and_by_its_number() -> None:
