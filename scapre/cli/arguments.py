@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoints.tokenizer import Tokenizer
-from ..concepts.listed import AUTO, Choice, read_listed
+from ..concepts.listed import AUTO, Choice, listed_text
 from ..concepts.readings import READINGS
 from ..concepts.text import MOST_BYTES, decode, named
 from ..edits.agreement import tokens_notes
@@ -194,11 +194,13 @@ def read_list(path: Path, field: str, options: argparse.Namespace) -> str:
         ScaPreError: If it is too large, no text, or of a shape that can be meant in several ways.
         OSError: If it cannot be read.
     """
+    if path.is_dir():
+        raise ScaPreError(f"{named(field, path)} is a folder. Name the file with the list.")
     with path.open("rb") as file:
         data = file.read(MOST_BYTES + 1)
-    where = named(field, path.name)
-    choice = Choice(options.reading, options.column, {"reading": "--as {}", "column": "--column {}"})
-    lines, said = read_listed(decode(data, where), where, choice)
+    where, hints = named(field, path.name), {"reading": "--as {}", "column": "--column {}"}
+    choice = Choice(options.reading, options.column, hints, anchors=field == "concepts")
+    text, said = listed_text(decode(data, where), where, choice)
     if said:
         note(f"{where}: {said}.")
-    return "\n".join(lines)
+    return text

@@ -9,6 +9,7 @@ from ..errors import ScaPreError, shorten
 from .cleaning import Cleaned, notes_on
 from .names import check_length, check_name, clean, normalise
 from .syntax import MAX_NAMES, lines, read_field, split_arrow
+from .text import split_lines
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,20 @@ def parse_concepts(text: str, anchor: str = "") -> ConceptList:
             )
         repeated.append(f"line {number}: {shorten(concept.text)} is already in line {first} and counts once")
     if not found:
-        raise ScaPreError(
-            'concepts: the list is empty. Type at least one name, one per line, such as "Vincent van Gogh".'
-        )
+        raise ScaPreError(f"concepts: the list is empty{_why_empty(text)}")
     check_count(len(found), "concepts")
     notes = (*notes_on(cleaned, "anchor"), *repeated)
     return ConceptList(tuple(concept for _, concept in found.values()), notes)
+
+
+def _why_empty(text: str) -> str:
+    off = next((said for line in split_lines(text) if (said := clean(line))), "")
+    if not off:
+        return '. Type at least one name, one per line, such as "Vincent van Gogh".'
+    return (
+        f": each of its lines, such as {shorten(off)}, begins with a # and is a comment. Put a name that begins with "
+        "one in double quotes."
+    )
 
 
 def _cleaned(number: int, typed: Sequence[str], read: Sequence[str]) -> list[Cleaned]:

@@ -15,11 +15,18 @@ _MARKS = (  # the longer first: that of UTF-32 begins with that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"), (codecs.BOM_UTF8, "utf-8-sig"),
 )  # fmt: skip
-_BINARY = (
-    (b"PK\x03\x04", "a zip archive or spreadsheet"),
-    (b"%PDF", "a PDF"),
-    (b"{\\rtf", "a rich text document"),
-    (b"\xd0\xcf\x11\xe0", "an office file"),
+_BINARY = (  # the surer first: a checkpoint of PyTorch is a zip archive
+    (rb"PK\x03\x04.{,500}/data\.pkl", "a PyTorch checkpoint"),
+    (rb".{4}\0{4}\{\s*\"", "a .safetensors file"),
+    (rb"\x80[\x02-\x05]", "a pickle, such as an old checkpoint"),
+    (rb"GGUF.\0{3}", "a GGUF file"),
+    (rb"PK\x03\x04", "a zip archive or spreadsheet"),
+    (rb"\x1f\x8b|7z\xbc\xaf|Rar!\x1a", "an archive"),
+    (rb"%PDF", "a PDF"),
+    (rb"\{\\rtf", "a rich text document"),
+    (rb"\xd0\xcf\x11\xe0", "an office file"),
+    (rb"\x89PNG|\xff\xd8\xff|GIF8[79]a|RIFF.{4}WEBP", "a picture"),
+    (rb"SQLite format 3\0", "a database"),
 )
 
 
@@ -38,17 +45,20 @@ def decode(data: bytes, where: str) -> str:
     Raises:
         ScaPreError: If it is no such text, or larger than `MOST_BYTES`.
     """
+    kind = next((kind for mark, kind in _BINARY if re.match(mark, data, re.DOTALL)), "")
+    if kind:
+        raise ScaPreError(f"{where} is {kind}, which holds no plain list. Give the list as text or CSV (UTF-8).")
     if len(data) > MOST_BYTES:
         raise ScaPreError(f"{where} is larger than {MOST_BYTES // 2**20} MB. Split the list.")
-    kind = next((kind for mark, kind in _BINARY if data.startswith(mark)), "")
-    if kind:
-        raise ScaPreError(f"{where} is {kind}, which holds no plain list. Save the list as text or CSV (UTF-8).")
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), None) or _by_zeros(data)
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
+        # Where a mark says that it is UTF-8, Python counts from behind it.
+        place = error.start + (len(codecs.BOM_UTF8) if encoding == "utf-8-sig" else 0)
         raise ScaPreError(
-            f"{where} is not UTF-8 text (byte {error.start}). Save it again with the encoding UTF-8."
+            f"{where} is not {encoding.removesuffix('-sig').upper()} text (byte {place}). Save it again with the "
+            "encoding UTF-8."
         ) from None
     if "\0" in text:
         raise ScaPreError(f"{where} has zeros in it and is no text. Save the list as text with the encoding UTF-8.")

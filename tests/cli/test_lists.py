@@ -65,3 +65,28 @@ def test_what_was_cleaned_is_noted_for_concepts_and_preserved_names(tmp_path: Pa
 def test_another_encoding_is_refused_like_everywhere(tmp_path: Path) -> None:
     with pytest.raises(ScaPreError, match=r'concepts: "list\.csv" is not UTF-8 text'):
         asked(tmp_path, "Zoë".encode("cp1252"))
+
+
+def test_a_table_of_names_to_preserve_may_have_anchors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "keep.csv").write_text("name,anchor\nfish,cow\nship,\n")
+    assert asked(tmp_path, "star\n", "--preserve", str(tmp_path / "keep.csv")).preserve == ("fish", "ship")
+    assert "needs no anchors, so they are left out" in capsys.readouterr().err
+
+
+def test_messages_number_the_lines_of_the_file(tmp_path: Path) -> None:
+    with pytest.raises(ScaPreError, match='concepts: line 5: "!!" has no letter'):
+        asked(tmp_path, "# painters\n\nstar\nstar\n!!\n")
+    found = asked(tmp_path, "# painters\n\nstar\nmoon,\nstar\n").concepts
+    assert [note.split(":")[0] for note in found.notes] == ["line 4", "line 5"]
+
+
+def test_what_is_no_list_is_called_what_it_is(tmp_path: Path) -> None:
+    line = ["erase", "m", "--concepts", str(tmp_path), "--out", str(tmp_path / "o.safetensors")]
+    with pytest.raises(ScaPreError, match=r"is a folder. Name the file with the list"):
+        request_of(_parser().parse_args(line))
+    with pytest.raises(ScaPreError, match="cannot be read as lines and by its column"):
+        asked(tmp_path, "cat,dog\nowl,fox", "--as", "lines", "--column", "1")
+    with pytest.raises(ScaPreError, match='the list is empty: each of its lines, such as "#1 Dad"'):
+        asked(tmp_path, "#1 Dad\n")
+    with pytest.raises(ScaPreError, match=r"the list is empty. Type"):
+        asked(tmp_path, "[]", name="list.json")

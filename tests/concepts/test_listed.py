@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pack.scapre.concepts.concepts import parse_concepts
-from pack.scapre.concepts.listed import AUTO, Choice, read_listed
+from pack.scapre.concepts.listed import AUTO, Choice, listed_text, read_listed
 from pack.scapre.concepts.readings import READINGS, readings
 from pack.scapre.concepts.text import MOST_BYTES, decode, split_lines
 from pack.scapre.errors import ScaPreError
@@ -30,15 +33,34 @@ def test_text_in_unicode_is_recognised(code: str) -> None:
     "data", [NAMES[:21].encode("cp1252"), "梵高\n".encode("gb18030"), b"\xff\xfe\x00", b"a\0b\0c", b"\x80abc"]
 )
 def test_other_text_is_refused_in_words(data: bytes) -> None:
-    with pytest.raises(ScaPreError, match=r'concepts: "x" (is not UTF-8 text|has zeros)'):
+    with pytest.raises(ScaPreError, match=r'concepts: "x" (is not UTF-(8|16) text|has zeros)'):
         decode(data, 'concepts: "x"')
 
 
 @pytest.mark.parametrize(
-    ("data", "kind"), [(b"PK\x03\x04rest", "spreadsheet"), (b"%PDF-1.7", "PDF"), (b"\xd0\xcf\x11\xe0", "office")]
-)
+    ("data", "kind"),
+    [(b"PK\x03\x04rest", "spreadsheet"), (b"%PDF-1.7", "PDF"), (b"\xd0\xcf\x11\xe0", "office"),
+     (b"\x80\x02}q", "a pickle"), (b"\x48\0\0\0\0\0\0\0{\"a\":1}", "safetensors"), (b"GGUF\x03\0\0\0", "GGUF"),
+     (b"\x89PNG\r\n", "a picture"), (b"\x1f\x8b\x08", "an archive"), (b"SQLite format 3\0", "a database")],
+)  # fmt: skip
 def test_other_files_are_called_what_they_are(data: bytes, kind: str) -> None:
     with pytest.raises(ScaPreError, match=kind):
+        decode(data, "list")
+
+
+def test_a_checkpoint_is_called_one_however_large() -> None:
+    file = io.BytesIO()
+    torch.save({"weight": torch.zeros(2**21 + 1)}, file)
+    with pytest.raises(ScaPreError, match=r"a.ckpt is a PyTorch checkpoint, which holds no plain list. Give the list"):
+        decode(file.getvalue(), "a.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("data", "place"),
+    [(b"caf\xe9\n", 3), (b"\xef\xbb\xbfcaf\xe9\n", 6), ("\ufeffa\n".encode("utf-16-le") + b"\0\xd8", 6)],
+)
+def test_the_place_of_a_mistake_is_that_in_the_file(data: bytes, place: int) -> None:
+    with pytest.raises(ScaPreError, match=rf"text \(byte {place}\)"):
         decode(data, "list")
 
 
@@ -107,6 +129,54 @@ def test_a_choice_that_cannot_be_is_refused() -> None:
         listed("cat\ndog", "table")
     with pytest.raises(ScaPreError, match=r'"a\.csv": column: there is no "7"'):
         listed("cat,dog\nowl,fox", column="7")
+
+
+def test_a_reading_without_columns_has_none() -> None:
+    for reading in ("lines", "commas", "inverted"):
+        with pytest.raises(
+            ScaPreError, match=f'read as {reading} and by its column "1" at once.*Leave out --as {reading}'
+        ):
+            listed("cat,dog\nowl,fox", reading, "1")
+
+
+def test_anchors_of_a_table_are_left_out_where_they_are_not_needed() -> None:
+    text = 'name,anchor\nstar,moon\n"a -> b","c -> d"\nstar,sun'
+    lines, said = read_listed(text, "x", Choice(anchors=False))
+    assert lines == ("star", '"a -> b"') and said.endswith("needs no anchors, so they are left out")
+    assert read_listed("name,born\nstar,1", "x", Choice(anchors=False))[1].endswith('from "name"')
+    assert read_listed("star -> moon", "x", Choice(anchors=False))[0] == ("star -> moon",)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [("# a\n\nstar\n star \n#off\nmoon", True), ("star", True), ("", True), ("- star\n- moon", False),
+     ("name,born\nstar,1", False), ("star, moon, sun", False)],
+)  # fmt: skip
+def test_lines_of_a_plain_list_keep_their_numbers(text: str, kept: bool) -> None:
+    found, said = listed_text(text, "x", Choice())
+    assert (found == text) == kept
+    assert said.endswith("; messages count its names as lines") != kept
+
+
+def test_a_list_that_is_switched_off_says_so() -> None:
+    lines, said = read_listed("#1 Dad\n#2 Mom\n", "x", Choice())
+    assert lines == () and said.startswith("no name, because each line begins with a #") and '"#1 Dad"' in said
+    with pytest.raises(
+        ScaPreError, match=r'the list is empty: each of its lines, such as "#1 Dad", .*in double quotes'
+    ):
+        parse_concepts("\n#1 Dad\n")
+    with pytest.raises(ScaPreError, match=r"the list is empty. Type at least one name"):
+        parse_concepts(" \n\ufeff\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("star\nstar\n#off\nmoon", 2), ("- star\n- #off\n- moon\n- star", 2), ("star, star, moon", 2), ('["#1", ""]', 1),
+     ("[]", 0), ("{}", 0), ("Monet, Claude\nManet, E\nMonet, Claude", 2)],
+)  # fmt: skip
+def test_the_count_is_that_of_the_names(text: str, count: int) -> None:
+    found = readings(text)
+    assert found.shape.rows == count == len([name for name in getattr(found, found.best) if not name.startswith("#")])
 
 
 def test_an_empty_list_is_read_as_one() -> None:
