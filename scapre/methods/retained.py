@@ -64,7 +64,7 @@ def _influence(gram: Tensor, last: LastTokens) -> Tensor:
 
 def _least(gram: Tensor) -> Tensor:
     """v, the direction that the weights answer least, (d,); its greatest component is positive."""
-    line = torch.linalg.eigh(gram)[1][:, 0]
+    line: Tensor = torch.linalg.eigh(gram)[1][:, 0]
     return line * line[line.abs().argmax()].sign()
 
 

@@ -99,6 +99,7 @@ def _invariants(null: Tensor) -> Tensor:
 
 def _span(vectors: Tensor, scale: Tensor) -> Tensor:
     """Orthonormal basis of what the columns span: what may not move at all depends on that alone."""
+    basis: Tensor
     basis, values, _ = torch.linalg.svd(vectors, full_matrices=False)
     return basis[:, values > _NOTHING * scale]
 
@@ -117,7 +118,8 @@ def _blind(concepts: Tensor, still: Tensor, settings: Settings) -> Tensor:
     factor = torch.linalg.cholesky(metric)
     right, against = torch.cholesky_solve(concepts, factor), torch.cholesky_solve(still, factor)
     inner = still.T @ against + settings.invariant_ridge * torch.eye(still.shape[1]).to(still)
-    return right - against @ torch.linalg.solve(inner, still.T @ right)
+    stopped: Tensor = torch.linalg.solve(inner, still.T @ right)
+    return right - against @ stopped
 
 
 def _free(problem: Problem, projections: Projections, last: LastTokens) -> tuple[Tensor, Tensor]:
