@@ -11,7 +11,9 @@ from comfy_api.latest import io
 from ..scapre.concepts.concepts import name_notes, parse_concepts, parse_preserve
 from ..scapre.concepts.readings import shape_note
 from ..scapre.edits.edit import Edit
-from ..scapre.methods import METHODS, USUAL
+from ..scapre.methods import FIRST, METHODS, USUAL
+from ..scapre.methods import method as method_of
+from ..scapre.methods.settings import declared
 from ..scapre.solve import Request, encode_request, solve_edit
 from ..scapre.states.prompts import TEMPLATES
 from .host.device import compute_device, with_cpu_fallback
@@ -23,7 +25,6 @@ from .inputs.settings import setting_inputs, settings_from
 from .inputs.types import CATEGORY, EditType, device_input, strength_input
 from .page.summary import SHOWN_AGAIN, report, show
 
-_METHOD = METHODS[USUAL]
 _ALIASES = [
     *("erase", "remove", "delete", "forget", "unlearn", "ban", "block", "negative", "concept erasure", "scapre", "uce"),
     *("artist", "style", "object", "nsfw", "explicit", "nudity", "safety"),
@@ -45,7 +46,7 @@ class EraseConcepts(io.ComfyNode):
             "seconds, needs no images, and changes no file.",
             search_aliases=_ALIASES,
             hidden=[io.Hidden.unique_id],
-            inputs=[*_main_inputs(), *_advanced_inputs(), *setting_inputs(_METHOD)],
+            inputs=_inputs(),
             outputs=[
                 io.Model.Output(
                     display_name="model", tooltip="The model without the concepts. Connect it to a sampler."
@@ -75,14 +76,16 @@ class EraseConcepts(io.ComfyNode):
         seed: int = 0,
         templates: str = "none",
         device: str = "auto",
+        method: str = FIRST,
         **numerics: Any,
     ) -> io.NodeOutput:
         """Solves, patches and reports."""
         parsed = parse_concepts(concepts, anchor)
-        names, settings = parse_preserve(preserve, parsed.concepts), settings_from(_METHOD, preset, numerics)
+        names, solver = parse_preserve(preserve, parsed.concepts), method_of(method)
+        preset, settings = settings_from(solver, preset, numerics)
         projections = HostProjections(model)
         notes = (*shape_note(concepts), *name_notes(preserve, "preserve"), *projections.notes())
-        request = Request(parsed, names, settings, seed, tuple(TEMPLATES[templates]), notes)
+        request = Request(parsed, names, settings, seed, tuple(TEMPLATES[templates]), notes, method)
         progress = HostProgress(getattr(cls.hidden, "unique_id", None))
         edit = _solve(projections, ClipEncoder(clip), request, compute_device(device), progress)
         progress.say(f"Done in {edit.report.total_seconds:.1f} s")
@@ -99,6 +102,23 @@ def _solve(
         return solve_edit(states, projections, request, device=where, progress=progress, encode_seconds=seconds)
 
     return with_cpu_fallback(solve, device, memory=3 * states.states.nbytes + 64 * states.width**2)
+
+
+def _inputs() -> list[io.Input]:
+    """Workflows keep the values of inputs by their places: a new one comes after all others."""
+    settings = setting_inputs(METHODS, FIRST)
+    early = len(declared(METHODS[FIRST].settings))
+    return [*_main_inputs(), *_advanced_inputs(), *settings[:early], _method_input(), *settings[early:]]
+
+
+def _method_input() -> io.Input:
+    return io.Combo.Input(
+        "method",
+        options=list(METHODS),
+        default=USUAL,
+        optional=True,
+        tooltip="How to erase. " + " ".join(f"{name}: {solver.about}" for name, solver in METHODS.items()),
+    )
 
 
 def _main_inputs() -> Sequence[io.Input]:
@@ -126,18 +146,18 @@ def _main_inputs() -> Sequence[io.Input]:
             "preserve",
             multiline=True,
             default="",
-            placeholder="names to watch, one per line (reported only)",
+            placeholder="names that must stay, one per line (optional)",
             dynamic_prompts=False,
             optional=True,
-            tooltip="Names that should stay, one per line. So far they are only measured in the report; they do not "
-            "change the edit.",
+            tooltip="Names that must stay, one per line. The method scapre only measures them; all others hold them.",
         ),
         io.Combo.Input(
             "preset",
-            options=list(_METHOD.presets),
+            options=list(dict.fromkeys(preset for name in (FIRST, *METHODS) for preset in METHODS[name].presets)),
             default="objects-few",
             optional=True,
-            tooltip="Released settings. " + " ".join(f"{p.name}: {p.about}" for p in _METHOD.presets.values()),
+            tooltip="Released settings of the method. "
+            + " ".join(f"{p.name}: {p.about}" for name in (FIRST, *METHODS) for p in METHODS[name].presets.values()),
         ),
         strength_input(" To turn it without solving again, use Apply Edit."),
         io.Int.Input(

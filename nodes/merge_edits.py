@@ -18,6 +18,7 @@ from .host.device import compute_device, with_cpu_fallback
 from .host.patch import apply_edit
 from .host.progress import HostProgress
 from .host.projections import HostProjections
+from .host.text_encoder import ClipEncoder
 from .host.tokenizer import tokens_here
 from .inputs.types import CATEGORY, EditType, device_input, strength_input
 from .page.summary import SHOWN_AGAIN, report, show
@@ -69,16 +70,20 @@ class MergeEdits(io.ComfyNode):
         settings_from: str = EDITS[0],
         strength: float = 1.0,
         device: str = "auto",
+        clip: Any = None,
     ) -> io.NodeOutput:
         """Solves, patches and reports."""
         projections = _original(model)
         progress, names = HostProgress(getattr(cls.hidden, "unique_id", None)), parse_names(remove, "remove")
-
+        encoder = None if clip is None else ClipEncoder(clip)
         notes = tuple(dict.fromkeys(note for edit in edits.values() for note in tokens_notes(edit, tokens_here)))
 
         def solve(where: torch.device) -> Edit:
             told = (*projections.notes(), *notes)
-            return merge_edits(edits, projections, names, settings_from, notes=told, device=where, progress=progress)
+            return merge_edits(
+                edits, projections, names, settings_from,
+                notes=told, encoder=encoder, device=where, progress=progress,
+            )  # fmt: skip
 
         memory = sum(3 * edit.states.states.nbytes + 64 * edit.states.width**2 for edit in edits.values())
         edit = with_cpu_fallback(solve, compute_device(device), memory)
@@ -131,4 +136,10 @@ def _inputs() -> list[io.Input]:
         ),
         strength_input(" To turn it without solving again, use Apply Edit."),
         device_input(),
+        io.Clip.Input(
+            "clip",
+            optional=True,
+            tooltip="The text encoder of the model. Needed to take names out of edits of the method auto, and for "
+            "files that were saved without the states of their texts.",
+        ),
     ]

@@ -46,16 +46,32 @@ class SaveEdit(io.ComfyNode):
                     "become numbers. The edit works all the same, and the numbers in it still let somebody test "
                     "a guess.",
                 ),
+                io.Boolean.Input(
+                    "for_merging",
+                    default=True,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Whether the file holds what Merge Edits needs. Off: a smaller file that works all the "
+                    "same; to merge it, the text encoder is needed again.",
+                ),
             ],
             outputs=[],
         )
 
     @classmethod
-    def execute(cls, edit: Edit, filename_prefix: str = "scapre/edit", include_names: bool = True) -> io.NodeOutput:
+    def execute(
+        cls,
+        edit: Edit,
+        filename_prefix: str = "scapre/edit",
+        include_names: bool = True,
+        for_merging: bool = True,
+    ) -> io.NodeOutput:
         """Writes under the first free number."""
-        path, _ = write_numbered(
-            filename_prefix, lambda path: write_edit(edit, path, names=include_names, overwrite=False)
-        )
+
+        def write(path: Path) -> None:
+            write_edit(edit, path, names=include_names, states=for_merging, overwrite=False)
+
+        path, _ = write_numbered(filename_prefix, write)
         return _saved(path, getattr(cls.hidden, "unique_id", None))
 
 

@@ -1,7 +1,8 @@
 """Combines edits by solving all their concepts together, from the original weights; changes are never added up.
 
 An edit keeps the states of its texts. So the union of several lists, or a part of one, is solved exactly as if it had
-been typed: the same concepts in the same order, settings, seed and weights give the same bits.
+been typed: the same concepts in the same order, settings, seed and weights give the same bits. A method that keeps
+moments of whole lists instead adds them up; with the text encoder at hand it reads the new list as if it had been typed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import replace
 import torch
 
 from .concepts.concepts import Concept, ConceptList
-from .concepts.names import identity
+from .concepts.names import identity, is_hidden
 from .concepts.syntax import MAX_NAMES
 from .edits.agreement import check_agreement, check_models, tokens_notes_between, without
 from .edits.edit import Edit
@@ -22,13 +23,19 @@ from .errors import ScaPreError
 from .families import Projections
 from .methods.settings import declared
 from .progress import Progress, silent
-from .solve import Request, solve_edit
+from .solve import Request, encode_request, solve_edit
+from .states.encoder import Encoder
 from .states.prompts import NULL, renamed
 from .states.token_states import TokenStates, gather
 
 
 def combine(
-    edits: Mapping[str, Edit], remove: Sequence[str] = (), settings_from: str | None = None, notes: tuple[str, ...] = ()
+    edits: Mapping[str, Edit],
+    remove: Sequence[str] = (),
+    settings_from: str | None = None,
+    notes: tuple[str, ...] = (),
+    encoder: Encoder | None = None,
+    progress: Progress = silent,
 ) -> tuple[Request, TokenStates]:
     """What to solve for the union of some edits, or for what is left of it; `solve_edit` does the rest.
 
@@ -39,10 +46,12 @@ def combine(
         remove: Concepts to leave out.
         settings_from: The edit whose settings, seed and wordings count; None is the first.
         notes: What the host wants the report to say.
+        encoder: Reads the texts anew where the edits do not keep what is needed.
+        progress: Told of that; may raise to stop.
 
     Raises:
         ScaPreError: If the edits contradict each other or are for different models, if one of `remove` is in none of
-            them, or if nothing is left.
+            them, if nothing is left, or if the text encoder is needed and not there.
     """
     check_models(edits)
     lead = settings_from or next(iter(edits))
@@ -58,12 +67,35 @@ def combine(
         ConceptList(concepts), preserve, edits[lead].settings, edits[lead].seed, edits[lead].templates,
         (*_notes(edits, lead), *notes), edits[lead].method,
     )  # fmt: skip
+    solver, missing = edits[lead].solver, _missing(edits, parts, concepts)
+    if encoder is not None and (missing or solver.moments) and not any(is_hidden(concept.text) for concept in concepts):
+        return request, encode_request(encoder, request, progress)[0]
+    if missing:
+        raise ScaPreError(f"edits: {missing}. Connect the text encoder (clip), so that the texts can be read again.")
     sources = [
         (new, part.states, old)
         for part, known in zip(parts, names, strict=True)
         for new, old in renamed(part.concepts, part.preserve, part.templates, known)
     ]
-    return request, gather(request.pairs(), preserve, sources)
+    states = gather(request.pairs(), preserve, sources, solver.reads)
+    left = [edits[part.label] for part in parts if part.concepts]
+    moments = solver.joined([edit.payload for edit in left], [edit.states.moments for edit in left])
+    return request, replace(states, moments=moments)
+
+
+def _missing(edits: Mapping[str, Edit], parts: Sequence[Part], concepts: Sequence[Concept]) -> str:
+    """What the edits do not keep of what is needed to solve them together; nothing, as a rule."""
+    bare = [label for label, edit in edits.items() if not edit.states.whole]
+    if bare:
+        return f"{', '.join(bare)} was saved without the states of its texts"
+    if not next(iter(edits.values())).solver.moments:
+        return ""
+    cut = [part.label for part in parts if 0 < len(part.concepts) < len(edits[part.label].concepts)]
+    if cut:
+        return (
+            f"{', '.join(cut)} keeps what it knows of its concepts as a whole, and cannot be taken apart without them"
+        )
+    return "some of them erase the same concept" if sum(len(part.concepts) for part in parts) > len(concepts) else ""
 
 
 def merge_edits(
@@ -73,6 +105,7 @@ def merge_edits(
     settings_from: str | None = None,
     *,
     notes: tuple[str, ...] = (),
+    encoder: Encoder | None = None,
     device: torch.device | str = "cpu",
     progress: Progress = silent,
 ) -> Edit:
@@ -90,7 +123,7 @@ def merge_edits(
                 f"edits: {label} was made for {edit.family} models, and this is a {projections.family} model. Load a "
                 "model of that family."
             )
-    request, states = combine(edits, remove, settings_from, notes)
+    request, states = combine(edits, remove, settings_from, notes, encoder, progress)
     merged = solve_edit(states, projections, request, device=device, progress=progress)
     apart = {label: edit.difference_from(merged) for label, edit in edits.items()}
     told = tuple(
@@ -144,6 +177,8 @@ def _notes(edits: Mapping[str, Edit], lead: str) -> tuple[str, ...]:
             notes.append(
                 f"{label} had been solved with other settings ({', '.join(other)}); those of {lead} were taken"
             )
+        if not (edit.states.whole and first.states.whole):
+            continue
         far = apart(edit.states.of(NULL).reshape(1, -1), first.states.of(NULL).reshape(1, -1)).item()
         if far > NEAR:
             notes.append(f"{label} was encoded by another text encoder than {lead} (their states differ by {far:.1%})")

@@ -17,12 +17,13 @@ from .edits.figures import ResponseMeter
 from .edits.fingerprint import fingerprint, sample, sketch
 from .errors import ScaPreError, shorten
 from .families import Projections, having
-from .methods import METHODS, USUAL, Problem, method
+from .methods import FIRST, METHODS, Problem, method
 from .methods.payload import Payload, Tensors
 from .methods.settings import MethodSettings
 from .progress import Progress, silent
+from .states.encoder import Encoder
 from .states.prompts import TEMPLATES, Pair, expand
-from .states.token_states import Encoder, TokenStates, encode_prompts
+from .states.token_states import TokenStates, encode_prompts
 
 log = logging.getLogger("scapre")
 
@@ -33,7 +34,7 @@ class Request:
 
     Attributes:
         concepts: Parsed concepts.
-        preserve: Names to report on.
+        preserve: Names that should stay.
         settings: Numbers of the method.
         seed: Of the noise.
         templates: Wordings that every concept and anchor is put in.
@@ -43,11 +44,11 @@ class Request:
 
     concepts: ConceptList
     preserve: tuple[str, ...] = ()
-    settings: MethodSettings = field(default_factory=METHODS[USUAL].settings)
+    settings: MethodSettings = field(default_factory=METHODS[FIRST].settings)
     seed: int = 0
     templates: Sequence[str] = tuple(TEMPLATES["none"])
     notes: tuple[str, ...] = ()
-    method: str = USUAL
+    method: str = FIRST
 
     def pairs(self) -> tuple[Pair, ...]:
         """Concepts and anchors as prompts; those that share an anchor lie side by side."""
@@ -77,9 +78,10 @@ class Stopwatch:
 def encode_request(encoder: Encoder, request: Request, progress: Progress = silent) -> tuple[TokenStates, float]:
     """Encodes all texts of a request once; returns the states and the seconds it took."""
     start = time.perf_counter()
-    states = encode_prompts(encoder, request.pairs(), request.preserve, progress)
-    moments = method(request.method).study(encoder, request.concepts.concepts, request.preserve, progress)
-    states = replace(states, moments=moments)
+    solver = method(request.method)
+    states = encode_prompts(encoder, request.pairs(), request.preserve, progress, solver.reads)
+    studied = solver.study(encoder, request.concepts.concepts, request.preserve, request.settings, progress)
+    states = replace(states, moments=studied.moments, notes=studied.notes)
     return states, time.perf_counter() - start
 
 
@@ -134,7 +136,7 @@ def solve_edit(
             meter.add(name, change)
         matrices[name] = {key: value.cpu() for key, value in own.items()}
     progress("solve", len(names), len(names))
-    report = meter.report({"text encoding": encode_seconds} | watch.seconds, _notes(request))
+    report = meter.report({"text encoding": encode_seconds} | watch.seconds, (*_notes(request), *states.notes))
     _check_result(report.change)
     edit = Edit(
         method=request.method,
@@ -148,7 +150,7 @@ def solve_edit(
         shapes=shapes,
         report=report,
         templates=tuple(request.templates),
-        states=replace(states, moments={}),
+        states=replace(states, moments={key: states.moments[key] for key in solver.moments}, notes=()),
         sketch={name: sketch(values) for name, values in samples.items()},
     )
     log.info("erased %d concepts in %d matrices, %.2f s", len(edit.concepts), len(matrices), report.total_seconds)

@@ -54,6 +54,9 @@ class Encoder:
         self.asked += texts
         return torch.stack([self._states(text) for text in texts])
 
+    def encode_prefixes(self, texts: Sequence[str], length: int) -> torch.Tensor:
+        return self.encode(texts)[:, :length]
+
     def lexicon(self):
         return None
 

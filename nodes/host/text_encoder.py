@@ -12,9 +12,11 @@ from ...scapre.errors import ScaPreError, shorten
 from ...scapre.families import supported
 from ...scapre.progress import Progress
 from ...scapre.states.lexicon import Lexicon
+from .prefixes import PrefixEncoder
 
 _CLIP_ENCODERS = {"l", "h", "g"}
 _BATCH = 32
+_PROBE = "a cat beside a red house, in the style of an old master"
 
 
 class ClipEncoder:
@@ -32,6 +34,7 @@ class ClipEncoder:
                 "Load CLIP node with the text encoder that belongs to the model."
             )
         self.clip = clip
+        self._prefixed: bool | None = None
         unknown = set(self._tokens("")) - _CLIP_ENCODERS
         if unknown:
             raise ScaPreError(
@@ -78,12 +81,36 @@ class ClipEncoder:
         states = []
         for first in range(0, len(texts), _BATCH):
             progress("text encoding", first, len(texts))
-            tokens = [self._tokens(text) for text in texts[first : first + _BATCH]]
-            merged = {encoder: [section for entry in tokens for section in entry[encoder]] for encoder in tokens[0]}
-            batch = self.clip.encode_from_tokens(merged)
-            states.append(batch.reshape(len(tokens), -1, batch.shape[-1]).to("cpu", torch.float32))
+            states.append(self._whole(texts[first : first + _BATCH]))
         progress("text encoding", len(texts), len(texts))
         return torch.cat(states)
+
+    def encode_prefixes(self, texts: Sequence[str], length: int) -> Tensor:
+        """States of the first positions of the texts, (texts, length, width), float32 on the CPU."""
+        if not self._prefixes_fit():
+            return self._whole(texts)[:, :length]
+        ids = {name: [[token for token, *_ in part] for part in parts] for name, parts in self._merged(texts).items()}
+        return PrefixEncoder(self.clip)(ids, length)
+
+    def _whole(self, texts: Sequence[str]) -> Tensor:
+        batch = self.clip.encode_from_tokens(self._merged(texts))
+        return batch.reshape(len(texts), -1, batch.shape[-1]).to("cpu", torch.float32)
+
+    def _merged(self, texts: Sequence[str]) -> dict[str, list[list[tuple[int, float]]]]:
+        tokens = [self._tokens(text) for text in texts]
+        return {encoder: [section for entry in tokens for section in entry[encoder]] for encoder in tokens[0]}
+
+    def _prefixes_fit(self) -> bool:
+        """Whether prefixes can be encoded on their own here; the host's call that finds out also loads the encoder.
+
+        It is asked before every batch, since another node may have moved the encoder's weights away.
+        """
+        probe = self._merged([_PROBE])
+        states = self._whole([_PROBE])
+        if self._prefixed is None:
+            ids = {name: [[token for token, *_ in part] for part in parts] for name, parts in probe.items()}
+            self._prefixed = PrefixEncoder(self.clip).fits(ids, states)
+        return self._prefixed
 
 
 def _end_token(ids: Sequence[int]) -> int:

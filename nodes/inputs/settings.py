@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from comfy_api.latest import io
 
-from ...scapre.methods import Method
+from ...scapre.methods import METHODS, Method
 from ...scapre.methods.settings import Setting, declared
 
 KEEP = "preset"
@@ -17,10 +18,25 @@ _SWITCH: Mapping[str, Any] = {"on": True, "off": False}
 _ORDER = (str, float, int)  # workflows keep the values of inputs by their places: words first, then numbers
 
 
-def setting_inputs(method: Method) -> list[io.Input]:
-    """An input for every setting, hidden behind the node's advanced view."""
-    settings = sorted(declared(method.settings), key=lambda setting: _ORDER.index(_kind(setting)))
-    return [_input(setting) for setting in settings]
+def setting_inputs(methods: Mapping[str, Method], first: str) -> list[io.Input]:
+    """An input for every setting of any method, hidden behind the node's advanced view.
+
+    Those of the method `first` stand before all others, whose inputs came later. Settings of one name share an input.
+
+    Raises:
+        ValueError: If two settings of one name cannot.
+    """
+    found: dict[str, Setting] = {}
+    for name in (first, *(name for name in methods if name != first)):
+        for setting in sorted(declared(methods[name].settings), key=lambda setting: _ORDER.index(_kind(setting))):
+            found[setting.name] = _shared(found[setting.name], setting) if setting.name in found else setting
+    return [_input(setting) for setting in found.values()]
+
+
+def _shared(one: Setting, other: Setting) -> Setting:
+    if (_kind(one), one.choices) != (_kind(other), other.choices):
+        raise ValueError(f"two methods have a setting {one.name}, of different types")
+    return replace(one, offered=max(one.offered, other.offered), step=min(one.step, other.step))
 
 
 def _kind(setting: Setting) -> type:
@@ -39,11 +55,19 @@ def _input(setting: Setting) -> io.Input:
     return io.Float.Input(setting.name, max=setting.offered, step=setting.step, round=1e-6, **common)
 
 
-def settings_from(method: Method, preset: str, values: Mapping[str, Any]) -> Any:
-    """The preset's settings with those replaced that the user has set.
+def settings_from(method: Method, preset: str, values: Mapping[str, Any]) -> tuple[str, Any]:
+    """A preset's name and its settings, with those replaced that the user has set; other methods' are left alone.
+
+    Args:
+        method: Whose settings.
+        preset: One of its own; a preset of another method is as none, and its first one is taken.
+        values: Of the inputs, by name.
 
     Raises:
         ScaPreError: For an unknown preset or a value outside its range.
     """
-    chosen = {name: value for name, value in values.items() if value != KEEP and (isinstance(value, str) or value >= 0)}
-    return method.choose(preset, {name: _SWITCH.get(value, value) for name, value in chosen.items()})
+    own = {setting.name for setting in declared(method.settings)}
+    chosen = {key: value for key, value in values.items() if value != KEEP and (isinstance(value, str) or value >= 0)}
+    known = any(preset in other.presets for other in METHODS.values())
+    taken = next(iter(method.presets)) if known and preset not in method.presets else preset
+    return taken, method.choose(taken, {key: _SWITCH.get(value, value) for key, value in chosen.items() if key in own})

@@ -49,17 +49,23 @@ class CheckpointEncoder:
         inner: Any = getattr(self.towers[0][1], "text_model", self.towers[0][1])
         return Lexicon.of(self.tokenizer.vocabulary(), inner.embeddings.token_embedding.weight)
 
-    @torch.no_grad()
     def encode(self, texts: Sequence[str], progress: Progress) -> Tensor:
         """States of the texts, (texts, tokens, width), float32."""
         states = []
         for first in range(0, len(texts), _BATCH):
             progress("text encoding", first, len(texts))
-            tokens = [self.tokenizer(text) for text in texts[first : first + _BATCH]]
-            parts = [module(_windows(tokens, tower.padding)).last_hidden_state for tower, module in self.towers]
-            states.append(torch.cat(parts, -1))
+            states.append(self.encode_prefixes(texts[first : first + _BATCH], WINDOW))
         progress("text encoding", len(texts), len(texts))
         return torch.cat(states)
+
+    @torch.no_grad()
+    def encode_prefixes(self, texts: Sequence[str], length: int) -> Tensor:
+        """States of the first positions of the texts, (texts, length, width), float32."""
+        tokens = [self.tokenizer(text) for text in texts]
+        parts = [
+            module(_windows(tokens, tower.padding)[:, :length]).last_hidden_state for tower, module in self.towers
+        ]
+        return torch.cat(parts, -1)
 
 
 def _windows(tokens: Sequence[Sequence[int]], padding: int) -> Tensor:

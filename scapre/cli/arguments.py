@@ -118,7 +118,7 @@ def add_format(parser: argparse.ArgumentParser, flag: str, **more: Any) -> None:
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """The method, its preset, and one option for each setting of any method."""
     presets = "; ".join(f"{name}: {', '.join(solver.presets)}" for name, solver in METHODS.items())
-    parser.add_argument("--method", choices=METHODS, default=USUAL, help=f"how to erase ({USUAL})")
+    parser.add_argument("--method", choices=METHODS, help=f"how to erase ({USUAL}, or the one that has the preset)")
     parser.add_argument("--preset", metavar="NAME", help=f"documented settings; the first unless given. {presets}")
     group = parser.add_argument_group("settings, as the preset has them unless given")
     for setting in _settings():
@@ -133,13 +133,19 @@ def _settings() -> Iterable[Setting]:
     return {setting.name: setting for solver in METHODS.values() for setting in declared(solver.settings)}.values()
 
 
+def given_method(options: argparse.Namespace) -> str:
+    """The method that was given, or else the first that has the preset."""
+    having = [name for name, solver in METHODS.items() if options.preset in solver.presets]
+    return options.method or next(iter(having), USUAL)
+
+
 def given_settings(options: argparse.Namespace) -> tuple[str, MethodSettings]:
     """The preset's name and its settings, with those that were given.
 
     Raises:
         ScaPreError: If the method has no such preset or setting, or a value is outside its range.
     """
-    solver = METHODS[options.method]
+    solver = METHODS[given_method(options)]
     values = {setting.name: getattr(options, setting.name) for setting in _settings()}
     given = {name: _SWITCH.get(value, value) for name, value in values.items() if value is not None}
     preset = options.preset or next(iter(solver.presets))

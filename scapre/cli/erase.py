@@ -22,6 +22,7 @@ from .arguments import (
     add_tokenizer,
     check_output,
     export_options,
+    given_method,
     given_settings,
     read_list,
     seed,
@@ -45,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--anchor", default="", metavar="TEXT", help="takes the place of names without an arrow (nothing)"
     )
-    parser.add_argument("--preserve", type=Path, metavar="FILE", help="names to report on, one per line")
+    parser.add_argument("--preserve", type=Path, metavar="FILE", help="names that must stay, one per line")
     parser.add_argument("--seed", type=seed, default=0, help="of the method's small noise (0)")
     parser.add_argument("--templates", choices=TEMPLATES, default="none", help="wordings to erase names in (none)")
     add_tokenizer(parser)
@@ -86,4 +87,5 @@ def request_of(options: argparse.Namespace) -> Request:
     _, settings = given_settings(options)
     preserve = parse_preserve(names, parsed.concepts)
     notes = name_notes(names, "preserve")
-    return Request(parsed, preserve, settings, options.seed, tuple(TEMPLATES[options.templates]), notes, options.method)
+    templates = tuple(TEMPLATES[options.templates])
+    return Request(parsed, preserve, settings, options.seed, templates, notes, given_method(options))

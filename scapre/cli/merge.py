@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..checkpoints.checkpoint import Checkpoint
+from ..checkpoints.encoder import CheckpointEncoder
+from ..edits.edit import Edit
+from ..errors import ScaPreError
 from ..files import read_edit, write_edit
 from ..merge import merge_edits
 from ..report.data import report_data
@@ -34,9 +38,22 @@ def run(options: argparse.Namespace) -> int:
     edits, progress = {str(path): read_edit(path) for path in options.edits}, ConsoleProgress()
     with Checkpoint(options.checkpoint) as checkpoint:
         notes = names_here(edits.values(), options.tokenizer)
-        edit = merge_edits(edits, checkpoint, options.remove, notes=notes, progress=progress)
+        encoder = _encoder(edits.values(), checkpoint, options.tokenizer)
+        edit = merge_edits(edits, checkpoint, options.remove, notes=notes, encoder=encoder, progress=progress)
     write_edit(edit, options.out, names=not options.no_names, overwrite=options.overwrite)
     progress.finish()
     say(render(report_data(edit, f"Merged {len(edits)} edits: {count_of(edit)}")))
     say(f"\nEdit: {options.out}")
     return 0
+
+
+def _encoder(edits: Iterable[Edit], checkpoint: Checkpoint, vocabulary: Path | None) -> CheckpointEncoder | None:
+    """The text encoder, where an edit may need it."""
+    if not any(edit.solver.moments or not edit.states.whole for edit in edits):
+        return None
+    try:
+        return checkpoint.encoder(vocabulary)
+    except ScaPreError:
+        if vocabulary:
+            raise
+        return None  # what the edits keep may be enough; else the merge says what is missing

@@ -153,7 +153,7 @@ class Edit:
     @property
     def nbytes(self) -> int:
         """Bytes held by the tensors."""
-        return sum(tensor.nbytes for tensor in (*self.payload, self.states.states, *self.sketch.values()))
+        return sum(tensor.nbytes for tensor in (*self.payload, *self.states, *self.sketch.values()))
 
 
 def _probes(shapes: Mapping[str, tuple[int, int]]) -> Iterator[tuple[str, Tensor]]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from ..concepts.concepts import Concept
 from ..concepts.names import hidden_name
-from ..states.prompts import NULL, expand, renamed
-from ..states.token_states import gather
+from ..states.prompts import NULL, Prompt, expand, renamed
+from ..states.token_states import TokenStates, gather
 from ..states.tokens import hashed
 from .edit import Edit
 
@@ -30,7 +31,7 @@ def hide_names(edit: Edit) -> Edit:
     concepts = tuple(replace(c, text=names[c.text], anchor=names[c.anchor]) for c in edit.concepts)
     preserve = tuple(names[name] for name in edit.preserve)
     prompts = renamed(edit.concepts, edit.preserve, edit.templates, names)
-    states = gather(expand(concepts, edit.templates), preserve, [(new, edit.states, old) for new, old in prompts])
+    states = _renamed(edit, concepts, preserve, prompts)
     states = replace(states, tokens={head: head and hashed(tokens) for head, tokens in states.tokens.items()})
     texts = {new.text: old.text for new, old in prompts}
 
@@ -42,3 +43,17 @@ def hide_names(edit: Edit) -> Edit:
     return replace(
         edit, concepts=concepts, preserve=preserve, states=states, report=replace(report, notes=(), **figures)
     )
+
+
+def _renamed(
+    edit: Edit, concepts: tuple[Concept, ...], preserve: tuple[str, ...], prompts: Sequence[tuple[Prompt, Prompt]]
+) -> TokenStates:
+    """The states of an edit under other names."""
+    if edit.states.whole:
+        sources = [(new, edit.states, old) for new, old in prompts]
+        states = gather(expand(concepts, edit.templates), preserve, sources, edit.solver.reads)
+        return replace(states, moments=edit.states.moments)
+    heads = {new.head: old.head for new, old in prompts}
+    last = {new: edit.states.last[old] for new, old in heads.items()}
+    tokens = {new: edit.states.tokens[old] for new, old in heads.items() if old in edit.states.tokens}
+    return replace(edit.states, last=last, tokens=tokens)

@@ -46,6 +46,8 @@ class Part:
     def subjects(self) -> Subjects:
         """State of the last subject token, (d,), by template and name."""
         found: dict[str, dict[str, Tensor]] = {}
+        if not self.states.whole:
+            return found
         for concept in self.concepts:
             for template in concept.templates or self.templates:
                 for name in (concept.text, concept.anchor):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
@@ -15,13 +16,15 @@ from .metadata import from_metadata, to_metadata
 from .write import write_tensors
 
 
-def write_edit(edit: Edit, path: Path, *, names: bool = True, overwrite: bool = True) -> None:
+def write_edit(edit: Edit, path: Path, *, names: bool = True, states: bool = True, overwrite: bool = True) -> None:
     """Writes an edit to a file, which is there whole or not at all.
 
     Args:
         edit: What to write.
         path: The file, `.safetensors` by custom.
         names: Whether the names of concepts, anchors and preserved names go along; see `hide_names`.
+        states: Whether the states of its texts go along, from which it can be merged and taken apart without its text
+            encoder.
         overwrite: Whether a file that is there may be replaced.
 
     Raises:
@@ -29,6 +32,7 @@ def write_edit(edit: Edit, path: Path, *, names: bool = True, overwrite: bool = 
         FileExistsError: If there is one that may not be replaced.
     """
     edit = edit if names else hide_names(edit)
+    edit = edit if states else replace(edit, states=edit.states.left_out())
     tensors = tensors_of(edit)
     entries = {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in tensors.items()}
     write_tensors(path, entries, tensors.__getitem__, to_metadata(edit), overwrite=overwrite)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -19,7 +19,8 @@ from .description import Description, heads_of
 _REALS = (torch.float32, torch.float64)
 
 
-_STATES: Mapping[str, Kind] = {"tokens": Kind(torch.float32, "Nd"), "last": Kind(torch.int64, "H", 0)}
+_LAST = Kind(torch.int64, "H", 0)
+_TOKENS = Kind(torch.float32, "Nd")
 _SKETCH = Kind(torch.float32, "s")
 Group = tuple[Mapping[str, Kind], dict[str, int]]
 
@@ -31,8 +32,9 @@ def tensors_of(edit: Edit) -> dict[str, Tensor]:
         **{f"shared.{key}": value for key, value in edit.payload.shared.items()},
         **{f"rows.{name}.{key}": value for name, own in edit.payload.matrices.items() for key, value in own.items()},
         **{f"sketch.{name}": value for name, value in edit.sketch.items()},
-        "states.tokens": edit.states.states,
         "states.last": last,
+        **({"states.tokens": edit.states.states} if edit.states.whole else {}),
+        **{f"moments.{key}": value for key, value in edit.states.moments.items()},
     }
 
 
@@ -42,7 +44,7 @@ def read_tensors(file: TensorFile, description: Description) -> dict[str, Tensor
     Raises:
         ScaPreError: If one is missing, unknown, or not of its kind.
     """
-    groups = list(_groups(description))
+    groups = list(_groups(description, file.entries))
     expected = {name for kinds, _ in groups for name in kinds}
     odd = sorted(expected ^ file.entries.keys())
     if odd:
@@ -56,11 +58,19 @@ def read_tensors(file: TensorFile, description: Description) -> dict[str, Tensor
     return {name: _checked(file, name, kind, common | sizes) for kinds, sizes in groups for name, kind in kinds.items()}
 
 
-def _groups(description: Description) -> Iterator[Group]:
-    """The tensors that should be there, in groups with sizes of their own."""
-    layout = method(description.method).layout(description.settings)
+def _groups(description: Description, there: Collection[str]) -> Iterator[Group]:
+    """The tensors that should be there, in groups with sizes of their own.
+
+    States and moments are there together, or were left out together.
+    """
+    solver = method(description.method)
+    held = {name.removeprefix("shared.") for name in there if name.startswith("shared.")}
+    layout = solver.layout(description.settings, held)
     shared = {f"shared.{key}": kind for key, kind in layout.shared.items()}
-    states = {f"states.{key}": kind for key, kind in _STATES.items()}
+    states = {"states.last": _LAST}
+    if "states.tokens" in there:
+        states["states.tokens"] = _TOKENS
+        states |= {f"moments.{key}": kind for key, kind in solver.moments.items()}
     yield shared, {}
     yield states, {}
     whole = {letter for kinds in (shared, states) for kind in kinds.values() for letter in kind.shape} | {"m", "d"}
@@ -104,10 +114,15 @@ def token_states(file: TensorFile, description: Description, tensors: Mapping[st
     last = dict(zip(heads, tensors["states.last"].tolist(), strict=True))
     if max(last.values()) >= window:
         raise file.broken(f"a text ends at token {max(last.values())} of {window}")
-    kept = needed(description.pairs, description.preserve, last, window)
+    if len(description.tokens) not in (0, len(heads)):
+        raise file.broken(f"it has the tokens of {len(description.tokens)} names, where it has {len(heads)}")
+    tokens = dict(zip(heads, description.tokens, strict=False))
+    if "states.tokens" not in tensors:
+        width = next(iter(description.shapes.values()))[1]
+        return TokenStates(torch.empty(0, width), {}, last, window, tokens)
+    kept = needed(description.pairs, description.preserve, last, window, method(description.method).reads)
     states = tensors["states.tokens"]
     if sum(map(len, kept.values())) != len(states):
         raise file.broken(f"it has the states of {len(states)} tokens, where its texts have another number")
-    if len(description.tokens) not in (0, len(heads)):
-        raise file.broken(f"it has the tokens of {len(description.tokens)} names, where it has {len(heads)}")
-    return TokenStates(states, kept, last, window, dict(zip(heads, description.tokens, strict=False)))
+    moments = {key: tensors[f"moments.{key}"] for key in method(description.method).moments}
+    return TokenStates(states, kept, last, window, tokens, moments)

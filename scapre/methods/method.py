@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import torch
@@ -14,10 +14,11 @@ from ..concepts.concepts import Concept
 from ..errors import ScaPreError, shorten
 from ..families import Projections, Role
 from ..progress import Progress
+from ..states.encoder import Encoder
 from ..states.prompts import Pair
-from ..states.token_states import Encoder, TokenStates
+from ..states.token_states import Reads, TokenStates
 from .change import Change
-from .payload import Layout, Payload, Tensors
+from .payload import Kind, Layout, Payload, Tensors
 from .settings import MethodSettings, Preset, declared
 
 
@@ -44,6 +45,19 @@ class Problem:
     progress: Progress
 
 
+@dataclass(frozen=True)
+class Studied:
+    """What a method has read of a text encoder.
+
+    Attributes:
+        moments: Its figures of prompts.
+        notes: What the user should know of it.
+    """
+
+    moments: Tensors = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
 def _nothing(name: str, weight: Tensor) -> Tensors:
     return {}
 
@@ -68,26 +82,41 @@ class Method(ABC):
 
     Attributes:
         title: Name for people.
+        about: What it is good for, in a sentence.
         roles: What it edits.
         settings: Its settings, each of which it declares once.
         presets: Its documented recipes.
         format: Version of its payload in files; another number is another layout.
-        joint: Whether edits of it can be solved together from the token states that they keep.
+        joint: Whether edits of it can be solved together from the token states and moments that they keep.
+        reads: Which token states of a prompt it reads.
+        moments: What the moments that `study` gives are, where edits keep them.
         preserves: Whether preserved names enter the solve; else they are only measured.
     """
 
     title: ClassVar[str]
+    about: ClassVar[str] = ""
     roles: ClassVar[Collection[Role]]
     settings: ClassVar[type[MethodSettings]]
     presets: ClassVar[Mapping[str, Preset]] = {}
     format: ClassVar[int] = 1
     joint: ClassVar[bool] = False
+    reads: ClassVar[Reads] = Reads.REST
+    moments: ClassVar[Mapping[str, Kind]] = {}
     preserves: ClassVar[bool] = False
 
     def study(
-        self, encoder: Encoder, concepts: Sequence[Concept], preserve: Sequence[str], progress: Progress
-    ) -> Tensors:
+        self, encoder: Encoder, concepts: Sequence[Concept], preserve: Sequence[str], settings: Any, progress: Progress
+    ) -> Studied:
         """What it reads of the encoder beside the states of names: the states of prompts, as their moments."""
+        return Studied()
+
+    def joined(self, parts: Sequence[Payload], moments: Sequence[Tensors]) -> Tensors:
+        """The moments of several edits as those of one: what `study` would have given for all their concepts.
+
+        Args:
+            parts: What the edits' methods had found.
+            moments: Of each edit.
+        """
         return {}
 
     @abstractmethod
@@ -106,8 +135,13 @@ class Method(ABC):
         """
 
     @abstractmethod
-    def layout(self, settings: Any) -> Layout:
-        """What a payload for these settings must hold; files are believed only where they do."""
+    def layout(self, settings: Any, held: Collection[str]) -> Layout:
+        """What a payload for these settings must hold; files are believed only where they do.
+
+        Args:
+            settings: The edit's.
+            held: Names of the shared tensors that are there, for a method whose payload has several forms.
+        """
 
     def describe(self, settings: Any) -> str:
         """The method and its kind in a few words, for reports."""

@@ -39,6 +39,7 @@ class UCE(RightMethod):
     """
 
     title = "UCE"
+    about = "Unified Concept Editing; small and plain."
     roles = frozenset({Role.KEY, Role.VALUE})
     settings = Settings
     presets = MappingProxyType({

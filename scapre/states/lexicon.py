@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -39,22 +40,24 @@ class Lexicon:
         known = {word: number for word, number in found.items() if number < len(embeddings)}
         return cls(tuple(known), torch.tensor(list(known.values()), dtype=torch.long), embeddings)
 
-    def nearest(self, token: int, count: int, without: Collection[str] = ()) -> list[str]:
+    def nearest(self, token: int, count: int, without: Collection[int] = ()) -> list[tuple[str, float]]:
         """The words whose embeddings have the greatest cosine with that of a token, closest first.
 
         Args:
             token: Of a name, its last as a rule.
             count: How many.
-            without: Words that are not wanted.
+            without: Tokens that are not wanted.
+
+        Returns:
+            Words, and by how many standard deviations of all words' cosines each lies above their mean.
         """
-        rows = F.normalize(self.embeddings[self.ids].float(), dim=1)
-        cosines = rows @ F.normalize(self.embeddings[token].float(), dim=0)
-        order: Sequence[int] = cosines.argsort(descending=True, stable=True).tolist()
-        words = (self.words[place] for place in order if int(self.ids[place]) != token)
-        found = []
-        for word in words:
-            if word not in without:
-                found.append(word)
-            if len(found) == count:
-                break
-        return found
+        cosines = self._directions @ F.normalize(self.embeddings[token].float(), dim=0)
+        above = (cosines - cosines.mean()) / cosines.std().clamp(min=1e-12)
+        unwanted = torch.isin(self.ids, torch.tensor([token, *without]))
+        above[unwanted] = -torch.inf
+        order = above.argsort(descending=True, stable=True)[: min(count, int((~unwanted).sum()))]
+        return [(self.words[place], float(above[place])) for place in order.tolist()]
+
+    @cached_property
+    def _directions(self) -> Tensor:
+        return F.normalize(self.embeddings[self.ids].float(), dim=1)

@@ -3,41 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import Enum
 from functools import cached_property
 from itertools import accumulate
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..concepts.spelling import core
-from ..errors import ScaPreError, shorten
+from ..errors import ScaPreError
 from ..progress import Progress, silent
-from .lexicon import Lexicon
+from .encoder import Encoder
+from .prefixes import check_finite, encode_prefixes
 from .prompts import NULL, Pair, Prompt
 from .tokens import written
 
 
-class Encoder(Protocol):
-    """What the engine needs of a text encoder; hosts provide it."""
+class Reads(Enum):
+    """Which states of a prompt a method reads."""
 
-    def tokens(self, text: str) -> Sequence[int]:
-        """Ids of a text's tokens between the start and the end token.
-
-        Raises:
-            ScaPreError: If the text does not fit the encoder's window.
-        """
-        ...
-
-    def encode(self, texts: Sequence[str], progress: Progress) -> Tensor:
-        """States of the texts, (texts, tokens, width), float32."""
-        ...
-
-    def lexicon(self) -> Lexicon | None:
-        """The words of its vocabulary; None where they cannot be had."""
-        ...
+    LAST = "the subject's last token"
+    REST = "from the subject's last token on"
+    ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -50,7 +39,8 @@ class TokenStates:
         last: Position of the last token of a head that carries a word; 0, the start token, for an empty one.
         window: Tokens of a whole text.
         tokens: Token ids of each head, as `tokens.written` has them; none in edits of early versions.
-        moments: What a method has read of further texts; not kept with an edit.
+        moments: What a method has read of further texts.
+        notes: What it has to say of them; not kept with an edit.
     """
 
     states: Tensor
@@ -59,6 +49,7 @@ class TokenStates:
     window: int
     tokens: Mapping[str, str] = field(default_factory=dict)
     moments: Mapping[str, Tensor] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def width(self) -> int:
@@ -70,6 +61,20 @@ class TokenStates:
         """Row in `states` of each text's position 0, whether or not that is kept itself."""
         ends = accumulate(map(len, self.kept.values()))
         return {text: end - held.stop for (text, held), end in zip(self.kept.items(), ends, strict=True)}
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Every tensor."""
+        yield self.states
+        yield from self.moments.values()
+
+    @property
+    def whole(self) -> bool:
+        """Whether the states are there, or were left out of a file."""
+        return bool(self.kept)
+
+    def left_out(self) -> TokenStates:
+        """What is left where nothing is to be solved again: no states, but what is known of the texts' tokens."""
+        return replace(self, states=self.states[:0].clone(), kept={}, moments={})
 
     def subject(self, prompt: Prompt) -> Tensor:
         """State of the last subject token, (d,). For the null prompt that is the start token."""
@@ -86,22 +91,30 @@ class TokenStates:
         return F.pad(self.rows(text, held), (0, 0, held.start, self.window - held.stop))
 
 
-def needed(pairs: Sequence[Pair], preserve: Sequence[str], last: Mapping[str, int], window: int) -> dict[str, range]:
-    """Positions that a solve reads, by text: the whole null prompt, every other from its subject's last token on.
+def needed(
+    pairs: Sequence[Pair], preserve: Sequence[str], last: Mapping[str, int], window: int, reads: Reads
+) -> dict[str, range]:
+    """Positions that a solve reads, by text: the whole null prompt, and of every other what its method reads.
 
     Only the last token of a preserved name is read.
     """
     spans = {NULL: range(window)}
     for prompt in (prompt for pair in pairs for prompt in (pair.concept, pair.anchor)):
-        start = min(last[prompt.head], spans.get(prompt.text, range(window, window)).start)
-        spans[prompt.text] = range(start, window)
+        place = last[prompt.head]
+        held = spans.get(prompt.text, range(place, place + 1))
+        start = 0 if reads is Reads.ALL else min(place, held.start)
+        spans[prompt.text] = range(start, max(place + 1, held.stop) if reads is Reads.LAST else window)
     for name in preserve:
         spans.setdefault(name, range(last[name], last[name] + 1))
     return spans
 
 
 def encode_prompts(
-    encoder: Encoder, pairs: Sequence[Pair], preserve: Sequence[str] = (), progress: Progress = silent
+    encoder: Encoder,
+    pairs: Sequence[Pair],
+    preserve: Sequence[str] = (),
+    progress: Progress = silent,
+    reads: Reads = Reads.REST,
 ) -> TokenStates:
     """Encodes concepts, anchors, preserved names and the null prompt, every distinct text once.
 
@@ -116,16 +129,15 @@ def encode_prompts(
     ids = {text: _tokens(encoder, text, source) for text, source in sources.items()}
     last = {text: len(ids[text] if core(text) == text else encoder.tokens(core(text))) for text in ids}
     texts = list(dict.fromkeys(prompt.text for _, prompt in prompts))
-    states = encoder.encode(texts, progress)
-    broken = [text for text, ok in zip(texts, states.isfinite().all(-1).all(-1).tolist(), strict=True) if not ok]
-    if broken:
-        raise ScaPreError(
-            f"clip: the text encoder returned NaN or infinity for {shorten(broken[0])}. Its weights are damaged or "
-            "were never loaded; load another text encoder."
-        )
-    window = states.shape[1]
-    kept = needed(pairs, preserve, last, window)
-    rows = [state[kept[text].start : kept[text].stop] for text, state in zip(texts, states, strict=True)]
+    first = encoder.encode(texts[:1] if reads is Reads.LAST else texts, progress)
+    window = first.shape[1]
+    kept = needed(pairs, preserve, last, window, reads)
+    found = dict(zip(texts, first, strict=False))
+    for text, state in found.items():
+        check_finite(text, state)
+    rest = {text: kept[text].stop for text in texts if text not in found}
+    found |= encode_prefixes(encoder, rest, lambda done: progress("text encoding", done, len(rest)))
+    rows = [found[text][kept[text].start : kept[text].stop] for text in texts]
     tokens = {prompt.head: written(ids[prompt.head]) for _, prompt in prompts}
     return TokenStates(torch.cat(rows), kept, last, window, tokens)
 
@@ -148,7 +160,10 @@ def _by_field(pairs: Sequence[Pair], preserve: Sequence[str]) -> Iterator[tuple[
 
 
 def gather(
-    pairs: Sequence[Pair], preserve: Sequence[str], sources: Iterable[tuple[Prompt, TokenStates, Prompt]]
+    pairs: Sequence[Pair],
+    preserve: Sequence[str],
+    sources: Iterable[tuple[Prompt, TokenStates, Prompt]],
+    reads: Reads = Reads.REST,
 ) -> TokenStates:
     """The states of other pairs, taken from some that are there.
 
@@ -156,6 +171,7 @@ def gather(
         pairs: Concepts and anchors whose states are wanted.
         preserve: Names whose states are wanted.
         sources: A prompt that is wanted, the states it is in, and its name there; the null prompt is one too.
+        reads: Which of them.
     """
     found = list(sources)
     last = {prompt.head: states.last[there.head] for prompt, states, there in reversed(found)}
@@ -164,7 +180,7 @@ def gather(
         for prompt, states, there in reversed(found)
         if there.head in states.tokens
     }
-    kept = needed(pairs, preserve, last, found[0][1].window)
+    kept = needed(pairs, preserve, last, found[0][1].window, reads)
     rows: dict[str, Tensor] = {}
     for prompt, states, there in found:
         span, held = kept.get(prompt.text, range(0)), states.kept[there.text]

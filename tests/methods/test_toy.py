@@ -105,7 +105,7 @@ def test_a_file_of_an_unknown_method_or_payload_is_refused_in_words(
     monkeypatch.delitem(METHODS, "toy")
     with pytest.raises(ScaPreError, match=r'with the method "toy"'):
         read_edit(path)
-    with pytest.raises(ScaPreError, match=r'method: "toy" is unknown\. Choose one of scapre'):
+    with pytest.raises(ScaPreError, match=r'method: "toy" is unknown\. Choose one of auto, scapre'):
         method("toy")
 
 
@@ -190,11 +190,11 @@ def test_the_nodes_carry_it() -> None:
 def test_its_settings_are_inputs_of_a_node_and_options_of_a_command(
     toy: Projection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (entry,) = setting_inputs(toy)
+    (entry,) = setting_inputs({"toy": toy}, "toy")
     assert (entry.id, entry.max, entry.step) == ("share", 1, 0.05)
     assert entry.tooltip == "How much of the concepts' own directions is taken away. Below 0: as the preset has it."
-    assert settings_from(toy, "whole", {"share": 0.25}) == Settings(0.25)
-    assert settings_from(toy, "whole", {"share": -1.0}) == Settings()
+    assert settings_from(toy, "whole", {"share": 0.25, "bins": 7}) == ("whole", Settings(0.25))
+    assert settings_from(toy, "objects-few", {"share": -1.0}) == ("whole", Settings())
     parser = argparse.ArgumentParser()
     arguments.add_settings(parser)
     assert "How much of the concepts' own directions" in " ".join(parser.format_help().split())

@@ -101,13 +101,16 @@ def test_neither_order_nor_repeats_matter() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 10, WIDTH, 3 * WIDTH])
-def test_the_edit_is_as_thin_as_the_list_and_never_wider_than_the_states(count: int) -> None:
-    edit = edit_of(request("\n".join(f"name {number}" for number in range(count))), WEIGHTS, torch.float32)
+def test_the_edit_is_as_thin_as_the_list_and_never_larger_than_a_matrix_in_half_precision(count: int) -> None:
+    asked = request("\n".join(f"name {number}" for number in range(count)))
+    edit = edit_of(asked, WEIGHTS, torch.float32)
     rank = min(count, WIDTH)
-    assert {key: tuple(value.shape) for key, value in edit.payload.shared.items()} == {
-        "left": (WIDTH, rank), "basis": (WIDTH, rank),
-    }  # fmt: skip
+    thin = {"left": (WIDTH, rank), "basis": (WIDTH, rank)}
+    expected = thin if rank <= WIDTH // 4 else {"matrix": (WIDTH, WIDTH)}
+    assert {key: tuple(value.shape) for key, value in edit.payload.shared.items()} == expected
+    assert sum(value.nbytes for value in edit.payload) <= 2 * WIDTH**2
     name, weight = next(iter(WEIGHTS.weights.items()))
+    assert error(edit.delta(name, weight), oracle(asked, weight)) < 1e-3
     up, down = factorise(edit.change(name, weight), Rank(1000))
     assert len(down) <= rank and torch.allclose((up @ down).float(), edit.delta(name, weight), atol=1e-5)
     assert all(value.isfinite().all() for value in edit.payload)
@@ -138,7 +141,9 @@ def test_the_command_line_takes_the_method_its_presets_and_its_settings(tmp_path
     found = asked("--method", "uce", "--preserve-scale", "3", "--ridge", "0.1")
     assert (found.method, found.settings) == ("uce", Settings(ridge=0.1, preserve_scale=3))
     assert asked("--method", "uce", "--preset", "styles").settings == Settings()
-    assert (asked().method, asked().settings) == ("scapre", METHODS["scapre"].presets["objects-few"].settings)
+    assert (asked().method, asked().settings) == ("auto", METHODS["auto"].settings())
+    few = asked("--preset", "objects-few")  # a preset alone names its method
+    assert (few.method, few.settings) == ("scapre", METHODS["scapre"].presets["objects-few"].settings)
     with pytest.raises(ScaPreError, match=r'preset: "objects-few" is unknown\. Choose one of objects, styles'):
         asked("--method", "uce", "--preset", "objects-few")
     with pytest.raises(ScaPreError, match='settings: "bins" is not a setting of UCE'):

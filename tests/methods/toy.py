@@ -30,7 +30,7 @@ class Projection(Method):
         weight, basis = weight.to(shared["basis"]), shared["basis"]
         return Change(-settings.share * (weight @ basis), basis, weight)
 
-    def layout(self, settings):
+    def layout(self, settings, held):
         return Layout({"basis": Kind(None, "dk", -1.01, 1.01)})
 
     def figures(self, payload, settings):

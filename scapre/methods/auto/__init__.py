@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ...concepts.concepts import Concept
 from ...families import Projections, Role
 from ...progress import Progress
-from ...states.token_states import Encoder
-from ..change import Change
-from ..method import Fit, Method, Problem
-from ..payload import Kind, Layout, Tensors
-from ..settings import MethodSettings, Preset, number
+from ...states.encoder import Encoder
+from ...states.prompts import NULL
+from ...states.token_states import Reads
+from ..method import Fit, Problem, Studied
+from ..payload import Kind, Layout, Payload, Tensors
+from ..right import RightMethod, right_matrix
+from ..settings import MethodSettings, Preset, choice, number, switch
+from .kin import find_kin, kin_notes
+from .kinds import KINDS, kind_of
+from .moments import Moments, joined
+from .solution import constrained, reach_of
 from .study import study
 
 
@@ -42,43 +47,72 @@ class Settings(MethodSettings):
         step=10,
     )
     reach: float = number(
-        2.0, "β, how far the edit goes: 1 to the anchor, 2 as far beyond it again.", 0, 10, offered=4, step=0.1
+        0.0,
+        "β, how far the edit goes: 1 to the anchor, 2 as far beyond it again. 0: 2 where the kin of the names hold, 1 "
+        "elsewhere.",
+        0,
+        10,
+        offered=4,
+        step=0.1,
     )
+    simplify: float = number(
+        0.05, "Share of the change that may be left out to make it small and fast.", 0, 0.5, step=0.01
+    )
+    kind: str = choice(
+        "any", ("any", *KINDS), "What the names are, for the words that stand in for them where nothing near is found."
+    )
+    search: bool = switch(True, "Finds words near to the names, which stay, in the text encoder's vocabulary.")
 
 
-class Auto(Method):
+class Auto(RightMethod):
     """W' = W (I + B) with B = β D (λ ν I + S + p G)⁻¹, on the values alone; see `moments` for S, D and G.
 
     ν is the mean square of a number in the states. What takes a name's place is the mean of a few of its kin in the
-    same prompt, unless an anchor is typed. So D holds only what is the name's own.
+    same prompt, unless an anchor is typed. So D holds only what is the name's own. The states of the empty prompt do
+    not move at all: B is the best under that condition.
     """
 
     title = "auto"
+    about = "erases and keeps; for any list."
     roles = frozenset({Role.VALUE})
     settings = Settings
     presets = MappingProxyType({"auto": Preset("auto", "Erases and keeps; for any list.", Settings())})
+    reads = Reads.LAST
+    joint = True
     preserves = True
+    moments = MappingProxyType({
+        "erased": Kind(torch.float32, "t"), "kept": Kind(torch.float32, "t"), "apart": Kind(torch.float32, "t"),
+        "common": Kind(torch.float32, "t"), "way": Kind(torch.float32, "dd"), "counts": Kind(torch.float32, "c", 0),
+    })  # fmt: skip
 
     def study(
-        self, encoder: Encoder, concepts: Sequence[Concept], preserve: Sequence[str], progress: Progress
-    ) -> Tensors:
+        self, encoder: Encoder, concepts: Sequence[Concept], preserve: Sequence[str], settings: Any, progress: Progress
+    ) -> Studied:
         """S, D, G and ν."""
-        return study(encoder, concepts, preserve, progress)
+        kin = find_kin(encoder, concepts, preserve, kind_of(settings.kind, concepts), search=settings.search)
+        return Studied(study(encoder, concepts, preserve, kin, progress).tensors(), kin_notes(concepts, kin))
+
+    def joined(self, parts: Sequence[Payload], moments: Sequence[Tensors]) -> Tensors:
+        """Sums of the moments; the edit reaches no farther than the most careful of the edits."""
+        reach = min(float(part.shared["reach"]) for part in parts)
+        return joined([Moments.of(tensors) for tensors in moments], reach).tensors()
 
     def fit(self, problem: Problem, projections: Projections) -> Fit:
         """B."""
-        moments, settings = problem.states.moments, problem.settings
-        erased, way, kept = (moments[key].to(problem.states.states.device) for key in ("erased", "way", "kept"))
-        unit = float(moments["square"]) * torch.eye(len(erased)).to(erased)
-        metric = settings.hold * unit + erased + settings.keep * kept
-        factor = torch.linalg.cholesky((metric + metric.T) / 2)
-        return Fit({"matrix": settings.reach * torch.cholesky_solve(way.T, factor).T.contiguous().to(problem.dtype)})
+        settings, states = problem.settings, problem.states
+        moments = Moments.of({key: value.to(states.states.device) for key, value in states.moments.items()})
+        null = states.of(NULL).double()
+        reach = settings.reach or reach_of(moments, settings.hold, settings.keep)
+        held = torch.linalg.svd(null, full_matrices=False)[2].T
+        matrix = reach * constrained(moments.way, moments.metric(settings.hold, settings.keep), held)
+        payload = right_matrix(matrix, held, settings.simplify, problem.dtype)
+        return Fit({**payload, "reach": torch.tensor([reach], dtype=torch.float64)})
 
-    def delta(self, shared: Tensors, own: Tensors, weight: Tensor, settings: Any) -> Change:
-        """W B."""
-        weight = weight.to(shared["matrix"])
-        return Change(weight @ shared["matrix"], None, weight)
+    def layout(self, settings: Any, held: Collection[str]) -> Layout:
+        """B in one of its forms, and β."""
+        found = super().layout(settings, held)
+        return Layout({**found.shared, "reach": Kind(torch.float64, "o", 0, 10)})
 
-    def layout(self, settings: Any) -> Layout:
-        """B."""
-        return Layout({"matrix": Kind(None, "dd")})
+    def figures(self, payload: Payload, settings: Any) -> dict[str, float]:
+        """How far it reaches, and the rank of B."""
+        return {"reach": float(payload.shared["reach"]), **super().figures(payload, settings)}

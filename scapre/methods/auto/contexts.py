@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import cycle, islice
 
-WORDINGS = ("{}", "a {}", "a picture of {}", "a picture in the style of {}")
+WORDINGS = ("{}", "a picture of {}", "a picture in the style of {}", "a {}")
 """A name alone. Which kind of name it is need not be known: a wording that does not fit does no harm."""
 COMBINED = (
-    "a {other} and a {}", "a {} and a {other}", "a {} beside a {other}", "a {other} by {}", "a {} by {other}",
-    "{other} {}", "{} {other}", "a {other} in the style of {}", "a {} in the style of {other}", "{}, {other} style",
-    "a picture of a {other} with {}", "{} in front of a {other}",
+    "a {other} and a {}", "a {} in the style of {other}", "a {other} by {}", "a {} beside a {other}",
+    "a {other} in the style of {}", "a {} by {other}", "{other} {}", "a {} and a {other}", "{}, {other} style",
+    "{other}, {} style", "a picture of a {other} with {}", "{} in front of a {other}",
 )  # fmt: skip
 """A name beside another word, which must survive there."""
+PADDING = 4
+"""Positions of padding that are read of each text. They tell little apart from each other, and decide nothing."""
 
 
 @dataclass(frozen=True)
@@ -33,24 +34,24 @@ class Slot:
         return self.before + name + self.after
 
 
-def slots(others: Sequence[str], combined: int = len(COMBINED)) -> Iterator[Slot]:
-    """The wordings of one name: alone, and beside other words.
+def slots(others: Sequence[str], count: int, turn: int = 0) -> list[Slot]:
+    """Wordings of one name: alone, and beside other words.
 
     Args:
-        others: Words to put beside it, in turn.
-        combined: How many such prompts.
+        others: Words to put beside it, one after another.
+        count: How many wordings.
+        turn: Number of the name in its list; where there is no room for all wordings, names take turns with them.
     """
-    for wording in WORDINGS:
-        yield Slot(*wording.split("{}"))
-    if others:
-        for wording, other in zip(COMBINED[:combined], cycle(others), strict=False):
-            yield Slot(*wording.replace("{other}", other).split("{}"))
+    alone = [WORDINGS[0], *_turned(WORDINGS[1:], turn)]
+    beside = _turned(COMBINED, turn) if others else []
+    part = min(len(alone), max(count - len(beside), (count + 1) // 2))
+    chosen = [*alone[:part], *beside[: count - part]]
+    words = [others[(turn + place) % len(others)] if others else "" for place in range(len(chosen))]
+    return [
+        Slot(*wording.replace("{other}", word).split("{}")) for wording, word in zip(chosen, words, strict=True)
+    ]  # fmt: skip
 
 
-def kept_texts(words: Sequence[str], combined: int) -> list[str]:
-    """Texts whose states stay: the empty prompt, every word in three wordings, and prompts that combine two of them."""
-    found = ["", *(wording.replace("{}", word) for word in words for wording in (WORDINGS[0], *WORDINGS[2:]))]
-    pairs = zip(cycle(COMBINED), words, [*words[1:], *words[:1]], strict=False)
-    return list(dict.fromkeys([*found, *(
-        wording.replace("{other}", other).replace("{}", word) for wording, word, other in islice(pairs, combined)
-    )]))  # fmt: skip
+def _turned(wordings: Sequence[str], turn: int) -> list[str]:
+    start = turn % len(wordings)
+    return [*wordings[start:], *wordings[:start]]

@@ -1,4 +1,4 @@
-"""Second moments of token states: of a concept in its prompts, of its way to the anchor, and of what stays.
+"""Second moments of token states: of concepts in their prompts, of their way to the anchors, and of what stays.
 
 S = Σ_i mean_texts Σ_t w_t x_t x_tᵀ,  D = Σ_i mean_texts Σ_t w_t (y_t - x_t) x_tᵀ,
 G = mean over kept texts of  b bᵀ + mean(words) + e eᵀ + mean(padding),
@@ -9,11 +9,17 @@ tokens of the name, its last, later words, end, padding) counts one, shared amon
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from ...errors import ScaPreError
+
+_SYMMETRIC = ("erased", "kept", "apart", "common")
+_TEXTS = 1500
+"""Beyond so many kept texts G is no mean: each weighs as much as one of so many, however long a list is."""
 
 
 @dataclass(frozen=True)
@@ -42,43 +48,153 @@ class Span:
 
         A name's earlier tokens that a shorter name has none for are given the position before that name. Other names
         begin with them too (Claude Monet, Claude Lorrain), so they have nowhere to go.
+
+        Args:
+            other: Where the other name is.
+            window: Positions of this prompt; the other one has as many behind its end.
         """
         inside = [max(other.first - 1, other.last - self.last + t) for t in range(self.first, self.last)]
         later = [other.last + t - self.last for t in range(self.last, self.end)]
-        padding = [min(other.end + t - self.end, window - 1) for t in range(self.end, window)]
-        return [*inside, *later, *padding]
+        return [*inside, *later, *(other.end + t - self.end for t in range(self.end, window))]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """The moments of a list.
+
+    Attributes:
+        erased: (d, d) S.
+        way: (d, d) D.
+        kept: (d, d) sum over kept texts, of which G is the mean, if there are not too many.
+        apart: (d, d) that part of `kept` which belongs to kin that are left out to see how they would fare.
+        common: (d, d) mean over texts of general words, the same for every list.
+        texts: Number of kept texts.
+        concepts: Number of concepts.
+        square: Sum of ν over the concepts.
+        found: Share of the concepts that have kin.
+        reach: β where it is known; 0 is not.
+    """
+
+    erased: Tensor
+    way: Tensor
+    kept: Tensor
+    apart: Tensor
+    common: Tensor
+    texts: float
+    concepts: float
+    square: float
+    found: float
+    reach: float = 0.0
+
+    def metric(self, hold: float, keep: float, *, without: bool = False) -> Tensor:
+        """M = λ ν I + S + p G, (d, d), float64; without what is left out."""
+        unit = self.square / self.concepts * torch.eye(len(self.erased)).to(self.erased)
+        kept = self.kept - self.apart if without else self.kept
+        return hold * unit + self.erased + keep * (kept / min(self.texts, _TEXTS) + self.common)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """As an edit keeps them. In single precision they are what is solved, so that it can be solved again."""
+        numbers = [self.texts, self.concepts, self.square, self.found, self.reach]
+        halves = {key: _half(getattr(self, key)) for key in _SYMMETRIC}
+        return {**halves, "way": self.way.float(), "counts": torch.tensor(numbers)}
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> Moments:
+        """The moments that `tensors` gives."""
+        way = tensors["way"].double()
+        parts = {key: _symmetric(tensors[key], len(way)) for key in _SYMMETRIC}
+        texts, concepts, square, found, reach = tensors["counts"].tolist()
+        return cls(**parts, way=way, texts=texts, concepts=concepts, square=square, found=found, reach=reach)
+
+
+def _half(matrix: Tensor) -> Tensor:
+    return matrix[_upper(len(matrix))].float()
+
+
+def _symmetric(half: Tensor, width: int) -> Tensor:
+    """The (width, width) float64 matrix whose upper triangle is given.
+
+    Raises:
+        ScaPreError: If it has another size.
+    """
+    rows, columns = _upper(width)
+    if len(half) != len(rows):
+        raise ScaPreError("edit: its moments do not fit its width. It is damaged; make it again.")
+    found = torch.zeros(width, width, dtype=torch.float64, device=half.device)
+    found[rows, columns] = half.double()
+    found[columns, rows] = half.double()
+    return found
+
+
+def _upper(width: int) -> tuple[Tensor, Tensor]:
+    rows, columns = torch.triu_indices(width, width)
+    return rows, columns
+
+
+def joined(parts: Sequence[Moments], reach: float) -> Moments:
+    """The moments of all concepts of several lists."""
+    sums = {
+        key: sum(getattr(part, key) for part in parts)
+        for key in ("erased", "way", "kept", "apart", "texts", "concepts", "square")
+    }
+    return Moments(**sums, common=parts[0].common, found=min(part.found for part in parts), reach=reach)
+
+
+class Moment:
+    """A sum of weighted outer products over many rows, (d, d), float64, which takes them in blocks."""
+
+    _ROWS = 4096
+
+    def __init__(self, width: int) -> None:
+        """An empty sum."""
+        self._total = torch.zeros(width, width, dtype=torch.float64)
+        self._left: list[Tensor] = []
+        self._right: list[Tensor] = []
+        self._count = 0
+
+    def add(self, left: Tensor, right: Tensor) -> None:
+        """Adds leftᵀ right of rows (n, d)."""
+        self._left.append(left)
+        self._right.append(right)
+        self._count += len(left)
+        if self._count >= self._ROWS:
+            self._flush()
+
+    def total(self) -> Tensor:
+        """The sum."""
+        self._flush()
+        return self._total
+
+    def _flush(self) -> None:
+        if self._left:
+            self._total.addmm_(torch.cat(self._left).double().T, torch.cat(self._right).double())
+        self._left, self._right, self._count = [], [], 0
 
 
 def weights(classes: Sequence[range]) -> Tensor:
-    """w_t of the positions from the name on, (positions,), float64: one for each class."""
-    return torch.cat([torch.full((len(part),), 1 / len(part), dtype=torch.float64) for part in classes])
+    """w_t of the positions of some classes, (positions,): one for each class."""
+    return torch.cat([torch.full((len(part),), 1 / len(part)) for part in classes])
 
 
-def concept_moments(states: Tensor, span: Span, others: Sequence[tuple[Tensor, Span]]) -> tuple[Tensor, Tensor]:
-    """Σ_t w_t x_t x_tᵀ and Σ_t w_t (y_t - x_t) x_tᵀ of one prompt, both (d, d), float64.
+def aim(states: Tensor, span: Span, others: Sequence[tuple[Tensor, Span]]) -> Tensor:
+    """y of a prompt, (window - first, d): the mean of other prompts' states beside its own.
 
     Args:
         states: (window, d) of the prompt.
         span: Where the name is in it.
-        others: The same prompt with other words in the name's place; y is their mean.
+        others: The same prompt with other words in the name's place.
     """
-    window = len(states)
-    rows = states[span.first :].double()
-    aim = torch.stack([_aim(rows, span, other, place) for other, place in others]).mean(0)
-    weighted = rows * weights(span.classes(window))[:, None].to(rows.device)
-    return weighted.T @ rows, (aim - rows).T @ weighted
+    rows = states[span.first :]
+    return torch.stack([_beside(rows, span, len(states), other, place) for other, place in others]).mean(0)
 
 
-def _aim(rows: Tensor, span: Span, other: Tensor, place: Span) -> Tensor:
-    """y of one other prompt: its states beside the prompt's own, which stay where it has none for them."""
-    positions = torch.tensor(span.beside(place, len(other)))
-    missing = (positions < place.first)[:, None].to(rows.device)
-    return torch.where(missing, rows, other[positions].double())
+def _beside(rows: Tensor, span: Span, window: int, other: Tensor, place: Span) -> Tensor:
+    """The states of one other prompt; where it has none for a position, that stays."""
+    positions = torch.tensor(span.beside(place, window))
+    return torch.where((positions < place.first)[:, None], rows, other[positions])
 
 
-def kept_moment(states: Tensor, end: int) -> Tensor:
-    """b bᵀ + mean(words) + e eᵀ + mean(padding) of one text, (d, d), float64."""
-    parts = [range(1), range(1, end), range(end, end + 1), range(end + 1, len(states))]
-    classes = [part for part in parts if len(part)]
-    rows = states.double()
-    return (rows * weights(classes)[:, None].to(rows.device)).T @ rows
+def kept_weights(end: int, window: int) -> Tensor:
+    """Weights of the positions of a text that stays, (window,)."""
+    parts = [range(1), range(1, end), range(end, end + 1), range(end + 1, window)]
+    return weights([part for part in parts if len(part)])

@@ -1,91 +1,150 @@
-"""What `auto` reads of a text encoder: the kin of each name, and the moments of prompts with it and without."""
+"""What `auto` reads of a text encoder: moments of prompts with a concept, with its kin in its place, and of others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import cycle, zip_longest
 
-import torch
 from torch import Tensor
 
 from ...concepts.concepts import Concept
-from ...concepts.names import normalise
 from ...concepts.spelling import core
 from ...progress import Progress
-from ...states.lexicon import Lexicon
+from ...states.encoder import Encoder
+from ...states.prefixes import encode_prefixes
 from ...states.prompts import NULL
-from ...states.token_states import Encoder
-from .contexts import COMBINED, Slot, kept_texts, slots
-from .moments import Span, concept_moments, kept_moment
+from .contexts import COMBINED, PADDING, WORDINGS, Slot, slots
+from .kin import ANCHORS, Kin, general_words
+from .moments import Moment, Moments, Span, aim, kept_weights, weights
 
-_ANCHORS = 4  # kin whose mean takes a name's place
-_TEXTS = 128  # kept texts encoded at a time
 _STAGE = "text encoding"
+_TOGETHER = 64  # concepts whose texts are encoded together
+_WORDINGS = 160  # wordings of all concepts together, as far as each has two
+_MORE = 480  # further texts of kin
+_BESIDE = 160  # those of them with two words
+_APART = 60  # those of kin that are left out at first
+
+
+@dataclass(frozen=True)
+class Group:
+    """A concept in its wordings, and what takes its place.
+
+    Attributes:
+        name: The concept.
+        anchors: Words that take its place.
+        slots: Its wordings.
+    """
+
+    name: str
+    anchors: tuple[str, ...]
+    slots: tuple[Slot, ...]
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """Every text of it."""
+        return [slot.fill(name) for slot in self.slots for name in (self.name, *self.anchors)]
+
+
+class Study:
+    """Adds up the moments of a list."""
+
+    def __init__(self, encoder: Encoder, width: int) -> None:
+        """Empty moments."""
+        self.encoder = encoder
+        self.erased, self.way, self.kept, self.apart, self.common = (Moment(width) for _ in range(5))
+        self.square = 0.0
+
+    def lengths(self, texts: Sequence[str]) -> dict[str, int]:
+        """Positions that are read of each text."""
+        return {text: len(self.encoder.tokens(text)) + 2 + PADDING for text in texts}
+
+    def erase(self, group: Group, states: Mapping[str, Tensor]) -> None:
+        """Adds the prompts of a concept."""
+        share = 1 / len(group.slots)
+        for slot in group.slots:
+            own, span = states[slot.fill(group.name)], self._span(slot, group.name)
+            others = [(states[slot.fill(name)], self._span(slot, name)) for name in group.anchors]
+            rows = own[span.first :]
+            weighted = share * weights(span.classes(len(own)))[:, None] * rows
+            self.erased.add(weighted, rows)
+            self.way.add(aim(own, span, others) - rows, weighted)
+            self.square += share * float(rows.square().mean())
+
+    def keep(self, states: Mapping[str, Tensor], *moments: Moment) -> None:
+        """Adds texts that stay to moments."""
+        for state in states.values():
+            weighted = state * kept_weights(len(state) - 1 - PADDING, len(state))[:, None]
+            for moment in moments:
+                moment.add(weighted, state)
+
+    def _span(self, slot: Slot, name: str) -> Span:
+        first = len(self.encoder.tokens(slot.before)) + 1
+        last = max(len(self.encoder.tokens(core(slot.before + name))), first) if name else first
+        return Span(first, last, len(self.encoder.tokens(slot.fill(name))) + 1)
 
 
 def study(
-    encoder: Encoder, concepts: Sequence[Concept], preserve: Sequence[str], progress: Progress
-) -> dict[str, Tensor]:
-    """Moments of a list.
+    encoder: Encoder, concepts: Sequence[Concept], preserve: Sequence[str], kin: Sequence[Kin], progress: Progress
+) -> Moments:
+    """Moments of a list with its kin."""
+    groups = [
+        _group(concept, near, preserve, place, len(concepts))
+        for place, (concept, near) in enumerate(zip(concepts, kin, strict=True))
+    ]
+    beside, alone = _texts_of(kin, preserve)
+    general = [wording.replace("{}", word) for word in general_words(encoder, concepts) for wording in WORDINGS[:2]]
+    total = sum(len(group.texts) for group in groups) + len(beside) + len(alone) + len(general)
+    done = 0
+    null = encode_prefixes(encoder, {NULL: 2 + PADDING})
+    found = Study(encoder, null[NULL].shape[-1])
+    found.keep(null, found.kept)
+    texts = 1
 
-    Returns:
-        erased: S. way: D. kept: G; all (d, d), float64. square: (1,) ν.
-    """
-    lexicon = encoder.lexicon()
-    kin = [find_kin(encoder, lexicon, concept.text, concepts, preserve) for concept in concepts]
-    erased = way = square = torch.zeros(())
-    for index, (concept, words) in enumerate(zip(concepts, kin, strict=True)):
-        progress(_STAGE, index, len(concepts) + 1)
-        s, d, mean = _study_one(encoder, concept, words, len(concepts))
-        erased, way, square = erased + s, way + d, square + mean / len(concepts)
-    words = list(dict.fromkeys([*preserve, *(word for found in kin for word in found)]))
-    kept = _study_kept(encoder, words)
-    progress(_STAGE, len(concepts) + 1, len(concepts) + 1)
-    return {"erased": erased, "way": way, "kept": kept, "square": square.reshape(1)}
+    def encoded(some: Sequence[str]) -> dict[str, Tensor]:
+        nonlocal done
+        states = encode_prefixes(encoder, found.lengths(some), lambda now: progress(_STAGE, done + now, total))
+        done += len(some)
+        return states
 
-
-def find_kin(
-    encoder: Encoder, lexicon: Lexicon | None, name: str, concepts: Sequence[Concept], preserve: Sequence[str]
-) -> list[str]:
-    """Preserved names, then the words nearest to a name's last token that are in no name of the list."""
-    if lexicon is None:
-        return list(preserve)
-    banned = {word for concept in concepts for word in normalise(concept.text).split()}
-    count = max(12, min(400 // len(concepts), 60))
-    last = encoder.tokens(core(name))[-1]
-    return [*preserve, *(word for word in lexicon.nearest(last, count, banned) if word not in preserve)]
-
-
-def _study_one(encoder: Encoder, concept: Concept, kin: Sequence[str], count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """S, D and the mean square of the states of one concept."""
-    anchors = [concept.anchor] if concept.anchor != NULL else list(kin[:_ANCHORS])
-    places = list(slots(kin[: len(COMBINED)], len(COMBINED) if count < 20 else 4))
-    texts = [slot.fill(name) for slot in places for name in (concept.text, *(anchors or [NULL]))]
-    states = iter(encoder.encode(texts, lambda *_: None))
-    erased = way = square = torch.zeros(())
-    for slot in places:
-        own, span = next(states), _span(encoder, slot, concept.text)
-        others = [(next(states), _span(encoder, slot, name)) for name in (anchors or [NULL])]
-        s, d = concept_moments(own, span, others)
-        erased, way = erased + s, way + d
-        square = square + own[span.first :].double().square().mean()
-    return erased / len(places), way / len(places), square / len(places)
+    for start in range(0, len(groups), _TOGETHER):
+        some = groups[start : start + _TOGETHER]
+        states = encoded([text for group in some for text in group.texts])
+        for group in some:
+            found.erase(group, states)
+        stays = {slot.fill(name) for group in some for slot in group.slots for name in group.anchors} - {NULL}
+        found.keep({text: states[text] for text in stays}, found.kept)
+        texts += len(stays)
+    found.keep(encoded(beside), found.kept)
+    found.keep(encoded(alone), found.kept, found.apart)
+    for start in range(0, len(general), _MORE):
+        found.keep(encoded(general[start : start + _MORE]), found.common)
+    progress(_STAGE, total, total)
+    return Moments(
+        found.erased.total(), found.way.total(), found.kept.total(), found.apart.total(),
+        found.common.total() / max(1, len(general)), texts + len(beside) + len(alone), len(concepts), found.square,
+        sum(near.found for near in kin) / len(kin),
+    )  # fmt: skip
 
 
-def _span(encoder: Encoder, slot: Slot, name: str) -> Span:
-    first = len(encoder.tokens(slot.before)) + 1
-    last = max(len(encoder.tokens(core(slot.before + name))), first) if name else first
-    return Span(first, last, len(encoder.tokens(slot.fill(name))) + 1)
+def _group(concept: Concept, kin: Kin, preserve: Sequence[str], place: int, count: int) -> Group:
+    words = [*preserve, *kin.words]
+    anchors = (concept.anchor,) if concept.anchor != NULL else kin.words[:ANCHORS] or (NULL,)
+    many = max(2, min(len(WORDINGS) + len(COMBINED), _WORDINGS // count))
+    return Group(concept.text, anchors, tuple(slots(words[: len(COMBINED)], many, place)))
 
 
-def _study_kept(encoder: Encoder, words: Sequence[str]) -> Tensor:
-    texts = kept_texts(words, 160)
-    total = torch.zeros(())
-    for text, states in _encoded(encoder, texts):
-        total = total + kept_moment(states, len(encoder.tokens(text)) + 1)
-    return total / len(texts)
-
-
-def _encoded(encoder: Encoder, texts: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
-    for start in range(0, len(texts), _TEXTS):
-        some = texts[start : start + _TEXTS]
-        yield from zip(some, encoder.encode(some, lambda *_: None), strict=True)
+def _texts_of(kin: Sequence[Kin], preserve: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Further texts of what stays: of preserved names and most kin, and those of kin that are left out at first."""
+    near = list(dict.fromkeys(word for rank in zip_longest(*(found.words for found in kin)) for word in rank if word))
+    far = [word for word in near[ANCHORS * len(kin) :: 4] if word not in preserve]
+    words = [*preserve, *(word for word in near if word not in preserve and word not in far)]
+    kept = [wording.replace("{}", name) for wording in WORDINGS for name in preserve]
+    kept += [
+        wording.replace("{other}", other).replace("{}", word)
+        for wording, word, other in zip(cycle(COMBINED), words[:_BESIDE], [*words[1:], *words[:1]], strict=False)
+    ]
+    kept += [wording.replace("{}", word) for wording in WORDINGS[:3] for word in words]
+    apart = [wording.replace("{}", word) for wording in WORDINGS[:3] for word in far]
+    return list(dict.fromkeys(kept))[: max(_MORE, len(WORDINGS) * len(preserve))], apart[:_APART]

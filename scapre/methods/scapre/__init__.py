@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 
@@ -45,6 +46,7 @@ class ScaPre(Method):
     """
 
     title = "ScaPre"
+    about = "as released, with its presets."
     roles = frozenset({Role.KEY, Role.VALUE})
     settings = Settings
     presets = PRESETS
@@ -61,7 +63,7 @@ class ScaPre(Method):
         """W' - W by the variant of the settings."""
         return _VARIANTS[settings.variant](shared, own, weight.to(shared["basis"]), settings)
 
-    def layout(self, settings: Settings) -> Layout:
+    def layout(self, settings: Settings, held: Collection[str]) -> Layout:
         """The gate's tensors are there if it is on."""
         return Layout(_SHARED, {**_RETENTION, **(_GATE if settings.informax else {})})
 

@@ -1,0 +1,68 @@
+"""The host's CLIP text encoders on the beginning of a text alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import comfy.model_management
+import comfy.ops
+import torch
+from torch import Tensor
+
+Sections = Mapping[str, Sequence[Sequence[int]]]
+
+_ORDER = "lgh"  # as the host's models of several encoders join their states
+_CLOSE = 1e-5
+
+
+class PrefixEncoder:
+    """Computes the states of the first positions of texts with the host's own layers.
+
+    CLIP is causal: a position's state depends on nothing behind it, so what is not read need not be computed. The host
+    adds the positions' embeddings for whole windows only; here the part that is there is added. Everything else is the
+    host's: its layers, its casts, its patches.
+    """
+
+    def __init__(self, clip: Any) -> None:
+        """Takes a CLIP whose options the host's own call has just set."""
+        self._clip = clip
+
+    def fits(self, tokens: Sections, states: Tensor) -> bool:
+        """Whether it gives what the host gives.
+
+        Args:
+            tokens: Whole windows, by encoder.
+            states: (texts, tokens, width) the host's own states of them.
+        """
+        length = states.shape[1] // 2
+        try:
+            found = self(tokens, length)
+        except (AttributeError, TypeError, RuntimeError):  # classes that a host may have instead
+            return False
+        expected = states[:, :length]
+        return found.shape == expected.shape and bool((found - expected).abs().max() <= _CLOSE * expected.abs().max())
+
+    def __call__(self, tokens: Sections, length: int) -> Tensor:
+        """States of the first positions, (texts, length, width), float32 on the CPU."""
+        model, device = self._clip.cond_stage_model, self._clip.patcher.load_device
+        with comfy.model_management.cuda_device_context(device), torch.no_grad():
+            parts = [
+                _states(getattr(model, f"clip_{name}"), [ids[:length] for ids in tokens[name]], device)
+                for name in sorted(tokens, key=_ORDER.index)
+            ]
+        return torch.cat(parts, -1).to("cpu", torch.float32)
+
+
+def _states(encoder: Any, tokens: Sequence[Sequence[int]], device: torch.device) -> Tensor:
+    if encoder.enable_attention_masks or encoder.zero_out_masked or encoder.layer not in ("last", "hidden"):
+        raise TypeError("states of this encoder depend on more than the positions before")
+    text = encoder.transformer.text_model
+    embeds = encoder.process_tokens(tokens, device)[0]
+    length = embeds.shape[1]
+    places = comfy.ops.cast_to(text.embeddings.position_embedding.weight, dtype=embeds.dtype, device=embeds.device)
+    later = torch.full((length, length), -torch.finfo(embeds.dtype).max, device=embeds.device).triu_(1)
+    layer = None if encoder.layer == "last" else encoder.layer_idx
+    last, inner = text.encoder(embeds + places[:length], mask=later, intermediate_output=layer)
+    found = last if layer is None else inner
+    return text.final_layer_norm(found) if layer is None or encoder.layer_norm_hidden_state else found

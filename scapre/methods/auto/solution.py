@@ -1,0 +1,53 @@
+"""From moments to B: the ridge with states that must not move, and how far it may go."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .moments import Moments
+
+_FAR, _NEAR = 2.0, 1.0
+_MOST = 0.5  # of a concept's own way: where kin that were left out move more, going past the anchor is not safe
+
+
+def constrained(way: Tensor, metric: Tensor, held: Tensor) -> Tensor:
+    """The B that minimises tr(B M Bᵀ) - 2 tr(B Dᵀ) among those with B H = 0, (d, d), float64.
+
+    B = (D - D M⁻¹ H (Hᵀ M⁻¹ H)⁻¹ Hᵀ) M⁻¹, by a Lagrange multiplier.
+
+    Args:
+        way: (d, d) D.
+        metric: (d, d) M, positive definite.
+        held: (d, h) H, orthonormal.
+    """
+    factor = torch.linalg.cholesky((metric + metric.T) / 2)
+    free = torch.cholesky_solve(way.T, factor).T
+    against = torch.cholesky_solve(held, factor)
+    found = free - (free @ held) @ torch.linalg.solve(held.T @ against, against.T)
+    exact: Tensor = found - (found @ held) @ held.T  # what rounding has left
+    return exact
+
+
+def harm(moments: Moments, hold: float, keep: float) -> float:
+    """How far kin that nobody held would move, against how far the concepts do; 0 if none was left out.
+
+    B is solved without the texts of some kin, and the ratio is that of root mean squares of ‖B x‖ / ‖x‖ over their
+    states and the concepts'.
+    """
+    if not moments.apart.any():
+        return 0.0
+    matrix = torch.linalg.solve(moments.metric(hold, keep, without=True), moments.way.T).T
+
+    def moved(moment: Tensor) -> Tensor:
+        share: Tensor = ((matrix @ moment) * matrix).sum() / moment.trace()
+        return share
+
+    return float((moved(moments.apart) / moved(moments.erased)).sqrt())
+
+
+def reach_of(moments: Moments, hold: float, keep: float) -> float:
+    """β: past the anchor only where kin are held, and hold those of them that were left out."""
+    if moments.reach:
+        return moments.reach
+    return _FAR if moments.found and harm(moments, hold, keep) < _MOST else _NEAR

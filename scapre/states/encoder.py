@@ -1,0 +1,35 @@
+"""What the engine needs of a text encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from ..progress import Progress
+from .lexicon import Lexicon
+
+
+class Encoder(Protocol):
+    """What the engine needs of a text encoder; hosts provide it."""
+
+    def tokens(self, text: str) -> Sequence[int]:
+        """Ids of a text's tokens between the start and the end token.
+
+        Raises:
+            ScaPreError: If the text does not fit the encoder's window.
+        """
+        ...
+
+    def encode(self, texts: Sequence[str], progress: Progress) -> Tensor:
+        """States of the texts, (texts, tokens, width), float32."""
+        ...
+
+    def encode_prefixes(self, texts: Sequence[str], length: int) -> Tensor:
+        """States of the first positions of the texts, (texts, length, width), float32."""
+        ...
+
+    def lexicon(self) -> Lexicon | None:
+        """The words of its vocabulary; None where they cannot be had."""
+        ...
