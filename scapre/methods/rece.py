@@ -65,8 +65,8 @@ class RECE(uce.UCE):
 
     Then it does what UCE does to the model as it is by now: each c' answers like the empty prompt at its position, and
     preserved names as before. B is all that is kept of the rounds, and G all that is read of the weights. The paper
-    leaves open how a list is treated: here all concepts share each round. s is UCE's. Nothing in a round holds the empty
-    prompt itself, so long lists in several rounds and with few preserved names take the edit far from the model.
+    leaves open how a list is treated: here all concepts share each round. s is UCE's. Nothing in a round holds the
+    empty prompt itself, so long lists in several rounds and with few preserved names take the edit far from the model.
     """
 
     title = "RECE"
