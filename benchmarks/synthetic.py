@@ -32,6 +32,14 @@ class States:
         """One token a word."""
         return [zlib.crc32(word.encode()) % 49_000 for word in text.split()]
 
+    def remembered(self, key: str, make: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """Made anew."""
+        return make()
+
+    def encode_prefixes(self, texts: Sequence[str], length: int) -> torch.Tensor:
+        """The first states of each."""
+        return self.encode(texts, lambda *_: None)[:, :length]
+
     def lexicon(self) -> None:
         """None."""
 

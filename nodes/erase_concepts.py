@@ -21,7 +21,7 @@ from .host.patch import apply_edit
 from .host.progress import HostProgress
 from .host.projections import HostProjections
 from .host.text_encoder import ClipEncoder
-from .inputs.settings import setting_inputs, settings_from
+from .inputs.settings import METHODS_OF, PRESETS_OF, setting_inputs, settings_from
 from .inputs.types import CATEGORY, EditType, device_input, strength_input
 from .page.summary import SHOWN_AGAIN, report, show
 
@@ -156,6 +156,7 @@ def _main_inputs() -> Sequence[io.Input]:
             options=list(dict.fromkeys(preset for name in (FIRST, *METHODS) for preset in METHODS[name].presets)),
             default="objects-few",
             optional=True,
+            extra_dict={PRESETS_OF: {name: list(solver.presets) for name, solver in METHODS.items()}},
             tooltip="Released settings of the method. "
             + " ".join(f"{p.name}: {p.about}" for name in (FIRST, *METHODS) for p in METHODS[name].presets.values()),
         ),
@@ -167,6 +168,7 @@ def _main_inputs() -> Sequence[io.Input]:
             max=2**63 - 1,
             optional=True,
             control_after_generate=False,
+            extra_dict={METHODS_OF: [name for name, solver in METHODS.items() if solver.seeded]},
             tooltip="Seed of the small noise that the method draws. The same seed gives the same edit.",
         ),
     )
@@ -180,6 +182,7 @@ def _advanced_inputs() -> Sequence[io.Input]:
             default="none",
             optional=True,
             advanced=True,
+            extra_dict={METHODS_OF: [name for name, solver in METHODS.items() if not solver.moments]},
             tooltip='Also erase each concept in common wordings, such as "painting by ...". More wordings, more time.',
         ),
         device_input(),

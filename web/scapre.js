@@ -26,6 +26,7 @@ const FEATURES = [
     name: "Concept editor",
     tooltip: "Rows, checks and lists in Erase Concepts. Without it, plain text." + LATER,
   },
+  { folder: "method" },
   {
     folder: "report",
     id: "ScaPre.ReportPanel",
@@ -51,7 +52,7 @@ const graphs = (workflow) => [workflow, ...(workflow.definitions?.subgraphs ?? [
 
 app.registerExtension({
   name: "ScaPre",
-  settings: FEATURES.map(({ folder, ...words }) => ({
+  settings: FEATURES.filter(({ id }) => id).map(({ folder, ...words }) => ({
     ...words,
     category: ["ScaPre", "Nodes", words.id],
     type: "boolean",

@@ -23,6 +23,11 @@ def register_folder() -> None:
     folder_paths.folder_names_and_paths[_FOLDER][1].add(_SUFFIX)
 
 
+def cache_folder() -> Path:
+    """Where figures of text encoders are kept; it may be deleted at any time."""
+    return Path(folder_paths.get_user_directory()) / "scapre" / "cache"
+
+
 def edit_files() -> dict[str, Path]:
     """All edit files by the name they are chosen by."""
     models = {name: folder_paths.get_full_path(_FOLDER, name) for name in folder_paths.get_filename_list(_FOLDER)}

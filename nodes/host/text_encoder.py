@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -10,12 +10,15 @@ from torch import Tensor
 
 from ...scapre.errors import ScaPreError, shorten
 from ...scapre.families import supported
+from ...scapre.files.cache import Cache
 from ...scapre.progress import Progress
 from ...scapre.states.lexicon import Lexicon
+from .folders import cache_folder
 from .prefixes import PrefixEncoder
 
 _CLIP_ENCODERS = {"l", "h", "g"}
 _BATCH = 32
+_PROBED = 16
 _PROBE = "a cat beside a red house, in the style of an old master"
 
 
@@ -65,6 +68,10 @@ class ClipEncoder:
             )
         ids = [entry[0] for entry in sections[0]]
         return ids[1 : ids.index(_end_token(ids), 1)]
+
+    def remembered(self, key: str, make: Callable[[], Tensor]) -> Tensor:
+        """What `make` gives, or gave earlier for this encoder and key: kept in the host's user folder."""
+        return Cache(cache_folder()).get(key, self.encode_prefixes([_PROBE], _PROBED)[0], make)
 
     def lexicon(self) -> Lexicon | None:
         """The words of the first encoder's vocabulary; None where this host keeps them elsewhere."""

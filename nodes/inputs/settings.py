@@ -13,6 +13,8 @@ from ...scapre.methods.settings import Setting, declared
 
 KEEP = "preset"
 UNSET = -1
+METHODS_OF, PRESETS_OF = "scapre_methods", "scapre_presets"
+"""What the page finds beside an input: the methods that have it, and the presets of each method."""
 
 _SWITCH: Mapping[str, Any] = {"on": True, "off": False}
 _ORDER = (str, float, int)  # workflows keep the values of inputs by their places: words first, then numbers
@@ -30,7 +32,11 @@ def setting_inputs(methods: Mapping[str, Method], first: str) -> list[io.Input]:
     for name in (first, *(name for name in methods if name != first)):
         for setting in sorted(declared(methods[name].settings), key=lambda setting: _ORDER.index(_kind(setting))):
             found[setting.name] = _shared(found[setting.name], setting) if setting.name in found else setting
-    return [_input(setting) for setting in found.values()]
+    having = {
+        setting: [name for name, solver in methods.items() if setting in {own.name for own in declared(solver.settings)}]
+        for setting in found
+    }
+    return [_input(setting, having[name]) for name, setting in found.items()]
 
 
 def _shared(one: Setting, other: Setting) -> Setting:
@@ -43,8 +49,8 @@ def _kind(setting: Setting) -> type:
     return str if isinstance(setting.default, bool) else type(setting.default)
 
 
-def _input(setting: Setting) -> io.Input:
-    common: dict[str, Any] = {"optional": True, "advanced": True}
+def _input(setting: Setting, methods: list[str]) -> io.Input:
+    common: dict[str, Any] = {"optional": True, "advanced": True, "extra_dict": {METHODS_OF: methods}}
     kind = _kind(setting)
     if kind is str:
         common["tooltip"] = f"{setting.about} preset: as the preset has it."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -43,6 +43,10 @@ class CheckpointEncoder:
             ScaPreError: If the text is longer than the encoder's window.
         """
         return self.tokenizer(text)
+
+    def remembered(self, key: str, make: Callable[[], Tensor]) -> Tensor:
+        """What `make` gives; nothing is kept."""
+        return make()
 
     def lexicon(self) -> Lexicon | None:
         """The words of the first encoder's vocabulary."""

@@ -60,6 +60,7 @@ class DP(RightMethod):
     })  # fmt: skip
     reads = Reads.LAST
     joint = True
+    reads = Reads.LAST
     preserves = True
 
     def fit(self, problem: Problem, projections: Projections) -> Fit:

@@ -90,6 +90,7 @@ class Method(ABC):
         joint: Whether edits of it can be solved together from the token states and moments that they keep.
         reads: Which token states of a prompt it reads.
         moments: What the moments that `study` gives are, where edits keep them.
+        seeded: Whether it draws noise.
         preserves: Whether preserved names enter the solve; else they are only measured.
     """
 
@@ -102,6 +103,7 @@ class Method(ABC):
     joint: ClassVar[bool] = False
     reads: ClassVar[Reads] = Reads.REST
     moments: ClassVar[Mapping[str, Kind]] = {}
+    seeded: ClassVar[bool] = False
     preserves: ClassVar[bool] = False
 
     def study(

@@ -75,6 +75,7 @@ class SPEED(RightMethod):
     })  # fmt: skip
     reads = Reads.LAST
     joint = True
+    reads = Reads.LAST
     preserves = True
 
     def fit(self, problem: Problem, projections: Projections) -> Fit:

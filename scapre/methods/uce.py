@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..families import Projections, Role
 from ..states.prompts import Prompt
+from ..states.token_states import Reads
 from .method import Fit, Problem
 from .right import RightMethod, right_factors
 from .settings import MethodSettings, Preset, number
@@ -47,6 +48,7 @@ class UCE(RightMethod):
         "styles": Preset("styles", "Artists and styles, replaced by art.", Settings(), anchor="art"),
     })  # fmt: skip
     joint = True
+    reads = Reads.LAST
     preserves = True
 
     def fit(self, problem: Problem, projections: Projections) -> Fit:

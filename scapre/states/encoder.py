@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from torch import Tensor
@@ -28,6 +28,10 @@ class Encoder(Protocol):
 
     def encode_prefixes(self, texts: Sequence[str], length: int) -> Tensor:
         """States of the first positions of the texts, (texts, length, width), float32."""
+        ...
+
+    def remembered(self, key: str, make: Callable[[], Tensor]) -> Tensor:
+        """What `make` gives, float32, or gave earlier for this encoder and key."""
         ...
 
     def lexicon(self) -> Lexicon | None:

@@ -63,11 +63,11 @@ def _near(lexicon: Lexicon | None, name: Sequence[int], count: int, banned: set[
     return Kin(tuple(word for word, _ in words), found=True) if len(found) >= ANCHORS else None
 
 
-def general_words(encoder: Encoder, concepts: Sequence[Concept]) -> list[str]:
-    """Words of all kinds that have no token in common with an erased name."""
+def general_words(encoder: Encoder, concepts: Sequence[Concept]) -> tuple[list[str], list[str]]:
+    """Words of all kinds, and those of them that have a token in common with an erased name."""
     banned = {token for concept in concepts for token in encoder.tokens(core(concept.text))}
-    words = dict.fromkeys(word for found in WORDS.values() for word in found)
-    return [word for word in words if banned.isdisjoint(encoder.tokens(word))]
+    words = list(dict.fromkeys(word for found in WORDS.values() for word in found))
+    return words, [word for word in words if not banned.isdisjoint(encoder.tokens(word))]
 
 
 def kin_notes(concepts: Sequence[Concept], kin: Sequence[Kin]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ tokens of the name, its last, later words, end, padding) counts one, shared amon
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -95,34 +96,36 @@ class Moments:
     def tensors(self) -> dict[str, Tensor]:
         """As an edit keeps them. In single precision they are what is solved, so that it can be solved again."""
         numbers = [self.texts, self.concepts, self.square, self.found, self.reach]
-        halves = {key: _half(getattr(self, key)) for key in _SYMMETRIC}
+        halves = {key: half(getattr(self, key)) for key in _SYMMETRIC}
         return {**halves, "way": self.way.float(), "counts": torch.tensor(numbers)}
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor]) -> Moments:
-        """The moments that `tensors` gives."""
+        """The moments that `tensors` gives.
+
+        Raises:
+            ScaPreError: If they have different sizes.
+        """
         way = tensors["way"].double()
-        parts = {key: _symmetric(tensors[key], len(way)) for key in _SYMMETRIC}
+        if any(2 * len(tensors[key]) != len(way) * (len(way) + 1) for key in _SYMMETRIC):
+            raise ScaPreError("edit: its moments do not fit its width. It is damaged; make it again.")
+        parts = {key: symmetric(tensors[key]) for key in _SYMMETRIC}
         texts, concepts, square, found, reach = tensors["counts"].tolist()
         return cls(**parts, way=way, texts=texts, concepts=concepts, square=square, found=found, reach=reach)
 
 
-def _half(matrix: Tensor) -> Tensor:
+def half(matrix: Tensor) -> Tensor:
+    """The upper triangle of a symmetric (d, d) matrix, (d (d + 1) / 2,), float32."""
     return matrix[_upper(len(matrix))].float()
 
 
-def _symmetric(half: Tensor, width: int) -> Tensor:
-    """The (width, width) float64 matrix whose upper triangle is given.
-
-    Raises:
-        ScaPreError: If it has another size.
-    """
+def symmetric(triangle: Tensor) -> Tensor:
+    """The (d, d) float64 matrix whose upper triangle is given."""
+    width = int((math.isqrt(8 * len(triangle) + 1) - 1) // 2)
     rows, columns = _upper(width)
-    if len(half) != len(rows):
-        raise ScaPreError("edit: its moments do not fit its width. It is damaged; make it again.")
-    found = torch.zeros(width, width, dtype=torch.float64, device=half.device)
-    found[rows, columns] = half.double()
-    found[columns, rows] = half.double()
+    found = torch.zeros(width, width, dtype=torch.float64, device=triangle.device)
+    found[rows, columns] = triangle.double()
+    found[columns, rows] = triangle.double()
     return found
 
 

@@ -15,9 +15,10 @@ from ...progress import Progress
 from ...states.encoder import Encoder
 from ...states.prefixes import encode_prefixes
 from ...states.prompts import NULL
+from .common import common_moment, keep, read_lengths
 from .contexts import COMBINED, PADDING, WORDINGS, Slot, slots
-from .kin import ANCHORS, Kin, general_words
-from .moments import Moment, Moments, Span, aim, kept_weights, weights
+from .kin import ANCHORS, Kin
+from .moments import Moment, Moments, Span, aim, weights
 
 _STAGE = "text encoding"
 _TOGETHER = 64  # concepts whose texts are encoded together
@@ -53,12 +54,8 @@ class Study:
     def __init__(self, encoder: Encoder, width: int) -> None:
         """Empty moments."""
         self.encoder = encoder
-        self.erased, self.way, self.kept, self.apart, self.common = (Moment(width) for _ in range(5))
+        self.erased, self.way, self.kept, self.apart = (Moment(width) for _ in range(4))
         self.square = 0.0
-
-    def lengths(self, texts: Sequence[str]) -> dict[str, int]:
-        """Positions that are read of each text."""
-        return {text: len(self.encoder.tokens(text)) + 2 + PADDING for text in texts}
 
     def erase(self, group: Group, states: Mapping[str, Tensor]) -> None:
         """Adds the prompts of a concept."""
@@ -71,13 +68,6 @@ class Study:
             self.erased.add(weighted, rows)
             self.way.add(aim(own, span, others) - rows, weighted)
             self.square += share * float(rows.square().mean())
-
-    def keep(self, states: Mapping[str, Tensor], *moments: Moment) -> None:
-        """Adds texts that stay to moments."""
-        for state in states.values():
-            weighted = state * kept_weights(len(state) - 1 - PADDING, len(state))[:, None]
-            for moment in moments:
-                moment.add(weighted, state)
 
     def _span(self, slot: Slot, name: str) -> Span:
         first = len(self.encoder.tokens(slot.before)) + 1
@@ -94,17 +84,16 @@ def study(
         for place, (concept, near) in enumerate(zip(concepts, kin, strict=True))
     ]
     beside, alone = _texts_of(kin, preserve)
-    general = [wording.replace("{}", word) for word in general_words(encoder, concepts) for wording in WORDINGS[:2]]
-    total = sum(len(group.texts) for group in groups) + len(beside) + len(alone) + len(general)
+    total = sum(len(group.texts) for group in groups) + len(beside) + len(alone)
     done = 0
     null = encode_prefixes(encoder, {NULL: 2 + PADDING})
     found = Study(encoder, null[NULL].shape[-1])
-    found.keep(null, found.kept)
+    keep(null, found.kept)
     texts = 1
 
     def encoded(some: Sequence[str]) -> dict[str, Tensor]:
         nonlocal done
-        states = encode_prefixes(encoder, found.lengths(some), lambda now: progress(_STAGE, done + now, total))
+        states = encode_prefixes(encoder, read_lengths(encoder, some), lambda now: progress(_STAGE, done + now, total))
         done += len(some)
         return states
 
@@ -114,16 +103,15 @@ def study(
         for group in some:
             found.erase(group, states)
         stays = {slot.fill(name) for group in some for slot in group.slots for name in group.anchors} - {NULL}
-        found.keep({text: states[text] for text in stays}, found.kept)
+        keep({text: states[text] for text in stays}, found.kept)
         texts += len(stays)
-    found.keep(encoded(beside), found.kept)
-    found.keep(encoded(alone), found.kept, found.apart)
-    for start in range(0, len(general), _MORE):
-        found.keep(encoded(general[start : start + _MORE]), found.common)
+    keep(encoded(beside), found.kept)
+    keep(encoded(alone), found.kept, found.apart)
+    common = common_moment(encoder, concepts, progress)
     progress(_STAGE, total, total)
     return Moments(
         found.erased.total(), found.way.total(), found.kept.total(), found.apart.total(),
-        found.common.total() / max(1, len(general)), texts + len(beside) + len(alone), len(concepts), found.square,
+        common, texts + len(beside) + len(alone), len(concepts), found.square,
         sum(near.found for near in kin) / len(kin),
     )  # fmt: skip
 

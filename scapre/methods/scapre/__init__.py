@@ -51,6 +51,7 @@ class ScaPre(Method):
     settings = Settings
     presets = PRESETS
     joint = True
+    seeded = True
 
     def fit(self, problem: Problem, projections: Projections) -> Fit:
         """See `statistics.build_shared` for the shared tensors, and `statistics.fit_rows` for those of a matrix."""

@@ -1,0 +1,60 @@
+"""Texts that stay, and the moment of general words, which is the same for every list and read once for an encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from ...concepts.concepts import Concept
+from ...progress import Progress
+from ...states.encoder import Encoder
+from ...states.prefixes import encode_prefixes
+from .contexts import PADDING, WORDINGS
+from .kin import general_words
+from .moments import Moment, half, kept_weights, symmetric
+
+_STAGE = "general words"
+_TOGETHER = 256
+
+
+def read_lengths(encoder: Encoder, texts: Sequence[str]) -> dict[str, int]:
+    """Positions that are read of each text."""
+    return {text: len(encoder.tokens(text)) + 2 + PADDING for text in texts}
+
+
+def keep(states: Mapping[str, Tensor], *moments: Moment) -> None:
+    """Adds texts that stay to moments."""
+    for state in states.values():
+        weighted = state * kept_weights(len(state) - 1 - PADDING, len(state))[:, None]
+        for moment in moments:
+            moment.add(weighted, state)
+
+
+def common_moment(encoder: Encoder, concepts: Sequence[Concept], progress: Progress) -> Tensor:
+    """Mean over the texts of general words, (d, d), float64, without those that are erased."""
+    words, erased = general_words(encoder, concepts)
+    texts, gone = _texts(words), _texts(erased)
+
+    def whole() -> Tensor:
+        return half(_moment(encoder, texts, progress))
+
+    found = encoder.remembered("general words: " + "\n".join(texts), whole)
+    total = symmetric(found)
+    if gone:
+        total = total - _moment(encoder, gone, progress)
+    return total / max(1, len(texts) - len(gone))
+
+
+def _texts(words: Sequence[str]) -> list[str]:
+    return [wording.replace("{}", word) for word in words for wording in WORDINGS[:2]]
+
+
+def _moment(encoder: Encoder, texts: Sequence[str], progress: Progress) -> Tensor:
+    width = encode_prefixes(encoder, {texts[0]: 1})[texts[0]].shape[-1]
+    moment = Moment(width)
+    for start in range(0, len(texts), _TOGETHER):
+        progress(_STAGE, start, len(texts))
+        keep(encode_prefixes(encoder, read_lengths(encoder, texts[start : start + _TOGETHER])), moment)
+    progress(_STAGE, len(texts), len(texts))
+    return moment.total()
