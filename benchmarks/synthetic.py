@@ -16,7 +16,7 @@ import torch
 
 from scapre.concepts.concepts import parse_concepts
 from scapre.families import Role
-from scapre.methods import METHODS, USUAL
+from scapre.methods import FIRST, METHODS
 from scapre.solve import Request
 
 
@@ -109,7 +109,7 @@ class PeakMemory:
 def ask(count: int, preset: str) -> Request:
     """A list of distinct names of one to four words."""
     names = (f"name{index} {'word ' * (index % 4)}" for index in range(count))
-    return Request(parse_concepts("\n".join(names)), settings=METHODS[USUAL].choose(preset))
+    return Request(parse_concepts("\n".join(names)), settings=METHODS[FIRST].choose(preset))
 
 
 def machine(device: torch.device) -> str:

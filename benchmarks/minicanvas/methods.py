@@ -15,6 +15,7 @@ Settings: TypeAlias = Mapping[str, str]
 
 METHODS: dict[str, dict[str, Settings]] = {
     "none": {},
+    **{name: {kind: {"method": name} for kind in get_args(Kind)} for name in ("auto", "uce", "rece", "speed", "oce", "dp")},
     "precise": {
         "style": {"preset": "styles", "anchor": "art"},
         "object": {"preset": "objects-few"},
@@ -28,7 +29,8 @@ METHODS: dict[str, dict[str, Settings]] = {
         "mixed": {"preset": "objects-many"},
     },
 }
-"""The inputs of Erase Concepts for every kind of task; no inputs, no edit. Presets are as released."""
+"""The inputs of Erase Concepts for every kind of task; no inputs, no edit. Presets are as released; other methods are
+given nothing but the names."""
 
 
 def methods(names: Sequence[str]) -> dict[str, dict[str, Settings]]:
@@ -38,7 +40,7 @@ def methods(names: Sequence[str]) -> dict[str, dict[str, Settings]]:
         ValueError: there is no such method or preset.
     """
     methods = pack("scapre.methods")
-    presets = methods.METHODS[methods.USUAL].presets
+    presets = methods.METHODS[methods.FIRST].presets
     found = {}
     for name in names:
         preset = {kind: {"preset": name} for kind in get_args(Kind)}

@@ -50,6 +50,7 @@ class PrefixEncoder:
             parts = [
                 _states(getattr(model, f"clip_{name}"), [ids[:length] for ids in tokens[name]], device)
                 for name in sorted(tokens, key=_ORDER.index)
+                if hasattr(model, f"clip_{name}")  # a tokenizer may cut for more encoders than a model has
             ]
         return torch.cat(parts, -1).to("cpu", torch.float32)
 

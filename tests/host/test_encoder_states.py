@@ -8,6 +8,7 @@ import comfy.sd
 import comfy.text_encoders.pixart_t5 as pixart
 import comfy.text_encoders.sd3_clip as sd3
 import comfy.text_encoders.z_image as z_image
+import folder_paths
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -118,3 +119,100 @@ def test_another_encoder_than_clip_is_refused_by_name(tokenizer: type, name: str
     clip.tokenizer = tokenizer()  # an encoder of billions of weights is told by its tokenizer
     with pytest.raises(ScaPreError, match=rf"clip: .*{name}.* not .*supported.*SD1\.x.*SDXL"):
         ClipEncoder(clip)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("layer", [None, -1, -2])
+def test_beginnings_of_texts_are_those_of_the_host_and_not_computed_further(kind: str, layer: int | None) -> None:
+    clip = models.text_encoder(kind).clone()
+    if layer:
+        clip.clip_layer(layer)
+    texts = ["", "cat", "a red cat beside a house, in the style of somebody"]
+    encoder = ClipEncoder(clip)
+    whole = encoder.encode(texts, silent)
+    calls = watched(clip)
+    for length in (1, 2, 7, 30, 77):
+        found = encoder.encode_prefixes(texts, length)
+        assert found.shape == (3, length, KINDS[kind].width) and found.dtype == torch.float32
+        assert (found - whole[:, :length]).abs().max() <= 1e-5 * whole.abs().max()
+    assert min(calls) == 1 and sorted(set(calls)) == [
+        1,
+        2,
+        7,
+        30,
+        38,
+        77,
+    ]  # 38: half of the text that is compared first
+
+
+def watched(clip: comfy.sd.CLIP) -> list[int]:
+    """How many positions the encoders' first layers are asked for from now on."""
+    calls: list[int] = []
+    for name, module in clip.cond_stage_model.named_modules():
+        if name.endswith("encoder.layers.0"):
+            module.register_forward_pre_hook(lambda _, given: calls.append(given[0].shape[1]))
+    return calls
+
+
+def test_beginnings_carry_a_lora_of_the_text_encoder_as_whole_texts_do(clip: comfy.sd.CLIP) -> None:
+    patched = clip.clone()
+    (key,) = [name for name in patched.patcher.model.state_dict() if name.endswith("layers.0.mlp.fc1.weight")][:1]
+    weight = patched.patcher.model.state_dict()[key]
+    patched.add_patches({key: ("diff", (torch.randn(weight.shape, generator=torch.Generator().manual_seed(0)),))}, 1.0)
+    encoder = ClipEncoder(patched)
+    found = encoder.encode_prefixes(["a red cat"], 6)
+    torch.testing.assert_close(found[0], host_states(patched, "a red cat")[:6], rtol=0, atol=3e-5)
+    plain = ClipEncoder(clip).encode_prefixes(["a red cat"], 6)
+    assert (found - plain).abs().max() > 1e-3
+    torch.testing.assert_close(plain[0], host_states(clip, "a red cat")[:6], rtol=0, atol=3e-5)
+
+
+class OtherText(torch.nn.Module):
+    """A text model of another class, as packs put in the host's place: it has none of its parts."""
+
+    def __init__(self, inner: torch.nn.Module) -> None:
+        super().__init__()
+        self.wrapped, self.embeddings = inner, inner.embeddings
+
+    def forward(self, *given: object, **named: object) -> object:
+        return self.wrapped(*given, **named)
+
+
+@pytest.mark.parametrize("how", ["another class", "masks", "other states"])
+def test_where_the_hosts_classes_differ_its_own_call_is_used(how: str) -> None:
+    clip = models.text_encoder(seed=5)
+    inner = clip.cond_stage_model.clip_l
+    if how == "another class":
+        inner.transformer.text_model = OtherText(inner.transformer.text_model)
+    elif how == "masks":
+        inner.enable_attention_masks = True
+    else:  # an encoder that changes its states after the layers
+        inner.register_forward_hook(lambda module, given, result: (2 * result[0], *result[1:]))
+    encoder = ClipEncoder(clip)
+    found = encoder.encode_prefixes(["a red cat", ""], 5)
+    assert torch.equal(found[0], host_states(clip, "a red cat")[:5]) or how != "another class"
+    torch.testing.assert_close(found[0], host_states(clip, "a red cat")[:5], rtol=0, atol=3e-6)
+
+
+def test_figures_are_kept_by_encoder_in_the_user_folder(
+    clip: comfy.sd.CLIP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_paths, "get_user_directory", lambda: str(tmp_path))
+    made: list[float] = []
+
+    def remembered(clip: comfy.sd.CLIP, value: float) -> float:
+        def make() -> Tensor:
+            made.append(value)
+            return torch.tensor([value])
+
+        return ClipEncoder(clip).remembered("key", make).item()
+
+    earlier = clip.clone()
+    earlier.clip_layer(-2)
+    assert [remembered(clip, 1.0), remembered(clip, 2.0), remembered(earlier, 3.0), remembered(clip, 4.0)] == [
+        1,
+        1,
+        3,
+        1,
+    ]
+    assert made == [1.0, 3.0] and len(list((tmp_path / "scapre" / "cache").iterdir())) == 2
