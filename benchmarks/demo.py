@@ -63,8 +63,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--steps", type=int, default=20, help="sampling steps (%(default)s)")
     add("--cfg", type=float, help="guidance scale (3 for MiniCanvas, else 7)")
     add("--seed", type=int, default=1, help="of the starting noise (%(default)s)")
-    add("--preset", help="the node's preset, such as styles (the node's default)")
-    add("--anchor", default="", help="what concepts without an anchor of their own become (empty: nothing)")
+    add("--preset", help="a preset of the method scapre, such as styles (the method auto, which has none)")
+    add("--anchor", default="", help="what concepts without an anchor of their own become (empty: their kin)")
     add("--out", type=Path, metavar="DIR", help="where the results go (demo-output in the cache)")
     options = parser.parse_args(arguments)
     ours = options.checkpoint is None
@@ -131,8 +131,7 @@ def pictures(server: Server, checkpoint: str, options: argparse.Namespace) -> tu
 def inputs(options: argparse.Namespace) -> tuple[Sampling, dict[str, Any]]:
     """Return how to sample, and the values of the erase node."""
     erase = {"concepts": "\n".join(options.concepts), "anchor": options.anchor}
-    if options.preset:
-        erase["preset"] = options.preset
+    erase |= {"method": "scapre", "preset": options.preset} if options.preset else {"method": "auto"}
     return Sampling(options.size, options.steps, options.cfg, options.seed), erase
 
 

@@ -10,7 +10,8 @@ from .graphs import ERASE_NODE, Sampling
 from .host.base import PACK_ROOT
 
 _SOURCE = PACK_ROOT / "example_workflows" / "erase-a-style.json"
-_PRESET = "objects-few"
+_PRESET, _METHOD = "auto", "auto"
+_METHOD_PLACE = 25  # among the values of the erase node
 
 
 def fill_in(
@@ -20,7 +21,8 @@ def fill_in(
 
     Args:
         checkpoint: a name in models/checkpoints.
-        erase: values of the erase node: concepts, and anchor, preserve and preset where they are not the node's own.
+        erase: values of the erase node: concepts, and anchor, preserve, preset and method where they are not the
+            node's own.
         prompts: what to draw.
         sampling: size, steps, guidance and seed.
         note: Markdown that stands beside the nodes.
@@ -35,6 +37,7 @@ def fill_in(
     loader["properties"].pop("models", None)
     names = erase["concepts"], erase.get("anchor", ""), erase.get("preserve", ""), erase.get("preset", _PRESET)
     eraser["widgets_values"][:4] = names
+    eraser["widgets_values"][_METHOD_PLACE] = erase.get("method", _METHOD)
     pair["widgets_values"][:3] = "\n".join(prompts), "", sampling.seed
     pair["widgets_values"][4:] = sampling.steps, sampling.cfg, "euler", "normal", sampling.size, sampling.size
     return workflow

@@ -262,10 +262,10 @@ def test_widgets_hold_what_the_note_promises(name: str, info: dict[str, Any]) ->
     (erase,) = of_type(workflow, "ScaPreEraseConcepts")
     values = to_api(workflow, info)[str(erase["id"])]["inputs"]
     declared = info["ScaPreEraseConcepts"]["input"]["optional"]
-    promised = ("", "confusable", 1) if "neighbours" in name else ("art", "styles", 1)
-    assert (values["anchor"], values["preset"], values["strength"]) == promised
+    assert [values[key] for key in ("anchor", "method", "preset", "strength")] == ["", "auto", "auto", 1]
+    assert bool(values["preserve"]) == (name not in ("erase-a-list-of-artists", "save-share-and-load-an-edit"))
     untouched = {key for key, (_, more) in declared.items() if values[key] == more["default"]}
-    assert {"preset"} <= set(declared) - untouched <= {"anchor", "preset", "preserve"}
+    assert {"preset"} <= set(declared) - untouched <= {"preset", "preserve"}
 
 
 @every_erasing_workflow

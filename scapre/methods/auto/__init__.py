@@ -48,8 +48,8 @@ class Settings(MethodSettings):
     )
     reach: float = number(
         0.0,
-        "β, how far the edit goes: 1 to the anchor, 2 as far beyond it again. 0: 2 where the kin of the names hold, 1 "
-        "elsewhere.",
+        "β, how far the edit goes: 1 to the anchor, 2 as far beyond it again. 0: 2 where kin of the names were found, "
+        "1.5 elsewhere, and 1 where that would harm.",
         0,
         10,
         offered=4,
