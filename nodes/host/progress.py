@@ -15,7 +15,7 @@ class HostProgress:
 
     def __init__(self, node_id: str | None) -> None:
         """Shows progress on the node of this id."""
-        self.node_id, self.stage = node_id, ""
+        self.node_id, self.stage, self.share = node_id, "", 0.0
         self.bar = comfy.utils.ProgressBar(1000, node_id=node_id)
 
     def say(self, text: str) -> None:
@@ -30,5 +30,6 @@ class HostProgress:
         if stage != self.stage:
             self.stage = stage
             self.say(f"{stage} …")
-        start, end = _STAGES[stage]
-        self.bar.update_absolute(round(1000 * (start + (end - start) * done / max(total, 1))))
+        start, end = _STAGES.get(stage, _STAGES["statistics"])  # a method may have stages of its own
+        self.share = max(self.share, start + (end - start) * done / max(total, 1))  # a stage may have several parts
+        self.bar.update_absolute(round(1000 * self.share))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
+from ...scapre.concepts.aliases import aliases
+from ...scapre.concepts.names import normalise
 from ...scapre.concepts.pieces import odd_words
 from ...scapre.concepts.readings import literal
 from ...scapre.concepts.review import Row, read_line, review
@@ -15,6 +18,8 @@ from ..host.text_encoder import ClipEncoder
 from ..host.tokenizer import NameTokenizer
 
 _REMEMBERED = 20_000  # names, so that a keystroke in a list of thousands costs one of them
+_SHOWN = 4  # aliases of a name
+_REPEATS = ("duplicate", "conflict", "preserved")
 _WORD_END = "</w>"
 
 
@@ -31,9 +36,10 @@ class NameCheck:
         """What to know about a list, as JSON: an error or none, and a row for each line that names something."""
         found = review(concepts, anchor, preserve, self._read)
         shape = found.shape and asdict(found.shape)
-        return {"error": found.error, "shape": shape, "rows": [self._row(row) for row in found.rows]}
+        there = {normalise(row.concept.text) for row in found.rows if row.concept}
+        return {"error": found.error, "shape": shape, "rows": [self._row(row, there) for row in found.rows]}
 
-    def _row(self, row: Row) -> dict[str, Any]:
+    def _row(self, row: Row, there: Collection[str]) -> dict[str, Any]:
         if row.concept is None:
             return {"line": row.line, "notes": row.notes}
         name, anchor = self._measure(row.concept.text), self._measure(row.concept.anchor)
@@ -43,6 +49,9 @@ class NameCheck:
         notes += [{"kind": "odd", "pieces": word} for word in odd_words(name.words)]
         too_long = (one for one in (name, anchor) if not one.fits)
         notes += [{"kind": "long", "tokens": one.tokens, "window": one.window} for one in too_long]
+        once = not any(note["kind"] in _REPEATS for note in row.notes)
+        others = [word for word in aliases(row.concept.text) if word not in there and once]
+        notes += [{"kind": "alias", "names": others[:_SHOWN]}] if others else []
         pieces = [piece for word in name.words for piece in word]
         return {"line": row.line, "tokens": name.tokens, "pieces": pieces, "notes": notes}
 

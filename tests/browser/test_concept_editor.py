@@ -217,6 +217,19 @@ def test_what_is_known_of_a_name_stands_under_it(editing: Editing, renderer: str
 
 
 @both_renderers
+def test_words_that_call_up_the_same_are_added_with_one_click(editing: Editing) -> None:
+    editing.text = "zebra\ncat -> dog"
+    editing.checked()
+    expect(editing.box.locator(".notes").nth(1)).to_have_text("also called up by cats, catday, kitty, feline")
+    expect(editing.field(0, "anchor")).to_have_attribute("placeholder", "its kin")
+    editing.comfy.screenshot("aliases")
+    editing.box.locator(".spell:visible").click()
+    assert editing.text == "zebra\ncat -> dog\ncats -> dog\ncatday -> dog\nkitty -> dog\nfeline -> dog"
+    editing.page.evaluate(_CHANGE, [editing.node, "method", "scapre"])
+    expect(editing.field(0, "anchor")).to_have_attribute("placeholder", "nothing")
+
+
+@both_renderers
 def test_a_link_takes_the_place_of_the_list(editing: Editing) -> None:
     editing.text = "cat"
     listed = editing.comfy.add("ScaPreConceptList", (-400, 100))

@@ -27,7 +27,7 @@ from pack.scapre.states.lexicon import Lexicon
 from pack.tests import edit_files
 from pack.tests.worlds import WINDOW, Encoder, Projections, ask, error
 
-WIDTH = 120  # more than a window, whose states do not move when it is empty
+WIDTH = 320  # more than a window, whose states do not move when it is empty
 WEIGHTS = Projections([(40, WIDTH), (24, WIDTH), (8, WIDTH)])
 VALUES = ["block.1.weight"]
 WEIGHT = WEIGHTS.weights[VALUES[0]]
@@ -181,6 +181,20 @@ def test_kin_are_the_nearest_words_and_hold_no_token_of_an_erased_name() -> None
     assert "chair" not in cut and len(cut) == 60
 
 
+def test_words_that_the_encoder_answers_alike_are_no_kin_and_are_told() -> None:
+    class Cats(Worded):
+        WORDS = ("cat", "cats", "kitty", "lion", "tiger", "puma", "lynx", "dog", *Worded.WORDS[8:])
+
+    concepts = (Concept("cat"),)
+    (kin,) = find_kin(Cats(WIDTH), concepts, (), "object")
+    assert kin.found and set(kin.words[:5]) == {"lion", "tiger", "puma", "lynx", "dog"}
+    assert not {"cats", "kitty"} & set(kin.words)
+    notes = kin_notes(concepts, [kin])
+    assert any('"cat" is also called up by cats, catday, kitty' in note for note in notes)
+    both = kin_notes((*concepts, Concept("kitty")), [kin, kin])
+    assert any('"cat" is also called up by cats, catday, feline' in note for note in both)
+
+
 @pytest.mark.parametrize(
     ("lines", "kind"),
     [("cat\ndog", "object"), ("Claude Monet", "style"), ("monet -> art", "style"), ("nudity\nnaked", "explicit"),
@@ -246,6 +260,16 @@ def test_the_empty_prompt_does_not_move_in_any_form_of_the_edit() -> None:
             assert (moved.norm(dim=1) / (null @ WEIGHT.T).norm(dim=1)).max() < bound
             assert edit.report.drift[""] < bound and list(edit.shapes) == VALUES
     assert forms == {("basis", "left", "reach"), ("held", "matrix", "reach")}
+
+
+def test_in_a_small_encoder_a_part_of_the_empty_prompt_is_held_and_the_edit_is_no_empty_one() -> None:
+    asked, small = request(settings=Settings(reach=2)), Projections([(40, 48), (24, 48)])
+    states, _ = encode_request(Encoder(48), asked)
+    edit = solve_edit(states, small, asked, dtype=torch.float64)
+    assert edit.report.change[VALUES[0]] > 0.01
+    lead = torch.linalg.svd(states.of("").double(), full_matrices=False)[2][:12]
+    weight = small.weights[VALUES[0]]
+    assert (lead @ edit.delta(VALUES[0], weight).T).norm() < 1e-12 * (lead @ weight.double().T).norm()
 
 
 def test_what_is_left_out_to_make_it_small_is_no_more_than_was_allowed() -> None:

@@ -5,14 +5,18 @@ import { isName } from "./lines.mjs";
 import { say } from "./parts.mjs";
 
 const [ROW, NOTES] = [26, 16]; // pixels
+const OFFERED = ["spelling", "alias"];
 const WARNINGS = ["error", "conflict", "preserved", "long"];
 
 const isNoted = (line) => !line.heading && line.on && (line.remark || line.review?.notes.length);
 
 export const rowHeight = (line) => (isNoted(line) ? ROW + NOTES : ROW);
 
-/** The note that the encoder reads another spelling otherwise, if a line has it. */
-export const spelling = (line) => line.on && line.review?.notes.find(({ kind }) => kind === "spelling");
+/** Names that belong into the list with a line's own: another spelling, or words that the encoder answers alike. */
+export function others(line) {
+  const { plain, names = plain && [plain] } = (line.on && line.review?.notes.find(({ kind }) => OFFERED.includes(kind))) || {};
+  return names ?? [];
+}
 
 function notes(line) {
   const said = (line.review?.notes ?? []).map((note) => {
@@ -27,16 +31,16 @@ function notes(line) {
  * Makes a line's row, or brings it up to date.
  * @param {import("./lines.mjs").Line} line
  * @param {number} index
- * @param {string} usual what takes the place of a name without an arrow
+ * @param {any} usual what takes the place of a name without an arrow: a text, or its kin in the method auto
  * @param {any} [row]
  */
-export function drawRow(line, index, usual, row = blank(line)) {
+export function drawRow(line, index, { anchor: usual, auto }, row = blank(line)) {
   const { name, anchor, number, use, tokens, below, spell } = row.parts;
   row.className = `row ${line.heading ? "heading" : line.on ? "" : "off"}`;
   number.textContent = String(index + 1);
   fill(name, line.heading ? line.raw : line.name);
   fill(anchor, line.anchor ?? "");
-  anchor.placeholder = (line.anchor === null && usual) || say("nothing");
+  anchor.placeholder = (line.anchor === null && (usual || (auto && say("kin")))) || say("nothing");
   use.checked = line.on;
   use.disabled = !isName(line);
   const read = line.on && line.review?.pieces;
@@ -45,8 +49,8 @@ export function drawRow(line, index, usual, row = blank(line)) {
   const said = isNoted(line) ? notes(line) : [];
   below.replaceChildren(...said.map(([kind, text]) => element("span", { class: WARNINGS.includes(kind) && "warning" }, text)));
   below.title = said.map(([, text]) => text).join("\n");
-  spell.hidden = !spelling(line);
-  spell.title = spell.hidden ? "" : say("spell", spelling(line));
+  spell.hidden = !others(line).length;
+  spell.title = spell.hidden ? "" : say("spell", { plain: others(line).join(", ") });
   return row;
 }
 

@@ -4,12 +4,12 @@ import { element } from "../dom.mjs";
 import { edit, isList, readLine } from "./lines.mjs";
 import { say, windowed } from "./parts.mjs";
 import { paste } from "./readings.mjs";
-import { drawRow, rowHeight, spelling } from "./row.mjs";
+import { drawRow, others, rowHeight } from "./row.mjs";
 
 /** @param {import("./editor.mjs").Editor} editor */
 export function rowsView(editor) {
   const box = element("div", { class: "rows", role: "list", "aria-label": say("list"), "data-capture-wheel": "true" });
-  const view = windowed(box, rowHeight, (line, index, row) => drawRow(line, index, editor.source.context().anchor, row));
+  const view = windowed(box, rowHeight, (line, index, row) => drawRow(line, index, editor.source.usual(), row));
   const on = (type, act) =>
     box.addEventListener(type, (event) => {
       const { target } = event;
@@ -58,11 +58,11 @@ export function rowsView(editor) {
     act();
   });
 
-  /** Adds the spelling that prompts are likelier to have as a row of its own. */
+  /** Adds what belongs to a name as rows of their own. */
   function spell(line, index) {
-    const { raw } = edit(readLine(""), { name: spelling(line).plain, anchor: line.anchor });
-    line.review = undefined; // until it is checked with the new row
-    editor.insert(index + 1, [raw]);
+    const added = others(line).map((name) => edit(readLine(""), { name, anchor: line.anchor }).raw);
+    line.review = undefined; // until it is checked with the new rows
+    editor.insert(index + 1, added);
     focus(index + 1);
   }
 

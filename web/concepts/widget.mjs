@@ -26,7 +26,7 @@ export function dress(node, widget) {
   fit(node, widget, editor);
   guard(editor.root);
   after(widget.options, "setValue", () => editor.load());
-  for (const one of node.widgets) if (CONTEXT.includes(one.name)) after(one, "callback", () => editor.show());
+  for (const one of node.widgets) if ([...CONTEXT, "method"].includes(one.name)) after(one, "callback", () => editor.show());
   after(node, "onRemoved", () => editor.silence());
 }
 
@@ -38,6 +38,7 @@ function sourceOf(node, widget) {
     memory: memory(node, "concepts"),
     read: () => String(widget.value ?? ""),
     write: (text) => (widget.value = text),
+    usual: () => ({ anchor: value("anchor"), auto: value("method") === "auto" }),
     context: () => Object.fromEntries(CONTEXT.map((name) => [name, value(name)])),
     /** Does what the graph can undo as one. */
     step(act) {

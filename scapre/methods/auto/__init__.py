@@ -64,6 +64,9 @@ class Settings(MethodSettings):
     search: bool = switch(True, "Finds words near to the names, which stay, in the text encoder's vocabulary.")
 
 
+_HELD = 4  # in a part of the width: a window fills a small encoder, and nothing could move
+
+
 class Auto(RightMethod):
     """W' = W (I + B) with B = β D (λ ν I + S + p G)⁻¹, on the values alone; see `moments` for S, D and G.
 
@@ -103,7 +106,7 @@ class Auto(RightMethod):
         moments = Moments.of({key: value.to(states.states.device) for key, value in states.moments.items()})
         null = states.of(NULL).double()
         reach = settings.reach or reach_of(moments, settings.hold, settings.keep)
-        held = torch.linalg.svd(null, full_matrices=False)[2].T
+        held = torch.linalg.svd(null, full_matrices=False)[2][: len(moments.way) // _HELD].T
         matrix = reach * constrained(moments.way, moments.metric(settings.hold, settings.keep), held)
         payload = right_matrix(matrix, held, settings.simplify, problem.dtype)
         return Fit({**payload, "reach": torch.tensor([reach], dtype=torch.float64)})

@@ -14,7 +14,7 @@ from .contexts import PADDING, WORDINGS
 from .kin import general_words
 from .moments import Moment, half, kept_weights, symmetric
 
-_STAGE = "general words"
+_STAGE = "text encoding"
 _TOGETHER = 256
 
 

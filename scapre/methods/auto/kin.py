@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ...concepts.aliases import alike, aliases
 from ...concepts.concepts import Concept
+from ...concepts.names import normalise
 from ...concepts.spelling import core
 from ...errors import shorten
 from ...states.encoder import Encoder
@@ -37,7 +39,8 @@ def find_kin(
 ) -> list[Kin]:
     """For each concept the words of the vocabulary nearest to its last token.
 
-    A word that is a token of an erased name is none: where it stays, the name does.
+    A word that is a token of an erased name is none, and neither is one that the encoder answers like it: where it
+    stays, the name does.
 
     Args:
         encoder: Its vocabulary is searched; where it has none, or nothing near, general words of the kind stand in.
@@ -50,7 +53,8 @@ def find_kin(
     tokens = [encoder.tokens(core(concept.text)) for concept in concepts]
     banned = {token for name in tokens for token in name}
     general = [word for word in WORDS[kind] if word not in preserve and banned.isdisjoint(encoder.tokens(word))]
-    banned |= {token for name in preserve for token in encoder.tokens(name)}
+    near = (word for concept in concepts for word in alike(concept.text))
+    banned |= {token for name in (*preserve, *near) for token in encoder.tokens(name)}
     count = max(_LEAST, min(_ALL // len(concepts), _MOST))
     return [_near(lexicon, name, count, banned) or Kin(tuple(general[:count]), found=False) for name in tokens]
 
@@ -82,4 +86,13 @@ def kin_notes(concepts: Sequence[Concept], kin: Sequence[Kin]) -> tuple[str, ...
             f"no words were found near to {', '.join(lost[:_TOLD])}{' …' if len(lost) > _TOLD else ''}: general words "
             "stay in their place, so name what should stay under preserve"
         )
-    return tuple(notes)
+    return (*notes, *_alias_notes(concepts))
+
+
+def _alias_notes(concepts: Sequence[Concept]) -> list[str]:
+    """Which words call up the same and are not erased."""
+    there = {normalise(concept.text) for concept in concepts}
+    found = [(c, [word for word in aliases(c.text) if word not in there][:_SHOWN]) for c in concepts]
+    told = [f"{shorten(concept.text)} is also called up by {', '.join(words)}" for concept, words in found if words]
+    more = [f"and {len(told) - _TOLD} more names by words like these"] if len(told) > _TOLD else []
+    return [*told[:_TOLD], *more]
