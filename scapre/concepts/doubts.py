@@ -9,7 +9,8 @@ from ..errors import shorten
 from .heads import is_head
 
 _PROGRAM = re.compile(r"(?:(?:export|const|let|var)\s+)?[\w.]+\s*(?::[^=]{1,40})?=\s*[\[({\"']")
-_MARKUP = re.compile(r"<(?:[A-Za-z/][^>]*[/>\"]|[!?])|.*\[[^\]]+\]\((?:https?:|[./#])")
+_MARKUP = re.compile(r"<(?:[A-Za-z/][^>]*[/>\"]|[!?])")
+_LINK = re.compile(r"\S\]\((?:https?:|[./#])")
 _QUERY = re.compile(
     r"insert\s+into\s+\S+.*(?:values|select|\()|select\s.+\sfrom\s+\S|create\s+table\s|update\s+\S+\s+set\s"
     r"|delete\s+from\s+\S+\s+where\s|values\s*\(",
@@ -37,7 +38,7 @@ def foreign(lines: Sequence[str]) -> str:
     """Why a text is no list at all; empty where nothing says so."""
     if any(_PROGRAM.match(line) or _QUERY.match(line[:_LONGEST]) for line in lines):
         return "it looks like a part of a program"
-    return "it looks like a page or XML" if any(map(_MARKUP.match, lines)) else ""
+    return "it looks like a page or XML" if any(_MARKUP.match(line) or _LINK.search(line) for line in lines) else ""
 
 
 def doubt(lines: Sequence[str]) -> str:

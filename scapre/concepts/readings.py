@@ -9,7 +9,7 @@ from ..errors import ScaPreError
 from .concepts import Concept, parse_concepts
 from .looks import Reading, Shape, best_reading, look_at, shape_in
 from .registers import turned
-from .spelling import tidy
+from .spelling import is_bare, tidy
 from .syntax import unquote
 from .tables import Table
 
@@ -64,10 +64,10 @@ def readings(text: str, column: str = "") -> Readings:
     table = look.table
     return Readings(
         best,
-        lines=_once(map(literal, look.listed) if look.is_read else look.lines),
-        commas=_once(map(_between, look.between())),
+        lines=_once(map(literal, dict.fromkeys(look.listed)) if look.is_read else look.lines),
+        commas=_once(map(_between, dict.fromkeys(look.between()))),
         columns=_once(_table_lines(table)),
-        inverted=_once(map(literal, turned(look.lines))),
+        inverted=_once(map(literal, dict.fromkeys(turned(look.lines)))),
         shape=shape_in(look, best),
         heads=table.heads if table and len(table.heads) > 1 else (),
         unsure=unsure,
@@ -95,6 +95,8 @@ def literal(name: str) -> str:
     that the parser leaves it out and says so.
     """
     plain = " ".join(name.split())
+    if is_bare(plain):
+        return plain
     meant = tidy(plain)
     typed = (plain, f'"{meant}"', f"“{meant}”")
     return next((text for text in typed if _reads_as(text, meant)), plain)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from functools import lru_cache
 
 _OPEN = "([{<«‹“„‘‚「『《〈【（［｛＜¿¡"
 _CLOSE = ")]}>»›”“’‘」』》〉】）］｝＞?!"
@@ -25,6 +26,7 @@ _JOINERS = frozenset("\u200c\u200d")  # Persian, Indic scripts and emoji are wri
 _SELECTORS = frozenset(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
 _TAGS, _FLAG = frozenset(map(chr, range(0xE0020, 0xE0080))), "\N{WAVING BLACK FLAG}"  # a flag is followed by its tags
 _LONGEST = 2_000  # characters of a text that may be a name; what is longer is refused as it is
+_MOST_PEELED = 100  # steps; who writes more around a name means it
 _TIDY = re.compile("[A-Za-z0-9](?:[A-Za-z0-9 .&'-]*[A-Za-z0-9])?")  # most names: nothing in them has to be looked at
 _WEIGHT = re.compile(r"\s*:\s*[-+]?(?:\d+(?:\.\d*)?|\.\d+)\s*$")
 _LOOSE_WEIGHT = re.compile(r"(?<=\S)\s*:\s*[-+]?\d*\.\d+\s*$")  # without brackets only what can be no title: 2001: 2
@@ -54,18 +56,30 @@ def core(name: str) -> str:
     return name[:end]
 
 
+def is_bare(name: str) -> bool:
+    """Whether a name is words alone, of the letters and signs that most names have: it means itself as it is typed."""
+    return _TIDY.fullmatch(name) is not None
+
+
 def tidy(name: str) -> str:
     """A name without what carries no word at its ends, and without characters that no one sees.
 
     Brackets that pair up inside a name stay (`Saber (Fate)`), and signs that belong to a word do (`C++`, `.hack`,
     `R.E.M.`). Backslashes before brackets are left out. A name of nothing else stays as it is.
     """
-    if len(name) > _LONGEST or _TIDY.fullmatch(name):
-        return name
+    return name if len(name) > _LONGEST or is_bare(name) else _tidied(name)
+
+
+@lru_cache(2**12)  # a name is read, compared and noted in turn
+def _tidied(name: str) -> str:
     left = _ESCAPED.sub("", _seen(name))
-    while (shorter := _peel(left)) != left:
+    if not any(map(carries, left)):
+        return name
+    for _ in range(_MOST_PEELED):
+        if (shorter := _peel(left)) == left:
+            return left if any(map(carries, left)) else name
         left = shorter
-    return left if any(map(carries, left)) else name
+    return name
 
 
 def _seen(name: str) -> str:
@@ -88,7 +102,7 @@ def _peel(name: str) -> str:
         return name if _TAG.search(name) else _WEIGHT.sub("", name[1:-1])
     if len(name) > 2 and name[0] in _TWINS and name[0] == name[-1]:
         return _framed(name)
-    name = _LOOSE_WEIGHT.sub("", name)
+    name = _LOOSE_WEIGHT.sub("", name) if ":" in name else name
     if name and _is_loose_end(name):
         return name[:-1]
     return name[1:] if name and _is_loose_start(name) else name

@@ -12,6 +12,9 @@ from .notation import Notation, table_from
 
 _ASSIGNED = re.compile(r"\s*[A-Za-z_]\w*\s*=\s*(?=[\[({])")
 
+_PYTHON = re.compile(r"[\[({]\s*[\"'\d\[({-]")
+_MOST_PYTHON = 2**19  # characters: a syntax tree takes a thousand times the memory
+
 
 def data(text: str) -> Notation | None:
     """JSON, lines of JSON, or Python's literals."""
@@ -20,6 +23,8 @@ def data(text: str) -> Notation | None:
     if not start.startswith(("[", "(", "{")):
         return None
     for kind, load in (("JSON", json.loads), ("JSON", _json_lines), ("Python", ast.literal_eval)):
+        if kind == "Python" and len(start) > _MOST_PYTHON:
+            return Notation(kind, unsure="it is too long for one") if _PYTHON.match(start) else None
         try:
             value = load(start)
         except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 _LINK = re.compile(
-    r"!?\[(?P<text>[^\[\]]+)\](?:\([^()]*(?:\([^()]*\)[^()]*)*\)|\[[^\[\]]*\])|\[\[(?:[^\[\]|]*\|)?(?P<page>[^\[\]|]+)\]\]"
+    r"!?\[(?P<text>[^\[\]]{1,300})\](?:\([^()]*(?:\([^()]*\)[^()]*){,3}\)|\[[^\[\]]*\])|\[\[(?:[^\[\]|]*\|)?(?P<page>[^\[\]|]+)\]\]"
 )
-_MARK = re.compile(r"(?<![\w\\])(?P<mark>\*\*\*|\*\*|__|~~|[*_`])(?=\S)(?P<text>.+?)(?<=\S)(?P=mark)(?!\w)")
+_MARK = re.compile(r"(?<![\w\\])(?P<mark>\*\*\*|\*\*|__|~~|[*_`])(?=\S)(?P<text>.{1,200}?)(?<=\S)(?P=mark)(?!\w)")
+_WITHIN = 3  # marks within marks
 _LONGEST = 1_000  # characters of a line that is looked at; no name has more
 
 
@@ -16,8 +17,8 @@ def unmarked(text: str) -> str:
     if len(text) > _LONGEST or not any(mark in text for mark in "[*_~`"):
         return text
     plain = _LINK.sub(lambda found: found["text"] or found["page"], text)
-    while (barer := _MARK.sub(lambda found: found["text"], plain)) != plain:
-        plain = barer
+    for _ in range(_WITHIN):
+        plain = _MARK.sub(lambda found: found["text"], plain)
     return plain
 
 
