@@ -2,7 +2,7 @@
 
 An edit keeps the states of its texts. So the union of several lists, or a part of one, is solved exactly as if it had
 been typed: the same concepts in the same order, settings, seed and weights give the same bits. A method that keeps
-moments of whole lists instead adds them up; with the text encoder at hand it reads the new list as if it had been typed.
+moments of whole lists instead adds them up; with the text encoder at hand it reads the new list as if it were typed.
 """
 
 from __future__ import annotations

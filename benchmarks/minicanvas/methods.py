@@ -15,7 +15,10 @@ Settings: TypeAlias = Mapping[str, str]
 
 METHODS: dict[str, dict[str, Settings]] = {
     "none": {},
-    **{name: {kind: {"method": name} for kind in get_args(Kind)} for name in ("auto", "uce", "rece", "speed", "oce", "dp")},
+    **{
+        name: {kind: {"method": name} for kind in get_args(Kind)}
+        for name in ("auto", "uce", "rece", "speed", "oce", "dp")
+    },
     "precise": {
         "style": {"preset": "styles", "anchor": "art"},
         "object": {"preset": "objects-few"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...concepts.aliases import alike, aliases
+from ...concepts.aliases import aliases, alike
 from ...concepts.concepts import Concept
 from ...concepts.names import normalise
 from ...concepts.spelling import core

@@ -50,8 +50,8 @@ def harm(moments: Moments, hold: float, keep: float) -> float:
 def reach_of(moments: Moments, hold: float, keep: float) -> float:
     """β: far past the anchor only where kin are held, and what holds them holds those that were left out, too.
 
-    Where general words stand in for kin, what is near to a name and in no list is at risk: twins of it were lost at 2 and
-    none at 1.5, while at 1 names survived (MiniCanvas, development names).
+    Where general words stand in for kin, what is near to a name and in no list is at risk: twins of it were lost at 2
+    and none at 1.5, while at 1 names survived (MiniCanvas, development names).
     """
     if moments.reach:
         return moments.reach
