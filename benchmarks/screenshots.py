@@ -115,7 +115,7 @@ SHOTS = {
             Node(
                 "ScaPreEraseConcepts",
                 (450, 0),
-                {"anchor": "art", "preset": "confusable-many"},
+                {},
                 {"model": (0, 0), "clip": (0, 1), "concepts": (2, 0)},
             ),
             Node("ScaPreConceptList", (0, 180), {"source": "bundled: painters", "filter": "van, claude"}),

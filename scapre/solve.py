@@ -117,7 +117,8 @@ def solve_edit(
     with watch("statistics"):
         moved = replace(states, states=states.states.to(device))
         problem = Problem(moved, request.pairs(), request.preserve, request.settings, request.seed, dtype, progress)
-        meter = ResponseMeter(moved, problem.pairs, request.preserve, dtype)
+        found = solver.anchors(moved.moments, request.concepts.concepts)
+        meter = ResponseMeter(moved, problem.pairs, request.preserve, dtype, found)
         fit = solver.fit(problem, projections)
         del moved, problem
     matrices: dict[str, Tensors] = {}

@@ -66,9 +66,7 @@ class CheckpointEncoder:
     def encode_prefixes(self, texts: Sequence[str], length: int) -> Tensor:
         """States of the first positions of the texts, (texts, length, width), float32."""
         tokens = [self.tokenizer(text) for text in texts]
-        parts = [
-            module(_windows(tokens, tower.padding)[:, :length]).last_hidden_state for tower, module in self.towers
-        ]
+        parts = [module(_windows(tokens, tower.padding)[:, :length]).last_hidden_state for tower, module in self.towers]
         return torch.cat(parts, -1)
 
 

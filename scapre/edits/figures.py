@@ -22,7 +22,8 @@ class Report:
         seconds: By stage.
         change: ‖W' - W‖ / ‖W‖ by projection.
         remaining: ‖W' c - W a‖ / ‖W (c - a)‖ by concept text: 1 is untouched, 0 answers like its anchor; above 1 where
-            the gate weakens the answer more than it turns it to the anchor.
+            the gate weakens the answer more than it turns it to the anchor. Where a method has found the anchor itself,
+            it is the part of the way from c to a that is left, 0 also beyond a.
         kept: W' c · W c / ‖W c‖² by concept text: the share of the old answer in the new one.
         drift: ‖(W' - W) q‖ / ‖W q‖ by text, for anchors, preserved names and the null prompt.
         notes: What the user should know.
@@ -50,19 +51,38 @@ def held_prompts(pairs: Sequence[Pair], preserve: Sequence[str]) -> dict[str, Pr
 class ResponseMeter:
     """Adds up the responses of the probed states, matrix by matrix."""
 
-    def __init__(self, states: TokenStates, pairs: Sequence[Pair], preserve: Sequence[str], dtype: torch.dtype) -> None:
-        """Collects the states in a dtype: concepts, anchors, preserved names and every token of the null prompt."""
+    def __init__(
+        self,
+        states: TokenStates,
+        pairs: Sequence[Pair],
+        preserve: Sequence[str],
+        dtype: torch.dtype,
+        found: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """Collects the states in a dtype: concepts, anchors, preserved names and every token of the null prompt.
+
+        Args:
+            states: Of all texts.
+            pairs: Concepts and anchors.
+            preserve: Names that should stay.
+            dtype: Of the arithmetic.
+            found: Anchors that the method has found, (d,), by concept text.
+        """
         self.concepts, held = [pair.concept.text for pair in pairs], held_prompts(pairs, preserve)
         self.held = list(held)
         null = states.of(NULL)
         columns = [states.subject(pair.concept) for pair in pairs]
         columns += [states.subject(held[text]) for text in self.held]
+        self.found = [pair.concept.text for pair in pairs if pair.concept.text in (found or {})]
+        columns += [found[text].to(null) for text in self.found] if found else []
         self.columns = torch.cat((torch.stack(columns), null)).T.contiguous().to(dtype)
         self._basis: Tensor | None = None
         self._rotated = self.columns
-        place = {text: len(pairs) + i for i, text in enumerate(self.held)} | {NULL: len(pairs) + len(self.held)}
-        self.anchor_columns = torch.tensor([place[pair.anchor.text] for pair in pairs], device=null.device)
-        self.sums = torch.zeros(5, self.columns.shape[1], dtype=torch.float64, device=null.device)
+        place = {text: len(pairs) + i for i, text in enumerate(self.held)} | {NULL: len(columns)}
+        own = {text: len(pairs) + len(self.held) + i for i, text in enumerate(self.found)}
+        anchors = [own.get(pair.concept.text, place[pair.anchor.text]) for pair in pairs]
+        self.anchor_columns = torch.tensor(anchors, device=null.device)
+        self.sums = torch.zeros(6, self.columns.shape[1], dtype=torch.float64, device=null.device)
         self.change: dict[str, float] = {}
 
     def add(self, name: str, change: Change) -> None:
@@ -77,6 +97,7 @@ class ResponseMeter:
         self.sums[2] += _squares(moved)
         self.sums[3] += _squares(before)
         self.sums[4] += torch.linalg.vecdot(moved, before, dim=0).double()
+        self.sums[5, :m] += torch.linalg.vecdot(moved[:, :m], gap, dim=0).double()
 
     def _in(self, basis: Tensor | None) -> Tensor:
         """The columns in a basis, (k, q); most methods have one for all matrices, so the last is remembered."""
@@ -86,10 +107,12 @@ class ResponseMeter:
 
     def report(self, seconds: Mapping[str, float], notes: tuple[str, ...]) -> Report:
         """The figures so far."""
-        m, end = len(self.concepts), len(self.concepts) + len(self.held)
+        m, end = len(self.concepts), len(self.concepts) + len(self.held) + len(self.found)
         left, gap, moved, before = (row.tolist() for row in self.sums[:4].sqrt())
         turned = (self.sums[4] / self.sums[3].clamp(min=torch.finfo(torch.float64).tiny)).tolist()
         remaining = {text: _ratio(left[i], gap[i]) for i, text in enumerate(self.concepts)}
+        way = (1 + self.sums[5] / self.sums[1].clamp(min=torch.finfo(torch.float64).tiny)).clamp(min=0).tolist()
+        remaining |= {text: way[i] for i, text in enumerate(self.concepts) if text in self.found}
         kept = {text: 1 + turned[i] for i, text in enumerate(self.concepts)}
         drift = {text: _ratio(moved[m + i], before[m + i]) for i, text in enumerate(self.held)}
         drift[NULL] = _ratio(*self.sums[2:4, end:].sum(-1).sqrt().tolist())

@@ -112,6 +112,10 @@ class Method(ABC):
         """What it reads of the encoder beside the states of names: the states of prompts, as their moments."""
         return Studied()
 
+    def anchors(self, moments: Tensors, concepts: Sequence[Concept]) -> Tensors:
+        """States (d,) that it has found to take the place of concepts, by their texts; others go to their anchors."""
+        return {}
+
     def joined(self, parts: Sequence[Payload], moments: Sequence[Tensors]) -> Tensors:
         """The moments of several edits as those of one: what `study` would have given for all their concepts.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -391,3 +392,20 @@ def test_anchors_are_the_nearest_kin_unless_one_is_typed() -> None:
     kin = Kin(("aaf", "aag", "aah", "aai", "aaj"), True)
     assert _group(Concept("aae"), kin, (), 0, 1).anchors == kin.words[:ANCHORS]
     assert _group(Concept("aae", "bbe"), kin, (), 0, 1).anchors == ("bbe",)
+
+
+def test_what_remains_is_the_part_of_the_way_to_the_kin() -> None:
+    encoder = Worded(WIDTH)
+    asked = request("aae\nbbe -> bbf", Settings(reach=1), preserve=())
+    states, _ = encode_request(encoder, asked)
+    edit = solve_edit(states, WEIGHTS, asked, dtype=torch.float64)
+    first = kin_of(encoder, asked)[0].words[:ANCHORS]
+    kin = torch.stack([encoder.encode([word])[0, 1] for word in first]).double().mean(0)
+    c, delta = encoder.encode(["aae"])[0, 1].double(), edit.delta(VALUES[0], WEIGHT).double()
+    way = WEIGHT.double() @ (kin - c)
+    assert edit.report.remaining["aae"] == pytest.approx(1 - float((delta @ c) @ way / way.square().sum()), abs=1e-5)
+    c, a = (encoder.encode([word])[0, 1].double() for word in ("bbe", "bbf"))
+    left = (WEIGHT.double() + delta) @ c - WEIGHT.double() @ a
+    assert edit.report.remaining["bbe"] == pytest.approx(float(left.norm() / (WEIGHT.double() @ (c - a)).norm()))
+    far = solve_edit(states, WEIGHTS, replace(asked, settings=Settings(reach=10, keep=0)), dtype=torch.float64)
+    assert far.report.remaining["aae"] == 0  # beyond

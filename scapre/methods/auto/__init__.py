@@ -86,6 +86,7 @@ class Auto(RightMethod):
     moments = MappingProxyType({
         "erased": Kind(torch.float32, "t"), "kept": Kind(torch.float32, "t"), "apart": Kind(torch.float32, "t"),
         "common": Kind(torch.float32, "t"), "way": Kind(torch.float32, "dd"), "counts": Kind(torch.float32, "c", 0),
+        "kin": Kind(torch.float32, "ad"),
     })  # fmt: skip
 
     def study(
@@ -94,6 +95,11 @@ class Auto(RightMethod):
         """S, D, G and ν."""
         kin = find_kin(encoder, concepts, preserve, kind_of(settings.kind, concepts), search=settings.search)
         return Studied(study(encoder, concepts, preserve, kin, progress).tensors(), kin_notes(concepts, kin))
+
+    def anchors(self, moments: Tensors, concepts: Sequence[Concept]) -> Tensors:
+        """The mean of its kin for every concept without a typed anchor."""
+        rows = zip(concepts, moments["kin"], strict=True)
+        return {concept.text: state for concept, state in rows if concept.anchor == NULL}
 
     def joined(self, parts: Sequence[Payload], moments: Sequence[Tensors]) -> Tensors:
         """Sums of the moments; the edit reaches no farther than the most careful of the edits."""

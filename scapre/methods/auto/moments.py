@@ -69,6 +69,7 @@ class Moments:
         kept: (d, d) sum over kept texts, of which G is the mean, if there are not too many.
         apart: (d, d) that part of `kept` which belongs to kin that are left out to see how they would fare.
         common: (d, d) mean over texts of general words, the same for every list.
+        kin: (concepts, d) mean of the states of what takes each concept's place, at its last token and alone.
         texts: Number of kept texts.
         concepts: Number of concepts.
         square: Sum of ν over the concepts.
@@ -81,6 +82,7 @@ class Moments:
     kept: Tensor
     apart: Tensor
     common: Tensor
+    kin: Tensor
     texts: float
     concepts: float
     square: float
@@ -97,7 +99,7 @@ class Moments:
         """As an edit keeps them. In single precision they are what is solved, so that it can be solved again."""
         numbers = [self.texts, self.concepts, self.square, self.found, self.reach]
         halves = {key: half(getattr(self, key)) for key in _SYMMETRIC}
-        return {**halves, "way": self.way.float(), "counts": torch.tensor(numbers)}
+        return {**halves, "way": self.way.float(), "kin": self.kin.float(), "counts": torch.tensor(numbers)}
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor]) -> Moments:
@@ -111,7 +113,7 @@ class Moments:
             raise ScaPreError("edit: its moments do not fit its width. It is damaged; make it again.")
         parts = {key: symmetric(tensors[key]) for key in _SYMMETRIC}
         texts, concepts, square, found, reach = tensors["counts"].tolist()
-        return cls(**parts, way=way, texts=texts, concepts=concepts, square=square, found=found, reach=reach)
+        return cls(**parts, way=way, kin=tensors["kin"].double(), texts=texts, concepts=concepts, square=square, found=found, reach=reach)
 
 
 def half(matrix: Tensor) -> Tensor:
@@ -140,7 +142,7 @@ def joined(parts: Sequence[Moments], reach: float) -> Moments:
         key: sum(getattr(part, key) for part in parts)
         for key in ("erased", "way", "kept", "apart", "texts", "concepts", "square")
     }
-    return Moments(**sums, common=parts[0].common, found=min(part.found for part in parts), reach=reach)
+    return Moments(**sums, common=parts[0].common, kin=torch.cat([part.kin for part in parts]), found=min(part.found for part in parts), reach=reach)
 
 
 class Moment:

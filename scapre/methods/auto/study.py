@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import cycle, zip_longest
 
+import torch
 from torch import Tensor
 
 from ...concepts.concepts import Concept
@@ -55,6 +56,7 @@ class Study:
         """Empty moments."""
         self.encoder = encoder
         self.erased, self.way, self.kept, self.apart = (Moment(width) for _ in range(4))
+        self.kin: list[Tensor] = []
         self.square = 0.0
 
     def erase(self, group: Group, states: Mapping[str, Tensor]) -> None:
@@ -67,6 +69,8 @@ class Study:
             weighted = share * weights(span.classes(len(own)))[:, None] * rows
             self.erased.add(weighted, rows)
             self.way.add(aim(own, span, others) - rows, weighted)
+            if slot is group.slots[0]:  # the name alone
+                self.kin.append(torch.stack([state[place.last] for state, place in others]).mean(0))
             self.square += share * float(rows.square().mean())
 
     def _span(self, slot: Slot, name: str) -> Span:
@@ -111,7 +115,7 @@ def study(
     progress(_STAGE, total, total)
     return Moments(
         found.erased.total(), found.way.total(), found.kept.total(), found.apart.total(),
-        common, texts + len(beside) + len(alone), len(concepts), found.square,
+        common, torch.stack(found.kin), texts + len(beside) + len(alone), len(concepts), found.square,
         sum(near.found for near in kin) / len(kin),
     )  # fmt: skip
 
