@@ -1,6 +1,6 @@
 """How long `auto` takes from names to weights, and how large its edits are: `python -m benchmarks.auto`.
 
-The text encoders have the real architecture (CLIP-L; CLIP-L and CLIP-G for SDXL) and random weights, and names are pairs
+The text encoders have the real architecture (CLIP-L; CLIP-L and CLIP-G for SDXL) and random weights; names are pairs
 of words of CLIP's own vocabulary. Projections are those of `benchmarks.solve`. The released preset `objects-many` is
 timed in the same process for comparison, on as many names, without its text encoding.
 """

@@ -166,6 +166,10 @@ class TestTasks:
         assert {entry["preset"] for entry in inputs if "preset" in entry} <= set(PRESETS)
         assert {entry["method"] for entry in inputs if "method" in entry} == set(ERASING) - {"scapre"}
         assert set(methods(["precise", "explicit"])) == {"precise", "explicit"}
+        assert methods(["auto@0.5"])["auto@0.5"]["style"] == {"method": "auto", "strength": 0.5}
+        for strength in ("3", "2.5", "x", "-1", "1e"):
+            with pytest.raises(ValueError, match="a strength is a number from 0 to 2"):
+                methods([f"auto@{strength}"])
         with pytest.raises(ValueError, match="no method magic"):
             methods(["magic"])
 

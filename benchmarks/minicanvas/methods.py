@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias, get_args
@@ -11,7 +12,7 @@ from .questions import Sizes
 from .tasks import Kind, Task, task_for
 
 FROM_FILE = "edit"
-Settings: TypeAlias = Mapping[str, str]
+Settings: TypeAlias = Mapping[str, str | float]
 
 METHODS: dict[str, dict[str, Settings]] = {
     "none": {},
@@ -39,17 +40,23 @@ given nothing but the names."""
 def methods(names: Sequence[str]) -> dict[str, dict[str, Settings]]:
     """Return the settings of methods by name; a preset's name means that preset for every task.
 
+    A name may end with @ and a strength from 0 to 2, as in `auto@0.5`.
+
     Raises:
-        ValueError: there is no such method or preset.
+        ValueError: there is no such method, preset or strength.
     """
     methods = pack("scapre.methods")
     presets = methods.METHODS[methods.FIRST].presets
     found = {}
     for name in names:
-        preset = {kind: {"preset": name} for kind in get_args(Kind)}
-        if name not in METHODS and name not in presets:
-            raise ValueError(f"there is no method {name}; there are {', '.join([*METHODS, *presets])}")
-        found[name] = METHODS.get(name, preset)
+        base, at, strength = name.partition("@")
+        preset: dict[str, Settings] = {kind: {"preset": base} for kind in get_args(Kind)}
+        if base not in METHODS and base not in presets:
+            raise ValueError(f"there is no method {base}; there are {', '.join([*METHODS, *presets])}")
+        if at and not re.fullmatch(r"[01](\.\d+)?|2", strength):
+            raise ValueError(f"{name}: a strength is a number from 0 to 2")
+        inputs = METHODS.get(base, preset)
+        found[name] = {kind: {**inputs[kind], "strength": float(strength)} for kind in inputs} if at else inputs
     return found
 
 

@@ -225,13 +225,13 @@ def test_past_the_anchor_only_where_kin_hold() -> None:
         study(Worded(WIDTH), asked.concepts.concepts, asked.preserve, kin_of(Worded(WIDTH), asked), silent)
         for asked in (request("aae\nbbf", preserve=()), request("unheard\nof", preserve=()))
     )
-    assert near.found == 1 and far.found == 0 and reach_of(far, 10, 100) == 1.5
-    assert reach_of(near, 10, 100) == (2 if harm(near, 10, 100) < 0.5 else 1)
+    assert near.found == 1 and far.found == 0 and reach_of(far, harm(far, 10, 100)) == 1.5
+    assert [reach_of(near, harmed) for harmed in (0.0, 0.49, 0.5, 2.0)] == [2, 2, 1, 1]
     assert harm(near, 10, 100) > 0
     # Where what is left out moves as far as what is erased, the edit stops at the anchor.
     exposed = Moments(**{**vars(near), "apart": near.erased, "kept": near.kept + near.erased})
-    assert harm(exposed, 10, 100) == pytest.approx(1) and reach_of(exposed, 10, 100) == 1
-    assert reach_of(joined([near, far], 1.5), 10, 100) == 1.5
+    assert harm(exposed, 10, 100) == pytest.approx(1) and reach_of(exposed, harm(exposed, 10, 100)) == 1
+    assert reach_of(joined([near, far], 1.5), 0.0) == 1.5
 
 
 def test_moments_are_kept_and_added_up_exactly() -> None:

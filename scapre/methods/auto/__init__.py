@@ -22,7 +22,7 @@ from ..settings import MethodSettings, Preset, choice, number, switch
 from .kin import find_kin, kin_notes
 from .kinds import KINDS, kind_of
 from .moments import Moments, joined
-from .solution import constrained, reach_of
+from .solution import constrained, harm, reach_of
 from .study import study
 
 
@@ -103,7 +103,7 @@ class Auto(RightMethod):
 
     def joined(self, parts: Sequence[Payload], moments: Sequence[Tensors]) -> Tensors:
         """Sums of the moments; the edit reaches no farther than the most careful of the edits."""
-        reach = min(float(part.shared["reach"]) for part in parts)
+        reach = min(float(part.shared["reach"][0]) for part in parts)
         return joined([Moments.of(tensors) for tensors in moments], reach).tensors()
 
     def fit(self, problem: Problem, projections: Projections) -> Fit:
@@ -111,17 +111,19 @@ class Auto(RightMethod):
         settings, states = problem.settings, problem.states
         moments = Moments.of({key: value.to(states.states.device) for key, value in states.moments.items()})
         null = states.of(NULL).double()
-        reach = settings.reach or reach_of(moments, settings.hold, settings.keep)
+        harmed = harm(moments, settings.hold, settings.keep)
+        reach = settings.reach or reach_of(moments, harmed)
         held = torch.linalg.svd(null, full_matrices=False)[2][: len(moments.way) // _HELD].T
         matrix = reach * constrained(moments.way, moments.metric(settings.hold, settings.keep), held)
         payload = right_matrix(matrix, held, settings.simplify, problem.dtype)
-        return Fit({**payload, "reach": torch.tensor([reach], dtype=torch.float64)})
+        return Fit({**payload, "reach": torch.tensor([reach, harmed], dtype=torch.float64)})
 
     def layout(self, settings: Any, held: Collection[str]) -> Layout:
-        """B in one of its forms, and β."""
+        """B in one of its forms, and with it β and how far kin that were left out would have moved."""
         found = super().layout(settings, held)
-        return Layout({**found.shared, "reach": Kind(torch.float64, "o", 0, 10)})
+        return Layout({**found.shared, "reach": Kind(torch.float64, "o", 0)})
 
     def figures(self, payload: Payload, settings: Any) -> dict[str, float]:
-        """How far it reaches, and the rank of B."""
-        return {"reach": float(payload.shared["reach"]), **super().figures(payload, settings)}
+        """How far it reaches, how far kin that were left out would move against the concepts, and the rank of B."""
+        reach, harmed = payload.shared["reach"].tolist()
+        return {"reach": reach, "left-out kin moved": harmed, **super().figures(payload, settings)}

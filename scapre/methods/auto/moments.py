@@ -113,7 +113,16 @@ class Moments:
             raise ScaPreError("edit: its moments do not fit its width. It is damaged; make it again.")
         parts = {key: symmetric(tensors[key]) for key in _SYMMETRIC}
         texts, concepts, square, found, reach = tensors["counts"].tolist()
-        return cls(**parts, way=way, kin=tensors["kin"].double(), texts=texts, concepts=concepts, square=square, found=found, reach=reach)
+        return cls(
+            **parts,
+            way=way,
+            kin=tensors["kin"].double(),
+            texts=texts,
+            concepts=concepts,
+            square=square,
+            found=found,
+            reach=reach,
+        )
 
 
 def half(matrix: Tensor) -> Tensor:
@@ -142,7 +151,13 @@ def joined(parts: Sequence[Moments], reach: float) -> Moments:
         key: sum(getattr(part, key) for part in parts)
         for key in ("erased", "way", "kept", "apart", "texts", "concepts", "square")
     }
-    return Moments(**sums, common=parts[0].common, kin=torch.cat([part.kin for part in parts]), found=min(part.found for part in parts), reach=reach)
+    return Moments(
+        **sums,
+        common=parts[0].common,
+        kin=torch.cat([part.kin for part in parts]),
+        found=min(part.found for part in parts),
+        reach=reach,
+    )
 
 
 class Moment:

@@ -38,7 +38,8 @@ def harm(moments: Moments, hold: float, keep: float) -> float:
     """
     if not moments.apart.any():
         return 0.0
-    matrix = torch.linalg.solve(moments.metric(hold, keep, without=True), moments.way.T).T
+    metric = moments.metric(hold, keep, without=True)
+    matrix = torch.cholesky_solve(moments.way.T, torch.linalg.cholesky((metric + metric.T) / 2)).T
 
     def moved(moment: Tensor) -> Tensor:
         share: Tensor = ((matrix @ moment) * matrix).sum() / moment.trace()
@@ -47,7 +48,7 @@ def harm(moments: Moments, hold: float, keep: float) -> float:
     return float((moved(moments.apart) / moved(moments.erased)).sqrt())
 
 
-def reach_of(moments: Moments, hold: float, keep: float) -> float:
+def reach_of(moments: Moments, harmed: float) -> float:
     """β: far past the anchor only where kin are held, and what holds them holds those that were left out, too.
 
     Where general words stand in for kin, what is near to a name and in no list is at risk: twins of it were lost at 2
@@ -55,6 +56,6 @@ def reach_of(moments: Moments, hold: float, keep: float) -> float:
     """
     if moments.reach:
         return moments.reach
-    if harm(moments, hold, keep) >= _MOST:
+    if harmed >= _MOST:
         return _NEAR
     return _FAR if moments.found >= _MAJORITY else _STRANGERS
