@@ -33,7 +33,9 @@ def setting_inputs(methods: Mapping[str, Method], first: str) -> list[io.Input]:
         for setting in sorted(declared(methods[name].settings), key=lambda setting: _ORDER.index(_kind(setting))):
             found[setting.name] = _shared(found[setting.name], setting) if setting.name in found else setting
     having = {
-        setting: [name for name, solver in methods.items() if setting in {own.name for own in declared(solver.settings)}]
+        setting: [
+            name for name, solver in methods.items() if setting in {own.name for own in declared(solver.settings)}
+        ]
         for setting in found
     }
     return [_input(setting, having[name]) for name, setting in found.items()]

@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 
 from pack.scapre.concepts import aliases as module
-from pack.scapre.concepts.aliases import alike, aliases
+from pack.scapre.concepts.aliases import aliases, alike
 
 FILE = Path(module.__file__).with_name("aliases.txt")
 
 
 def test_the_table_says_where_it_is_from_and_holds_nothing_but_words() -> None:
     lines = FILE.read_text(encoding="utf-8").splitlines()
-    assert "clip-similarwords 0.0.4.1 (MIT" in "".join(line for line in lines if line.startswith("#")).replace("# ", " ")
+    assert "clip-similarwords 0.0.4.1 (MIT" in "".join(line for line in lines if line.startswith("#")).replace(
+        "# ", " "
+    )
     rows = [line for line in lines if not line.startswith("#")]
     assert len(rows) > 10_000
     assert all(re.fullmatch(r"[a-z]{3,}\t[a-z]{3,} \d{2,3}( [a-z]{3,} \d{2,3}){0,14}", row) for row in rows)
