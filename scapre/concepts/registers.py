@@ -20,11 +20,15 @@ def is_register(lines: Sequence[str]) -> bool:
 
 def is_mixed(lines: Sequence[str]) -> bool:
     """Whether some lines are such entries, and the others may be people of one name: Monet, Claude and Rembrandt."""
-    entries = [line for line in lines if "," in line or ";" in line]
-    others = [line for line in lines if line not in entries]
+    entries = [line for line in lines if _parted(line)]
+    others = [line for line in lines if not _parted(line)]
     if not entries or not others or not (is_register(entries) and are_people(entries)):
         return False
     return len(entries) >= len(others) or all(len(line.split()) == 1 for line in others)
+
+
+def _parted(line: str) -> bool:
+    return "," in line or ";" in line
 
 
 def are_people(entries: Sequence[str]) -> bool:

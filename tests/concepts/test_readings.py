@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pack.scapre.concepts.concepts import Concept, parse_concepts
 from pack.scapre.concepts.readings import literal, readings, shape_note, shape_of
+from pack.scapre.concepts.review import review
 from pack.scapre.concepts.spelling import tidy
 from pack.scapre.concepts.syntax import MAX_NAMES
 from pack.scapre.errors import ScaPreError
@@ -292,6 +295,73 @@ def test_a_column_that_may_hold_anchors_is_no_longer_dropped(text: str, lines: l
     assert why in found.unsure
     names = [concept.text for concept in parse_concepts("\n".join(lines)).concepts]
     assert list(readings(text, found.shape.name).columns) == names
+
+
+def test_records_with_nothing_in_common_are_no_table() -> None:
+    for text in (
+        "\n".join(f'{{"key {number}": "star"}}' for number in range(5_000)),
+        "\n".join(f"- key{number}: star" for number in range(5_000)),
+        ",".join("x" * 900) + "\n" + "a,b\n" * 10_000,
+        ",".join("x" * 5_000) + "\nname,anchor",
+    ):
+        found = readings(text)
+        assert found.columns == found.heads == ()
+    with pytest.raises(ScaPreError, match="there is no"):
+        readings(text, "5")
+
+
+LONG = [  # what a file of 8 MB may be made of, of which a reader must not look at each part for each other
+    "[",
+    "(",
+    "{",
+    "<a",
+    "- [",
+    "[a",
+    "- *a ",
+    "- _a",
+    "*",
+    '"',
+    '"a\n',
+    "\u201c",
+    " #",
+    "->",
+    "-|",
+    "a: ",
+    "a:\n",
+    ", ",
+    "- [[a\n",
+    "'a',",
+    "[1,",
+    "select from ",
+    "Aa, Bb\n",
+    "a\u200b",
+    "/",
+    "\\",
+    ":.1",
+    "\t",
+    " ",
+    "\r",
+    "#\n",
+    "\ufeff",
+]
+
+
+@pytest.mark.parametrize("part", LONG)
+def test_a_long_text_is_read_in_no_more_than_its_length(part: str) -> None:
+    began = time.process_time()
+    for text in (part * (150_000 // len(part)), "\n".join([part * (900 // len(part))] * 150)):
+        readings(text)
+        review(text)
+    assert time.process_time() - began < 20  # each takes a second or two; one that compares all parts, many minutes
+
+
+@pytest.mark.parametrize(
+    "line", ["n{},d", "n{}", "n{}, Bb", "1. n{}", "- k{}:", "k{}:", "- n{}", '"n{}",', "n{} -> d", "n{}|d"]
+)
+def test_many_different_lines_are_read_in_no_more_than_their_number(line: str) -> None:
+    began = time.process_time()
+    readings("name,anchor\n" + "\n".join(line.format(number) for number in range(60_000)))
+    assert time.process_time() - began < 20
 
 
 def test_many_columns_are_told_in_a_few_words() -> None:

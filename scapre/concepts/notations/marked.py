@@ -31,7 +31,7 @@ def marked(lines: Sequence[str], indents: Sequence[int]) -> Notation | None:
         rest = [line for line in lines if not mark.match(line)]
         keys = [line for line in rest if strip_comment(line).endswith(":")]
         keyed = all(map(_KEY.match, items))
-        if len(keys) + sum(bool(_ASIDE.match(line)) for line in rest if line not in keys) == len(rest):
+        if all(strip_comment(line).endswith(":") or _ASIDE.match(line) for line in rest):
             names = list(map(_name, items))
             fields = any(map(_FIELD.match, names))
             if not (fields and keyed):

@@ -9,7 +9,7 @@ _LINK = re.compile(
 )
 _MARK = re.compile(r"(?<![\w\\])(?P<mark>\*\*\*|\*\*|__|~~|[*_`])(?=\S)(?P<text>.{1,200}?)(?<=\S)(?P=mark)(?!\w)")
 _WITHIN = 3  # marks within marks
-_LONGEST = 1_000  # characters of a line that is looked at; no name has more
+_LONGEST = 600  # characters of a line that is looked at; no name has more
 
 
 def unmarked(text: str) -> str:
