@@ -139,8 +139,8 @@ def _main_inputs() -> Sequence[io.Input]:
             default="",
             dynamic_prompts=False,
             optional=True,
-            tooltip="What takes the place of concepts without an arrow, such as art or person. Empty: nothing at all "
-            "(the empty prompt).",
+            tooltip="What takes the place of concepts without an arrow, such as art or person. Empty: the kin of each "
+            "name with the method auto, and nothing at all (the empty prompt) with others.",
         ),
         io.String.Input(
             "preserve",
@@ -157,8 +157,9 @@ def _main_inputs() -> Sequence[io.Input]:
             default="objects-few",
             optional=True,
             extra_dict={PRESETS_OF: {name: list(solver.presets) for name, solver in METHODS.items()}},
-            tooltip="Released settings of the method. "
-            + " ".join(f"{p.name}: {p.about}" for name in (FIRST, *METHODS) for p in METHODS[name].presets.values()),
+            tooltip="Released settings. "
+            + " ".join(f"{preset.name}: {preset.about}" for preset in METHODS[FIRST].presets.values())
+            + " Other methods have presets of their own.",
         ),
         strength_input(" To turn it without solving again, use Apply Edit."),
         io.Int.Input(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from pack.nodes import NODES
 from pack.nodes.concept_list import ConceptList
 from pack.nodes.inputs.types import CATEGORY
 from pack.scapre.families import FAMILIES
+from pack.scapre.methods import FIRST, METHODS
 from pack.scapre.methods.scapre.settings import PRESETS, Settings
 from pack.scapre.methods.settings import declared
 from pack.scapre.states.prompts import TEMPLATES
@@ -157,7 +157,9 @@ def test_help_page_tells_the_value_of_every_setting(language: str) -> None:
     page = help_page(ERASE, language)
     advanced = entries(page[page.index("* `templates`") :])
     shown = {code_in(head)[0]: re.findall(r"[\w.]+", text)[-1] for head, text in advanced}
-    settings = {key: as_shown(value) for key, value in asdict(Settings()).items()}
+    methods = (METHODS[FIRST], *(method for name, method in METHODS.items() if name != FIRST))
+    every = {setting.name: setting.default for method in reversed(methods) for setting in declared(method.settings)}
+    settings = {key: as_shown(value) for key, value in every.items()}
     assert shown == {**settings, "templates": "none", "device": "auto"}
 
 

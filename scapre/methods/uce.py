@@ -40,7 +40,7 @@ class UCE(RightMethod):
     """
 
     title = "UCE"
-    about = "Unified Concept Editing; small and plain."
+    about = "Unified Concept Editing: one state a name; small and plain."
     roles = frozenset({Role.KEY, Role.VALUE})
     settings = Settings
     presets = MappingProxyType({

@@ -21,7 +21,10 @@ from pack.scapre import linalg
 from pack.scapre.concepts.concepts import Concept
 from pack.scapre.edits.edit import Edit
 from pack.scapre.errors import ScaPreError
-from pack.scapre.methods.scapre.settings import PRESETS, Settings
+from pack.scapre.methods import FIRST, METHODS, Method
+from pack.scapre.methods.scapre.settings import PRESETS
+from pack.scapre.methods.settings import Setting
+from pack.scapre.methods.settings import declared as declared_of
 from pack.tests.host import models
 from pack.tests.host.models import answer, projections, same, snapshot, tensors, unet
 
@@ -29,12 +32,14 @@ from pack.tests.host.models import answer, projections, same, snapshot, tensors,
 INPUTS = {
     "ScaPreEraseConcepts": "model clip concepts anchor preserve preset strength seed templates device variant informax "
     "residual spectral row_valve technique ridge erase_scale gate_power gate_temperature noise alpha_min "
-    "spectral_temperature spectral_power samples bins bures_steps",
+    "spectral_temperature spectral_power samples bins bures_steps method kind search hold keep reach simplify "
+    "preserve_scale search_ridge round_ridge round_preserve rounds influence_filter null_threshold invariant_ridge "
+    "augment general_scale held_share",
     "ScaPreApplyEdit": "model edit strength",
     "ScaPreConceptList": "source filter more read_as column",
-    "ScaPreSaveEdit": "edit filename_prefix include_names",
+    "ScaPreSaveEdit": "edit filename_prefix include_names for_merging",
     "ScaPreLoadEdit": "file",
-    "ScaPreMergeEdits": "model edits remove settings_from strength device",
+    "ScaPreMergeEdits": "model edits remove settings_from strength device clip",
     "ScaPreExportEdit": "model edit format rank tolerance dtype include_names filename_prefix",
     "ScaPreEditMap": "edit width theme",
     "ScaPreBeforeAfter": "original edited clip vae prompts negative seed steps cfg sampler_name scheduler width height",
@@ -77,7 +82,7 @@ SEARCHES = {
     "ScaPreBeforeAfterGrid": "compare grid captions collage scapre",
     "ScaPreEditMap": "report chart graph heatmap conflict similarity scapre",
 }
-ADVANCED = INPUTS["ScaPreEraseConcepts"].split()[8:]
+ADVANCED = [name for name in INPUTS["ScaPreEraseConcepts"].split()[8:] if name != "method"]
 NUMERIC = ADVANCED[2:]
 SCALE = {"variant": "scale", "spectral": "on", "row_valve": "on", "technique": "tensor", "informax": "off"}
 
@@ -90,6 +95,10 @@ every_node = pytest.mark.parametrize("node", NODES, ids=lambda node: node.GET_SC
 def model() -> ModelPatcher:
     """A tiny SD1.x model."""
     return unet()
+
+
+def settings_of(solver: Method) -> tuple[Setting, ...]:
+    return declared_of(solver.settings)
 
 
 def run(node: type[io.ComfyNode], **inputs: Any) -> tuple[Any, ...]:
@@ -158,7 +167,15 @@ def test_what_a_new_node_starts_with() -> None:
     assert main == {"anchor": "", "preserve": "", "preset": "objects-few", "strength": 1.0, "seed": 0}
     assert [name for name, more in declared.items() if more.get("advanced")] == ADVANCED
     assert {declared[name]["default"] for name in NUMERIC} == {"preset", -1}
-    assert declared["preset"]["options"] == list(PRESETS)
+    presets = [list(solver.presets) for name, solver in METHODS.items() if name != FIRST]
+    assert declared["preset"]["options"] == list(
+        dict.fromkeys([*PRESETS, *(name for some in presets for name in some)])
+    )
+    assert declared["preset"]["scapre_presets"] == {name: list(solver.presets) for name, solver in METHODS.items()}
+    assert (declared["method"]["default"], declared["method"]["options"]) == ("auto", list(METHODS))
+    for name in NUMERIC:
+        having = {method for method, solver in METHODS.items() if name in {one.name for one in settings_of(solver)}}
+        assert set(declared[name]["scapre_methods"]) == having
     assert not declared["seed"]["control_after_generate"]  # else every run would solve again
     assert dict(inputs_of(ApplyEdit))["strength"][1]["default"] == 1.0
     assert inputs_of(ConceptList)["source"][1]["options"][:3] == [
@@ -167,7 +184,7 @@ def test_what_a_new_node_starts_with() -> None:
 
 
 def test_every_setting_has_an_input_and_every_numeric_input_a_setting() -> None:
-    assert set(NUMERIC) == {field.name for field in dataclasses.fields(Settings)}
+    assert set(NUMERIC) == {setting.name for solver in METHODS.values() for setting in settings_of(solver)}
 
 
 # --- Erase Concepts ---

@@ -76,7 +76,7 @@ class Auto(RightMethod):
     """
 
     title = "auto"
-    about = "erases and keeps; for any list."
+    about = "Erases and keeps; for any list."
     roles = frozenset({Role.VALUE})
     settings = Settings
     presets = MappingProxyType({"auto": Preset("auto", "Erases and keeps; for any list.", Settings())})

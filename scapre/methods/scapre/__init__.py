@@ -46,7 +46,7 @@ class ScaPre(Method):
     """
 
     title = "ScaPre"
-    about = "as released, with its presets."
+    about = "As released, with its presets; keeps less."
     roles = frozenset({Role.KEY, Role.VALUE})
     settings = Settings
     presets = PRESETS
