@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from ..errors import ScaPreError
 from .concepts import Concept, parse_concepts
-from .looks import Reading, Shape, best_reading, look_at, shape_in
+from .looks import Reading, best_reading, look_at, shape_in
 from .registers import turned
+from .shapes import Shape
 from .spelling import is_bare, tidy
 from .syntax import unquote
 from .tables import Table

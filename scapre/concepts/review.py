@@ -9,10 +9,10 @@ from typing import Any
 
 from ..errors import ScaPreError
 from .concepts import Concept, parse_concepts, parse_names
-from .looks import Shape
 from .names import normalise
 from .neighbours import neighbours
 from .readings import shape_of
+from .shapes import Shape
 from .spelling import is_unseen
 from .syntax import MAX_NAMES, lines, split_arrow, unquote
 from .text import split_lines
