@@ -187,10 +187,10 @@ def test_a_list_of_another_shape_is_read_so_when_that_is_wanted(editing: Editing
 @both_themes
 @both_renderers
 def test_what_is_read_otherwise_than_it_looks_is_said(editing: Editing) -> None:
-    editing.text = "(star:1.3),\nca\u200bt\nVincent_van_Gogh -> painter\nowl"
+    editing.text = "(giraffe:1.3),\ntea\u200bpot\nVincent_van_Gogh -> painter\nmoose"
     expect(editing.box.locator(".row .notes").nth(2)).not_to_be_empty()
     assert editing.notes() == [
-        "read as star",
+        "read as giraffe",
         "characters that no one sees are left out",
         "other tokens than Vincent van Gogh",
         "",
@@ -199,12 +199,12 @@ def test_what_is_read_otherwise_than_it_looks_is_said(editing: Editing) -> None:
     assert (faint, wide) == ([], [])
     editing.comfy.screenshot("notes")
     editing.box.locator(".spell:visible").click()
-    assert editing.text.splitlines()[2:] == ["Vincent_van_Gogh -> painter", "Vincent van Gogh -> painter", "owl"]
+    assert editing.text.splitlines()[2:] == ["Vincent_van_Gogh -> painter", "Vincent van Gogh -> painter", "moose"]
     expect(editing.field(3)).to_be_focused()
     expect(editing.box.locator(".row .tokens").nth(3)).to_have_text("3")
     expect(editing.box.locator(".spell:visible")).to_have_count(0)
     editing.comfy.command("Comfy.Undo")
-    assert editing.text.splitlines()[2:] == ["Vincent_van_Gogh -> painter", "owl"]
+    assert editing.text.splitlines()[2:] == ["Vincent_van_Gogh -> painter", "moose"]
 
 
 @chinese
