@@ -89,7 +89,7 @@ def naive_moments(encoder: Encoder, asked) -> dict[str, torch.Tensor]:
         return sum(part.T @ part / len(part) for part in parts if len(part))
 
     for place, (concept, near) in enumerate(zip(concepts, kin, strict=True)):
-        group = _group(concept, near, asked.preserve, place, len(concepts))
+        group = _group(encoder, concept, near, asked.preserve, place, len(concepts))
         for slot in group.slots:
             x, first = state(slot.fill(concept.text)), len(slot.before.split()) + 1
             last, end = first + len(concept.text.split()) - 1, len(x) - 1 - PADDING
@@ -390,8 +390,8 @@ def test_a_text_whose_states_are_not_finite_is_named() -> None:
 
 def test_anchors_are_the_nearest_kin_unless_one_is_typed() -> None:
     kin = Kin(("aaf", "aag", "aah", "aai", "aaj"), True)
-    assert _group(Concept("aae"), kin, (), 0, 1).anchors == kin.words[:ANCHORS]
-    assert _group(Concept("aae", "bbe"), kin, (), 0, 1).anchors == ("bbe",)
+    assert _group(Encoder(WIDTH), Concept("aae"), kin, (), 0, 1).anchors == kin.words[:ANCHORS]
+    assert _group(Encoder(WIDTH), Concept("aae", "bbe"), kin, (), 0, 1).anchors == ("bbe",)
 
 
 def test_what_remains_is_the_part_of_the_way_to_the_kin() -> None:
@@ -409,3 +409,45 @@ def test_what_remains_is_the_part_of_the_way_to_the_kin() -> None:
     assert edit.report.remaining["bbe"] == pytest.approx(float(left.norm() / (WEIGHT.double() @ (c - a)).norm()))
     far = solve_edit(states, WEIGHTS, replace(asked, settings=Settings(reach=10, keep=0)), dtype=torch.float64)
     assert far.report.remaining["aae"] == 0  # beyond
+
+
+class Window(Encoder):
+    """Refuses what does not fit its window, as real encoders do, and never reads behind it."""
+
+    def tokens(self, text: str) -> list[int]:
+        found = super().tokens(text)
+        if len(found) > WINDOW - 2:
+            raise ScaPreError(f"{text} is too long")
+        return found
+
+    def encode_prefixes(self, texts, length):
+        assert length <= WINDOW
+        return super().encode_prefixes(texts, length)
+
+
+@pytest.mark.parametrize("count", [1, 60, 68, 71])
+def test_long_names_are_learned_in_the_wordings_that_fit(count: int) -> None:
+    asked = request(" ".join(f"w{i}" for i in range(count)), preserve=(" ".join(f"k{i}" for i in range(count)),))
+    edit = edit_of(asked, Window(WIDTH))
+    assert edit.report.change[VALUES[0]] > 0
+
+
+@pytest.mark.parametrize("field", ["concepts", "preserve", "anchor"])
+def test_names_that_fill_the_window_are_refused_by_name(field: str) -> None:
+    long = " ".join(f"w{i}" for i in range(72))
+    given = {"concepts": (long, ()), "preserve": ("one", (long,)), "anchor": (f"one -> {long}", ())}[field]
+    with pytest.raises(ScaPreError, match=rf"{field}: \"w0 w1 .* more than the 71 tokens .* choose another method"):
+        edit_of(request(given[0], preserve=given[1]), Window(WIDTH))
+
+
+def test_general_words_that_the_encoder_answers_like_a_name_are_not_held() -> None:
+    _, erased = general_words(Encoder(WIDTH), (Concept("kitten"),))
+    assert "cat" in erased and "dog" not in erased
+
+
+def test_braces_in_names_are_text() -> None:
+    found = slots(["a {} b", "{other}"], 16)
+    assert all(text.count("star {}") == 1 for text in (slot.fill("star {}") for slot in found))
+    beside, _ = _texts_of([Kin(("{}", "kin"), True)], ("x {other} {} y",))
+    assert "x {other} {} y" in beside and any(text.count("x {other} {} y") == 1 and len(text) > 20 for text in beside)
+    assert edit_of(request("star {}", preserve=("x {other} {} y",))).report.change[VALUES[0]] > 0

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from ...concepts.concepts import Concept
+from ...errors import ScaPreError
 from ...progress import Progress
 from ...states.encoder import Encoder
 from ...states.prefixes import encode_prefixes
-from .contexts import PADDING, WORDINGS
+from .contexts import MOST_TOKENS, PADDING, WORDINGS
 from .kin import general_words
 from .moments import Moment, half, kept_weights, symmetric
 
@@ -21,6 +22,14 @@ _TOGETHER = 256
 def read_lengths(encoder: Encoder, texts: Sequence[str]) -> dict[str, int]:
     """Positions that are read of each text."""
     return {text: len(encoder.tokens(text)) + 2 + PADDING for text in texts}
+
+
+def fits(encoder: Encoder, text: str) -> bool:
+    """Whether a text leaves room for what is read behind it."""
+    try:
+        return len(encoder.tokens(text)) <= MOST_TOKENS
+    except ScaPreError:
+        return False
 
 
 def keep(states: Mapping[str, Tensor], *moments: Moment) -> None:

@@ -15,6 +15,8 @@ COMBINED = (
 """A name beside another word, which must survive there."""
 PADDING = 4
 """Positions of padding that are read of each text. They tell little apart from each other, and decide nothing."""
+MOST_TOKENS = 75 - PADDING
+"""Tokens of a text that leave room for them in CLIP's window."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,12 @@ class Slot:
 
     before: str
     after: str
+
+    @classmethod
+    def of(cls, wording: str, other: str) -> Slot:
+        """A wording with another word in it, which may hold braces of its own."""
+        before, after = wording.split("{}")
+        return cls(before.replace("{other}", other), after.replace("{other}", other))
 
     def fill(self, name: str) -> str:
         """The prompt with a name."""
@@ -47,9 +55,7 @@ def slots(others: Sequence[str], count: int, turn: int = 0) -> list[Slot]:
     part = min(len(alone), max(count - len(beside), (count + 1) // 2))
     chosen = [*alone[:part], *beside[: count - part]]
     words = [others[(turn + place) % len(others)] if others else "" for place in range(len(chosen))]
-    return [
-        Slot(*wording.replace("{other}", word).split("{}")) for wording, word in zip(chosen, words, strict=True)
-    ]  # fmt: skip
+    return [Slot.of(wording, word) for wording, word in zip(chosen, words, strict=True)]
 
 
 def _turned(wordings: Sequence[str], turn: int) -> list[str]:

@@ -53,10 +53,14 @@ def find_kin(
     tokens = [encoder.tokens(core(concept.text)) for concept in concepts]
     banned = {token for name in tokens for token in name}
     general = [word for word in WORDS[kind] if word not in preserve and banned.isdisjoint(encoder.tokens(word))]
-    near = (word for concept in concepts for word in alike(concept.text))
-    banned |= {token for name in (*preserve, *near) for token in encoder.tokens(name)}
+    banned |= {token for name in (*preserve, *_alike(concepts)) for token in encoder.tokens(name)}
     count = max(_LEAST, min(_ALL // len(concepts), _MOST))
     return [_near(lexicon, name, count, banned) or Kin(tuple(general[:count]), found=False) for name in tokens]
+
+
+def _alike(concepts: Sequence[Concept]) -> list[str]:
+    """Words that the encoder answers like one of the names."""
+    return [word for concept in concepts for word in alike(concept.text)]
 
 
 def _near(lexicon: Lexicon | None, name: Sequence[int], count: int, banned: set[int]) -> Kin | None:
@@ -68,8 +72,9 @@ def _near(lexicon: Lexicon | None, name: Sequence[int], count: int, banned: set[
 
 
 def general_words(encoder: Encoder, concepts: Sequence[Concept]) -> tuple[list[str], list[str]]:
-    """Words of all kinds, and those of them that have a token in common with an erased name."""
-    banned = {token for concept in concepts for token in encoder.tokens(core(concept.text))}
+    """Words of all kinds, and those of them that would hold an erased name."""
+    names = [core(concept.text) for concept in concepts]
+    banned = {token for name in (*names, *_alike(concepts)) for token in encoder.tokens(name)}
     words = list(dict.fromkeys(word for found in WORDS.values() for word in found))
     return words, [word for word in words if not banned.isdisjoint(encoder.tokens(word))]
 

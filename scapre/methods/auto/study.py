@@ -12,12 +12,13 @@ from torch import Tensor
 
 from ...concepts.concepts import Concept
 from ...concepts.spelling import core
+from ...errors import ScaPreError, shorten
 from ...progress import Progress
 from ...states.encoder import Encoder
 from ...states.prefixes import encode_prefixes
 from ...states.prompts import NULL
-from .common import common_moment, keep, read_lengths
-from .contexts import COMBINED, PADDING, WORDINGS, Slot, slots
+from .common import common_moment, fits, keep, read_lengths
+from .contexts import COMBINED, MOST_TOKENS, PADDING, WORDINGS, Slot, slots
 from .kin import ANCHORS, Kin
 from .moments import Moment, Moments, Span, aim, weights
 
@@ -84,10 +85,11 @@ def study(
 ) -> Moments:
     """Moments of a list with its kin."""
     groups = [
-        _group(concept, near, preserve, place, len(concepts))
+        _group(encoder, concept, near, preserve, place, len(concepts))
         for place, (concept, near) in enumerate(zip(concepts, kin, strict=True))
     ]
-    beside, alone = _texts_of(kin, preserve)
+    beside, alone = ([text for text in texts if fits(encoder, text)] for texts in _texts_of(kin, preserve))
+    _check_kept(encoder, preserve)
     total = sum(len(group.texts) for group in groups) + len(beside) + len(alone)
     done = 0
     null = encode_prefixes(encoder, {NULL: 2 + PADDING})
@@ -120,11 +122,38 @@ def study(
     )  # fmt: skip
 
 
-def _group(concept: Concept, kin: Kin, preserve: Sequence[str], place: int, count: int) -> Group:
+def _group(encoder: Encoder, concept: Concept, kin: Kin, preserve: Sequence[str], place: int, count: int) -> Group:
+    """A concept in the wordings that fit the encoder's window.
+
+    Raises:
+        ScaPreError: If none does.
+    """
     words = [*preserve, *kin.words]
     anchors = (concept.anchor,) if concept.anchor != NULL else kin.words[:ANCHORS] or (NULL,)
     many = max(2, min(len(WORDINGS) + len(COMBINED), _WORDINGS // count))
-    return Group(concept.text, anchors, tuple(slots(words[: len(COMBINED)], many, place)))
+    names = (concept.text, *anchors)
+    found = [
+        slot
+        for slot in slots(words[: len(COMBINED)], many, place)
+        if all(fits(encoder, slot.fill(name)) for name in names)
+    ]
+    if not found:
+        longest = max(names, key=len)
+        raise _too_long("concepts" if longest == concept.text else "anchor", longest)
+    return Group(concept.text, anchors, tuple(found))
+
+
+def _check_kept(encoder: Encoder, preserve: Sequence[str]) -> None:
+    long = [name for name in preserve if not fits(encoder, name)]
+    if long:
+        raise _too_long("preserve", long[0])
+
+
+def _too_long(field: str, name: str) -> ScaPreError:
+    return ScaPreError(
+        f"{field}: {shorten(name)} has more than the {MOST_TOKENS} tokens that the method auto can read of a name. "
+        "Shorten it, or choose another method."
+    )
 
 
 def _texts_of(kin: Sequence[Kin], preserve: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -134,7 +163,7 @@ def _texts_of(kin: Sequence[Kin], preserve: Sequence[str]) -> tuple[list[str], l
     words = [*preserve, *(word for word in near if word not in preserve and word not in far)]
     kept = [wording.replace("{}", name) for wording in WORDINGS for name in preserve]
     kept += [
-        wording.replace("{other}", other).replace("{}", word)
+        Slot.of(wording, other).fill(word)
         for wording, word, other in zip(cycle(COMBINED), words[:_BESIDE], [*words[1:], *words[:1]], strict=False)
     ]
     kept += [wording.replace("{}", word) for wording in WORDINGS[:3] for word in words]
