@@ -13,11 +13,11 @@ from torch import Tensor
 
 from .concepts.concepts import ConceptList
 from .edits.edit import Edit
-from .edits.figures import ResponseMeter
+from .edits.figures import Report, ResponseMeter
 from .edits.fingerprint import fingerprint, sample, sketch
 from .errors import ScaPreError, shorten
 from .families import Projections, having
-from .methods import FIRST, METHODS, Problem, method
+from .methods import FIRST, METHODS, Method, Problem, method
 from .methods.payload import Payload, Tensors
 from .methods.settings import MethodSettings
 from .progress import Progress, silent
@@ -26,6 +26,9 @@ from .states.prompts import TEMPLATES, Pair, expand
 from .states.token_states import TokenStates, encode_prompts
 
 log = logging.getLogger("scapre")
+
+_HARDLY = 0.9  # of the way to the anchor and of the old answer
+_FEW = 6
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,7 @@ def solve_edit(
     progress("solve", len(names), len(names))
     report = meter.report({"text encoding": encode_seconds} | watch.seconds, (*_notes(request), *states.notes))
     _check_result(report.change)
+    report = replace(report, notes=(*report.notes, *_hardly(report, solver)))
     edit = Edit(
         method=request.method,
         settings=request.settings,
@@ -171,6 +175,15 @@ def _notes(request: Request) -> tuple[str, ...]:
     measured = request.preserve and not method(request.method).preserves
     kept = ("preserved names are measured here, but do not yet change the edit",) if measured else ()
     return (*request.concepts.notes, *request.notes, *kept)
+
+
+def _hardly(report: Report, solver: Method) -> tuple[str, ...]:
+    """Says which concepts answer nearly as before, where what stays can be the reason."""
+    same = [name for name, left in report.remaining.items() if min(left, report.kept[name]) > _HARDLY]
+    if not (same and solver.preserves):
+        return ()
+    shown = ", ".join(map(shorten, same[:_FEW])) + (" …" if len(same) > _FEW else "")
+    return (f"hardly erased: {shown}. What stays is too close to it or too much; take names out of preserve",)
 
 
 def _checked(weight: Tensor, name: str, width: int) -> Tensor:

@@ -451,3 +451,11 @@ def test_braces_in_names_are_text() -> None:
     beside, _ = _texts_of([Kin(("{}", "kin"), True)], ("x {other} {} y",))
     assert "x {other} {} y" in beside and any(text.count("x {other} {} y") == 1 and len(text) > 20 for text in beside)
     assert edit_of(request("star {}", preserve=("x {other} {} y",))).report.change[VALUES[0]] > 0
+
+
+def test_a_preserve_list_that_leaves_nothing_to_erase_is_told() -> None:
+    many = tuple(f"name{i}" for i in range(WIDTH + 50))
+    told = edit_of(request("one", Settings(keep=1e6), preserve=many)).report.notes
+    assert any('hardly erased: "one". What stays is too close' in note for note in told)
+    free = edit_of(request("one", Settings(keep=0, reach=2), preserve=("fish",))).report.notes
+    assert not any("hardly erased" in note for note in free)
