@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from pack.nodes.concept_list import ConceptList
 from pack.nodes.inputs.types import CATEGORY
 from pack.scapre.families import FAMILIES
 from pack.scapre.methods import FIRST, METHODS
-from pack.scapre.methods.scapre.settings import PRESETS, Settings
+from pack.scapre.methods.scapre.settings import PRESETS
 from pack.scapre.methods.settings import declared
 from pack.scapre.states.prompts import TEMPLATES
 
@@ -148,25 +149,63 @@ def test_presets_are_described_as_they_are(file: Path) -> None:
     for name, preset in presets.items():
         settings = {key: as_shown(value) for key, value in preset["settings"].items()}
         assert f"`{settings.pop('variant')}`" in described[name]
-        assert dict(re.findall(r"`(\w+)` (\d+(?:\.\d+)?|on|off)", described[name])) == settings
+        assert stated(described[name]) == settings
         assert "anchor" not in preset or f"`{preset['anchor']}`" in described[name]
+
+
+def stated(text: str) -> dict[str, str]:
+    """Settings that are named with a value, as in: `ridge` 0.5."""
+    return dict(re.findall(r"`(\w+)` (\d+(?:\.\d+)?|on|off)", text))
+
+
+@each_language
+@pytest.mark.parametrize("method", [name for name in METHODS if name != FIRST])
+def test_help_page_describes_the_presets_of_every_method(method: str, language: str) -> None:
+    solver, page = METHODS[method], help_page(ERASE, language)
+    rows = re.findall(rf"^\| {method} \| `([\w-]+)` \| (.+) \| (.*)\|$", page, re.MULTILINE)
+    if len(solver.presets) == 1:  # not offered, as there is nothing to choose
+        assert not rows
+        return
+    assert [name for name, _, _ in rows] == list(solver.presets)
+    for (_, use, sets), preset in zip(rows, solver.presets.values(), strict=True):
+        usual = asdict(solver.settings())
+        own = {key: as_shown(value) for key, value in asdict(preset.settings).items() if value != usual[key]}
+        assert stated(sets) == own
+        assert {*preset.concepts, preset.anchor} - {""} == set(code_in(use)) - {"anchor", "concepts"}
+
+
+def chapters(language: str) -> dict[str, str]:
+    """What the help page says of the advanced inputs: of all methods at "", and of each."""
+    page = help_page(ERASE, language)
+    advanced = page[page.index("* `templates`") :].split("\n## ")[0]
+    common, *parts = re.split(r"^### `(\w+)`$", advanced, flags=re.MULTILINE)
+    return {"": common, **dict(zip(parts[::2], parts[1::2], strict=True))}
 
 
 @each_language
 def test_help_page_tells_the_value_of_every_setting(language: str) -> None:
-    page = help_page(ERASE, language)
-    advanced = entries(page[page.index("* `templates`") :])
-    shown = {code_in(head)[0]: re.findall(r"[\w.]+", text)[-1] for head, text in advanced}
-    methods = (METHODS[FIRST], *(method for name, method in METHODS.items() if name != FIRST))
-    every = {setting.name: setting.default for method in reversed(methods) for setting in declared(method.settings)}
-    settings = {key: as_shown(value) for key, value in every.items()}
-    assert shown == {**settings, "templates": "none", "device": "auto"}
+    told = {method: (entries(text), stated(text)) for method, text in chapters(language).items()}
+    shown = {
+        method: {code_in(head)[0]: re.findall(r"[\w.]+", text)[-1] for head, text in lines} | also
+        for method, (lines, also) in told.items()
+    }
+    settings = {
+        method: {setting.name: as_shown(setting.default) for setting in declared(solver.settings)}
+        for method, solver in METHODS.items()
+    }
+    assert shown == {"": {"templates": "none", "device": "auto"}, **settings}
+    described = [code_in(head)[0] for lines, _ in told.values() for head, _ in lines]
+    assert len(described) == len(set(described))  # each in one place
 
 
 def test_english_help_page_says_of_a_setting_what_its_declaration_says() -> None:
-    lines = help_page(ERASE, "en").splitlines()
-    for setting in declared(Settings):
-        assert f"* `{setting.name}`: {setting.about} ({as_shown(setting.default)})" in lines
+    said = [line for text in chapters("en").values() for line in text.splitlines() if line.startswith("* ")]
+    of_all = {
+        f"* `{setting.name}`: {setting.about} ({as_shown(setting.default)})"
+        for solver in METHODS.values()
+        for setting in declared(solver.settings)
+    }
+    assert [line for line in said if line not in of_all and not line.startswith(("* `templates`", "* `device`"))] == []
 
 
 @each_language
