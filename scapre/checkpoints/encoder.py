@@ -51,7 +51,7 @@ class CheckpointEncoder:
     def lexicon(self) -> Lexicon | None:
         """The words of the first encoder's vocabulary."""
         inner: Any = getattr(self.towers[0][1], "text_model", self.towers[0][1])
-        return Lexicon.of(self.tokenizer.vocabulary(), inner.embeddings.token_embedding.weight)
+        return Lexicon.of(self.tokenizer.vocabulary(), inner.embeddings.token_embedding.weight.detach())
 
     def encode(self, texts: Sequence[str], progress: Progress) -> Tensor:
         """States of the texts, (texts, tokens, width), float32."""
