@@ -11,6 +11,7 @@ from pack.benchmarks.host.page import ComfyPage
 from pack.scapre.methods import METHODS
 from pack.scapre.methods.settings import declared
 
+both_renderers = pytest.mark.parametrize("renderer", ["litegraph", "vue"], indirect=True)
 
 NODE = "ScaPreEraseConcepts"
 ALWAYS = {"concepts", "anchor", "preserve", "strength", "method"}
