@@ -60,7 +60,6 @@ class DP(RightMethod):
     })  # fmt: skip
     reads = Reads.LAST
     joint = True
-    reads = Reads.LAST
     preserves = True
 
     def fit(self, problem: Problem, projections: Projections) -> Fit:

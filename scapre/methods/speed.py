@@ -75,7 +75,7 @@ class SPEED(RightMethod):
     })  # fmt: skip
     reads = Reads.LAST
     joint = True
-    reads = Reads.LAST
+    seeded = True
     preserves = True
 
     def fit(self, problem: Problem, projections: Projections) -> Fit:
