@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_reading(parser)
     add_output(parser)
     parser.add_argument(
-        "--anchor", default="", metavar="TEXT", help="takes the place of names without an arrow (kin, or nothing: by method)"
+        "--anchor", default="", metavar="TEXT", help="takes the place of names without an arrow (by method)"
     )
     parser.add_argument("--preserve", type=Path, metavar="FILE", help="names that must stay, one per line")
     parser.add_argument("--seed", type=seed, default=0, help="of the method's small noise (0)")
