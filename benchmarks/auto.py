@@ -31,19 +31,14 @@ _WORD = "a picture of {} beside a house"
 def encoder(model: str) -> Encoder:
     """Random text encoders of a model's architecture; what they have told of general words is remembered."""
     import torch
-    from transformers import CLIPTextConfig, CLIPTextModel
 
     from scapre.checkpoints.tokenizer import Tokenizer
     from scapre.states.lexicon import Lexicon
 
-    sizes = ((768, 3072, 12, 12), (1280, 5120, 32, 20))[: 2 if model == "SDXL" else 1]
+    from .synthetic import towers
+
     torch.manual_seed(0)
-    towers = [
-        CLIPTextModel(
-            CLIPTextConfig(hidden_size=d, intermediate_size=h, num_hidden_layers=layers, num_attention_heads=heads)
-        ).eval()
-        for d, h, layers, heads in sizes
-    ]
+    parts = list(towers(model))
     tokenizer = Tokenizer(None)
 
     class Random:
@@ -59,7 +54,7 @@ def encoder(model: str) -> Encoder:
         @torch.no_grad()
         def encode_prefixes(self, texts: Sequence[str], length: int) -> torch.Tensor:
             windows = [[49406, *tokenizer(text), *[49407] * 77][:length] for text in texts]
-            return torch.cat([tower(torch.tensor(windows)).last_hidden_state for tower in towers], -1)
+            return torch.cat([tower(torch.tensor(windows)).last_hidden_state for tower in parts], -1)
 
         def remembered(self, key: str, make: Callable[[], torch.Tensor]) -> torch.Tensor:
             if key not in self.kept:
@@ -67,7 +62,7 @@ def encoder(model: str) -> Encoder:
             return self.kept[key]
 
         def lexicon(self) -> Lexicon:
-            table = getattr(towers[0], "text_model", towers[0]).embeddings.token_embedding.weight
+            table = getattr(parts[0], "text_model", parts[0]).embeddings.token_embedding.weight
             return Lexicon.of(tokenizer.vocabulary(), table.detach())
 
     return Random()

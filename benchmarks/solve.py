@@ -106,13 +106,11 @@ def oracle_seconds(request: Request, weights: Weights, rows: int) -> float:
 def encoding(model: str, texts: int = 8) -> float:
     """Seconds a text of CLIP-L (and CLIP-G for SDXL), in one batch, random weights, on the CPU."""
     import torch
-    from transformers import CLIPTextConfig, CLIPTextModel
 
-    large = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
-    giant = {"hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "num_attention_heads": 20}
+    from .synthetic import towers
+
     spent = 0.0
-    for size in (large, giant)[: 2 if model == "SDXL" else 1]:
-        encoder = CLIPTextModel(CLIPTextConfig(**size)).eval()
+    for encoder in towers(model):
         ids = torch.randint(1000, 2000, (texts, 77))
         with torch.no_grad():
             encoder(ids[:1])

@@ -7,7 +7,7 @@ import os
 import platform
 import threading
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: no spinning threads beside the memory sampler
@@ -110,6 +110,16 @@ def ask(count: int, preset: str) -> Request:
     """A list of distinct names of one to four words."""
     names = (f"name{index} {'word ' * (index % 4)}" for index in range(count))
     return Request(parse_concepts("\n".join(names)), settings=METHODS[FIRST].choose(preset))
+
+
+def towers(model: str) -> Iterator[torch.nn.Module]:
+    """Text encoders of a model's architecture with random weights: CLIP-L, and CLIP-G as well for SDXL."""
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    large = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
+    giant = {"hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "num_attention_heads": 20}
+    for size in (large, giant)[: 2 if model == "SDXL" else 1]:
+        yield CLIPTextModel(CLIPTextConfig(**size)).eval()
 
 
 def machine(device: torch.device) -> str:

@@ -15,7 +15,7 @@ from .concepts.concepts import ConceptList
 from .edits.edit import Edit
 from .edits.figures import Report, ResponseMeter
 from .edits.fingerprint import fingerprint, sample, sketch
-from .errors import ScaPreError, shorten
+from .errors import ScaPreError, shorten, some
 from .families import Projections, having
 from .methods import FIRST, METHODS, Method, Problem, method
 from .methods.payload import Payload, Tensors
@@ -182,8 +182,9 @@ def _hardly(report: Report, solver: Method) -> tuple[str, ...]:
     same = [name for name, left in report.remaining.items() if min(left, report.kept[name]) > _HARDLY]
     if not (same and solver.preserves):
         return ()
-    shown = ", ".join(map(shorten, same[:_FEW])) + (" …" if len(same) > _FEW else "")
-    return (f"hardly erased: {shown}. What stays is too close to it or too much; take names out of preserve",)
+    return (
+        f"hardly erased: {some(same, _FEW)}. What stays is too close to it or too much; take names out of preserve",
+    )
 
 
 def _checked(weight: Tensor, name: str, width: int) -> Tensor:

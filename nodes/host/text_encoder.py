@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -96,8 +96,7 @@ class ClipEncoder:
         """States of the first positions of the texts, (texts, length, width), float32 on the CPU."""
         if not self._prefixes_fit():
             return self._whole(texts)[:, :length]
-        ids = {name: [[token for token, *_ in part] for part in parts] for name, parts in self._merged(texts).items()}
-        return PrefixEncoder(self.clip)(ids, length)
+        return PrefixEncoder(self.clip)(_ids(self._merged(texts)), length)
 
     def _whole(self, texts: Sequence[str]) -> Tensor:
         batch = self.clip.encode_from_tokens(self._merged(texts))
@@ -110,14 +109,17 @@ class ClipEncoder:
     def _prefixes_fit(self) -> bool:
         """Whether prefixes can be encoded on their own here; the host's call that finds out also loads the encoder.
 
-        It is asked before every batch, since another node may have moved the encoder's weights away.
+        It is asked once: one of these is made for a run of a node, and in the run nothing moves the weights away.
         """
-        probe = self._merged([_PROBE])
-        states = self._whole([_PROBE])
         if self._prefixed is None:
-            ids = {name: [[token for token, *_ in part] for part in parts] for name, parts in probe.items()}
-            self._prefixed = PrefixEncoder(self.clip).fits(ids, states)
+            states = self._whole([_PROBE])
+            self._prefixed = PrefixEncoder(self.clip).fits(_ids(self._merged([_PROBE])), states)
         return self._prefixed
+
+
+def _ids(merged: Mapping[str, Sequence[Sequence[tuple[int, float]]]]) -> dict[str, list[list[int]]]:
+    """Token ids alone, by encoder."""
+    return {name: [[entry[0] for entry in part] for part in parts] for name, parts in merged.items()}
 
 
 def _end_token(ids: Sequence[int]) -> int:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 
 from ..concepts.names import identity, is_hidden, normalise
-from ..errors import ScaPreError, shorten
+from ..errors import ScaPreError, shorten, some
 from ..states.tokens import Tokenise, agree, read_otherwise
 from .edit import Edit
 from .twins import Part
@@ -64,10 +64,9 @@ def tokens_notes_between(label: str, edit: Edit, lead: str, first: Edit) -> tupl
 def _otherwise(names: Sequence[str], here: str, there: str) -> tuple[str, ...]:
     if not names:
         return ()
-    shown = ", ".join(shorten(name) for name in names[:_FEW]) + (" …" if len(names) > _FEW else "")
     return (
-        f"{here} cuts {shown} into other tokens than {there}, so that prompts with such a name may not meet the edit; "
-        "make the edit anew where it is used",
+        f"{here} cuts {some(names, _FEW)} into other tokens than {there}, so that prompts with such a name may "
+        "not meet the edit; make the edit anew where it is used",
     )
 
 

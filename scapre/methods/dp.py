@@ -13,10 +13,9 @@ from ..errors import ScaPreError, shorten
 from ..families import Projections, Role
 from ..linalg import range_basis
 from ..states.token_states import Reads
-from .held import held_factors
 from .last_tokens import last_tokens
 from .method import Fit, Problem
-from .right import RightMethod
+from .right import RightMethod, right_factors
 from .settings import MethodSettings, Preset, number
 
 _NOTHING = 1e-6  # of a state: about what single precision leaves of one that is not there
@@ -70,7 +69,7 @@ class DP(RightMethod):
         _check(problem, own, last.concepts)
         anchors = _units(_without(held, last.anchors), last.anchors)
         way = anchors * (anchors * own).sum(0) - own
-        return Fit(held_factors(way, _dual(problem, own), held, problem.dtype))
+        return Fit(right_factors(way, _dual(problem, own), problem.dtype, held))
 
 
 def _leading(problem: Problem, preserved: Tensor) -> Tensor:

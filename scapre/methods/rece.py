@@ -9,17 +9,14 @@ import torch
 from torch import Tensor
 
 from ..families import Projections
-from ..linalg import thin
 from ..states.prompts import NULL
 from ..states.token_states import Reads
 from . import uce
 from .last_tokens import last_tokens
 from .method import Fit, Problem
-from .right import right_factors
+from .right import right_matrix
 from .settings import Preset, number
 from .weight_gram import weight_gram
-
-_EXACT = 1e-6  # of B: as much as single precision may leave out
 
 
 @dataclass(frozen=True)
@@ -92,7 +89,7 @@ class RECE(uce.UCE):
         for index in range(problem.settings.rounds):
             problem.progress("rounds", index, problem.settings.rounds)
             step = step @ (one + _round(step, sums, problem.settings))
-        return Fit(_payload(step - one, problem.dtype))
+        return Fit(right_matrix(step - one, problem.dtype))
 
 
 def _sums(problem: Problem, weights: Tensor) -> _Sums:
@@ -125,11 +122,3 @@ def _round(step: Tensor, sums: _Sums, settings: Settings) -> Tensor:
     below = settings.round_ridge * one + settings.erase_scale * own + settings.round_preserve * sums.kept
     above = settings.erase_scale * (sums.way @ found.T - own)
     return torch.cholesky_solve(above.T, torch.linalg.cholesky(below)).T
-
-
-def _payload(matrix: Tensor, dtype: torch.dtype) -> dict[str, Tensor]:
-    """B as factors, exact but for rounding, or whole where they would not be thin."""
-    factors = thin(matrix, _EXACT, len(matrix) // 4) if dtype == torch.float32 else None
-    if factors is None:
-        return right_factors(matrix, torch.eye(len(matrix)).to(matrix), dtype)
-    return {"left": factors[0].to(dtype), "basis": factors[1].to(dtype)}

@@ -16,6 +16,7 @@ from .payload import Kind, Layout, Payload, Tensors
 _THIN = {"left": Kind(None, "dk"), "basis": Kind(None, "dk", -1.01, 1.01)}
 _DENSE = {"matrix": Kind(torch.float16, "dd")}
 _HELD = {"held": Kind(None, "dh", -1.01, 1.01)}
+_EXACT = 1e-6  # of B: as much as single precision may leave out
 _SHARE = 4  # of the width: two factors in single precision are then as large as the matrix in half
 
 
@@ -49,35 +50,37 @@ class RightMethod(Method):
         return {"rank": payload.shared["left" if "left" in payload.shared else "matrix"].shape[1]}
 
 
-def right_factors(left: Tensor, right: Tensor, dtype: torch.dtype) -> dict[str, Tensor]:
+def right_factors(left: Tensor, right: Tensor, dtype: torch.dtype, held: Tensor | None = None) -> dict[str, Tensor]:
     """The payload of B = left rightᵀ.
 
     Args:
         left: (d, m), float64.
         right: (d, m), float64.
         dtype: Of the payload; in float64 it is always factors.
+        held: (d, h) H with B H = 0, orthonormal, float64, for methods that promise it; h may be 0.
     """
-    if min(right.shape) > len(right) // _SHARE and dtype == torch.float32:
-        whole = {"matrix": (left @ right.T).half()}
-        if whole["matrix"].isfinite().all():
-            return whole
+    if dtype == torch.float32 and min(right.shape) > len(right) // _SHARE:
+        return right_matrix(left @ right.T, dtype, held)
     basis, triangle = torch.linalg.qr(right)
     return {"left": (left @ triangle.T).to(dtype), "basis": basis.to(dtype)}
 
 
-def right_matrix(matrix: Tensor, held: Tensor, tolerance: float, dtype: torch.dtype) -> dict[str, Tensor]:
+def right_matrix(
+    matrix: Tensor, dtype: torch.dtype, held: Tensor | None = None, tolerance: float = _EXACT
+) -> dict[str, Tensor]:
     """The payload of B, without what is too small to matter.
 
     Args:
-        matrix: (d, d) B with B H = 0, float64.
-        held: (d, h) H, orthonormal, float64.
-        tolerance: Greatest share of B, by Frobenius norm, that may be left out to make it thin.
+        matrix: (d, d) B, float64.
         dtype: Of the payload; in float64 it is always factors, and exact.
+        held: See `right_factors`.
+        tolerance: Greatest share of B, by Frobenius norm, that may be left out to make it thin.
     """
-    if dtype == torch.float64:
-        return right_factors(matrix, torch.eye(len(matrix)).to(matrix), dtype)
-    factors = thin(matrix, tolerance, len(matrix) // _SHARE)
-    if factors is None:
-        return {"matrix": matrix.half(), "held": held.to(dtype)}
-    left, basis = factors
-    return {"left": left.to(dtype), "basis": basis.to(dtype)}
+    factors = thin(matrix, tolerance, len(matrix) // _SHARE) if dtype == torch.float32 else None
+    if factors is not None:
+        return {"left": factors[0].to(dtype), "basis": factors[1].to(dtype)}
+    whole = matrix.half()
+    if dtype == torch.float64 or not whole.isfinite().all():
+        basis = torch.eye(len(matrix)).to(matrix)
+        return {"left": matrix.to(dtype), "basis": basis.to(dtype)}
+    return {"matrix": whole, **({"held": held.to(dtype)} if held is not None and held.shape[1] else {})}

@@ -14,11 +14,10 @@ from ..families import Projections, Role
 from ..states.prompts import NULL
 from ..states.token_states import Reads
 from .centres import centres
-from .held import held_factors
 from .last_tokens import LastTokens, last_tokens
 from .method import Fit, Problem
 from .retained import retained
-from .right import RightMethod
+from .right import RightMethod, right_factors
 from .settings import MethodSettings, Preset, number, switch
 from .weight_gram import weight_gram
 
@@ -62,7 +61,7 @@ class SPEED(RightMethod):
     """
 
     title = "SPEED"
-    about = "Holds preserved names and the empty prompt exactly; needs names to preserve."
+    about = "Blind to the directions of preserved names and to the empty prompt; needs names to preserve."
     roles = frozenset({Role.VALUE})
     settings = Settings
     presets = MappingProxyType({
@@ -90,7 +89,7 @@ class SPEED(RightMethod):
             taken = torch.cat([taken, free @ still], 1)
         right = free @ _blind(free.T @ last.concepts, still, settings)
         left = (last.anchors - last.concepts) / last.concepts.shape[1]
-        return Fit(held_factors(left, right, taken, problem.dtype))
+        return Fit(right_factors(left, right, problem.dtype, taken))
 
 
 def _invariants(null: Tensor) -> Tensor:

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import torch
-from torch import Tensor
 
 from ..families import Projections, Role
-from ..states.prompts import Prompt
 from ..states.token_states import Reads
+from .last_tokens import last_tokens
 from .method import Fit, Problem
 from .right import RightMethod, right_factors
 from .settings import MethodSettings, Preset, number
@@ -53,18 +52,9 @@ class UCE(RightMethod):
 
     def fit(self, problem: Problem, projections: Projections) -> Fit:
         """B in factors; it depends on the token states alone."""
-        states, settings = problem.states, problem.settings
-        concepts = _columns(problem, [pair.concept for pair in problem.pairs])
-        anchors = _columns(problem, [pair.anchor for pair in problem.pairs])
-        kept = _columns(problem, [Prompt(name, name) for name in problem.preserve])
-        metric = settings.ridge * torch.eye(states.width).to(concepts)
-        metric += settings.erase_scale * concepts @ concepts.T + settings.preserve_scale * kept @ kept.T
-        right = torch.cholesky_solve(concepts, torch.linalg.cholesky(metric))
-        return Fit(right_factors(settings.erase_scale * (anchors - concepts), right, problem.dtype))
-
-
-def _columns(problem: Problem, prompts: list[Prompt]) -> Tensor:
-    """States of last tokens side by side, (d, prompts), float64."""
-    states = problem.states
-    found = [states.subject(prompt) for prompt in prompts]
-    return torch.stack(found, 1).double() if found else states.states.new_zeros(states.width, 0).double()
+        settings, last = problem.settings, last_tokens(problem)
+        metric = settings.ridge * torch.eye(len(last.concepts)).to(last.concepts)
+        metric += settings.erase_scale * last.concepts @ last.concepts.T
+        metric += settings.preserve_scale * last.preserved @ last.preserved.T
+        right = torch.cholesky_solve(last.concepts, torch.linalg.cholesky(metric))
+        return Fit(right_factors(settings.erase_scale * (last.anchors - last.concepts), right, problem.dtype))

@@ -115,7 +115,7 @@ class Auto(RightMethod):
         reach = settings.reach or reach_of(moments, harmed)
         held = torch.linalg.svd(null, full_matrices=False)[2][: len(moments.way) // _HELD].T
         matrix = reach * constrained(moments.way, moments.metric(settings.hold, settings.keep), held)
-        payload = right_matrix(matrix, held, settings.simplify, problem.dtype)
+        payload = right_matrix(matrix, problem.dtype, held, settings.simplify)
         return Fit({**payload, "reach": torch.tensor([reach, harmed], dtype=torch.float64)})
 
     def layout(self, settings: Any, held: Collection[str]) -> Layout:

@@ -40,18 +40,18 @@ def keep(states: Mapping[str, Tensor], *moments: Moment) -> None:
             moment.add(weighted, state)
 
 
-def common_moment(encoder: Encoder, concepts: Sequence[Concept], progress: Progress) -> Tensor:
-    """Mean over the texts of general words, (d, d), float64, without those that are erased."""
+def common_moment(encoder: Encoder, concepts: Sequence[Concept], width: int, progress: Progress) -> Tensor:
+    """Mean over the texts of general words, (width, width), float64, without those that are erased."""
     words, erased = general_words(encoder, concepts)
     texts, gone = _texts(words), _texts(erased)
 
     def whole() -> Tensor:
-        return half(_moment(encoder, texts, progress))
+        return half(_moment(encoder, texts, width, progress))
 
     found = encoder.remembered("general words: " + "\n".join(texts), whole)
     total = symmetric(found)
     if gone:
-        total = total - _moment(encoder, gone, progress)
+        total = total - _moment(encoder, gone, width, progress)
     return total / max(1, len(texts) - len(gone))
 
 
@@ -59,8 +59,7 @@ def _texts(words: Sequence[str]) -> list[str]:
     return [wording.replace("{}", word) for word in words for wording in WORDINGS[:2]]
 
 
-def _moment(encoder: Encoder, texts: Sequence[str], progress: Progress) -> Tensor:
-    width = encode_prefixes(encoder, {texts[0]: 1})[texts[0]].shape[-1]
+def _moment(encoder: Encoder, texts: Sequence[str], width: int, progress: Progress) -> Tensor:
     moment = Moment(width)
     for start in range(0, len(texts), _TOGETHER):
         progress(_STAGE, start, len(texts))

@@ -9,7 +9,7 @@ from ...concepts.aliases import aliases, alike
 from ...concepts.concepts import Concept
 from ...concepts.names import normalise
 from ...concepts.spelling import core
-from ...errors import shorten
+from ...errors import shorten, some
 from ...states.encoder import Encoder
 from ...states.lexicon import Lexicon
 from .kinds import WORDS
@@ -85,10 +85,10 @@ def kin_notes(concepts: Sequence[Concept], kin: Sequence[Kin]) -> tuple[str, ...
     notes = [f"stays beside {shorten(concept.text)}: {', '.join(near.words[:_SHOWN])} …" for concept, near in found]
     if len(notes) > _TOLD:
         notes = [*notes[:_TOLD], f"and words beside {len(notes) - _TOLD} more"]
-    lost = [shorten(concept.text) for concept, near in zip(concepts, kin, strict=True) if not near.found]
+    lost = [concept.text for concept, near in zip(concepts, kin, strict=True) if not near.found]
     if lost:
         notes.append(
-            f"no words were found near to {', '.join(lost[:_TOLD])}{' …' if len(lost) > _TOLD else ''}: general words "
+            f"no words were found near to {some(lost, _TOLD)}: general words "
             "stay in their place, so name what should stay under preserve"
         )
     return (*notes, *_alias_notes(concepts))

@@ -93,7 +93,8 @@ def study(
     total = sum(len(group.texts) for group in groups) + len(beside) + len(alone)
     done = 0
     null = encode_prefixes(encoder, {NULL: 2 + PADDING})
-    found = Study(encoder, null[NULL].shape[-1])
+    width = null[NULL].shape[-1]
+    found = Study(encoder, width)
     keep(null, found.kept)
     texts = 1
 
@@ -113,7 +114,7 @@ def study(
         texts += len(stays)
     keep(encoded(beside), found.kept)
     keep(encoded(alone), found.kept, found.apart)
-    common = common_moment(encoder, concepts, progress)
+    common = common_moment(encoder, concepts, width, progress)
     progress(_STAGE, total, total)
     return Moments(
         found.erased.total(), found.way.total(), found.kept.total(), found.apart.total(),
