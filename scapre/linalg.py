@@ -66,14 +66,14 @@ def thin(matrix: Tensor, tolerance: float, most: int) -> tuple[Tensor, Tensor] |
     """L (n, k) and orthonormal Q (d, k) with ‖M - L Qᵀ‖ ≤ tolerance ‖M‖ (Frobenius); None if k would be over `most`.
 
     The range of Mᵀ is found from random samples of it with one power iteration (Halko, Martinsson and Tropp,
-    arXiv 0909.4061); what it misses is measured and not estimated.
+    arXiv 0909.4061), the first round in single precision; what it misses is measured and not estimated.
     """
     size = min(most + 16, *matrix.shape)
     generator = torch.Generator().manual_seed(0)
-    sample = torch.randn(len(matrix), size, generator=generator, dtype=matrix.dtype).to(matrix.device)
-    for _ in range(2):
-        basis = torch.linalg.qr(matrix.T @ sample).Q
-        sample = matrix @ basis
+    sample = torch.randn(len(matrix), size, generator=generator).to(matrix.device)
+    for rounded in (matrix.float(), matrix):
+        basis = torch.linalg.qr(rounded.T @ sample.to(rounded)).Q
+        sample = rounded @ basis
     values, vectors = torch.linalg.eigh(sample.T @ sample)
     whole = float(matrix.square().sum())
     missed = max(0.0, whole - float(values.clamp(min=0).sum()))
@@ -84,6 +84,24 @@ def thin(matrix: Tensor, tolerance: float, most: int) -> tuple[Tensor, Tensor] |
         return None
     chosen = vectors[:, len(values) - rank :].flip(1)
     return sample @ chosen, basis @ chosen
+
+
+def reflectors(basis: Tensor) -> Tensor:
+    """V (d, h) of a rotation Q = I - V T Vᵀ of Householder reflections whose first h columns span `basis`, (d, h).
+
+    No entry of V is larger than 1. T is not needed: its inverse is the upper triangle of Vᵀ V with half its diagonal.
+    """
+    packed, _ = torch.geqrf(basis)
+    return packed.tril(-1) + torch.eye(*basis.shape).to(basis)
+
+
+def rotated(rows: Tensor, vectors: Tensor, *, back: bool = False) -> Tensor:
+    """Rows (n, d) times the rotation of `reflectors`, or times its inverse."""
+    overlaps = vectors.T @ vectors
+    inner = overlaps.triu(1) + overlaps.diag().diag() / 2
+    inner = inner.T if back else inner
+    turned: Tensor = torch.linalg.solve_triangular(inner, rows @ vectors, upper=not back, left=False) @ vectors.T
+    return rows - turned
 
 
 def _factorise(function: Callable[[Tensor], T], matrix: Tensor, poll: Callable[[], None]) -> T:

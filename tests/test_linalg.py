@@ -48,6 +48,20 @@ def test_range_basis_and_left_singular_drop_the_null_space(patience, monkeypatch
     assert torch.allclose(vectors @ (vectors.T @ factor), factor, atol=1e-10)
 
 
+@pytest.mark.parametrize("columns", [1, 3, 20])
+def test_reflectors_rotate_a_basis_to_the_front_and_back_again(columns):
+    torch.manual_seed(0)
+    basis = torch.linalg.qr(torch.randn(20, columns, dtype=torch.float64)).Q
+    basis[:, 0] = -torch.eye(20, dtype=torch.float64)[0] if columns == 1 else basis[:, 0]  # nothing to reflect
+    vectors, rows = linalg.reflectors(basis), torch.randn(6, 20, dtype=torch.float64)
+    assert vectors.shape == basis.shape and vectors.abs().max() <= 1
+    rotation = linalg.rotated(torch.eye(20, dtype=torch.float64), vectors)
+    assert torch.allclose(rotation @ rotation.T, torch.eye(20, dtype=torch.float64), atol=1e-13)
+    assert float((basis.T @ rotation[:, columns:]).abs().sum()) < 1e-12
+    assert torch.allclose(linalg.rotated(rows, vectors), rows @ rotation, atol=1e-13)
+    assert torch.allclose(linalg.rotated(linalg.rotated(rows, vectors), vectors, back=True), rows, atol=1e-13)
+
+
 def test_add_rows_adds_repeated_rows():
     total = torch.zeros(4, 2)
     linalg.add_rows(total, torch.tensor([1, 1, 3]), torch.tensor([[1.0, 2.0], [10.0, 20.0], [5.0, 6.0]]))

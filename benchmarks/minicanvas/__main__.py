@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks.minicanvas build | train | geometry | accuracy | thumbnails | evaluate`."""
+"""The command line: `python -m benchmarks.minicanvas COMMAND`."""
 
 from __future__ import annotations
 
@@ -52,6 +52,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add.add_argument("--out", type=Path, help="where the weights go when they are finished (what ships)")
     add.set_defaults(run=train)
 
+    add = commands.add_parser("lora", help="make the LoRA of the tasks again")
+    add.add_argument("--folder", type=Path, default=folder / "training", help="where to work (%(default)s)")
+    add.add_argument("--out", type=Path, help="the file (what ships)")
+    add.set_defaults(run=train_lora)
+
     add = commands.add_parser("geometry", help="print how the text encoder's states lie to each other")
     add.set_defaults(run=geometry)
 
@@ -101,6 +106,14 @@ def train(options: argparse.Namespace) -> int:
         return 0
     shop.ship(options.out or options.folder / "weights")
     print(options.out or options.folder / "weights")
+    return 0
+
+
+def train_lora(options: argparse.Namespace) -> int:
+    """Train the LoRA, and write it."""
+    from . import checkpoint, lora
+
+    lora.train(options.folder, options.out or checkpoint.LORA, math.inf)
     return 0
 
 

@@ -16,10 +16,11 @@ from . import text
 from .world import ARTIST_NAMES, COLOURS, OBJECTS
 
 WEIGHTS = Path(__file__).parent / "weights"
-UNET, AUTOENCODER, JUDGE = (
+UNET, AUTOENCODER, JUDGE, LORA = (
     WEIGHTS / "unet.safetensors",
     WEIGHTS / "autoencoder.safetensors",
     WEIGHTS / "judge.safetensors",
+    WEIGHTS / "lora.safetensors",
 )
 UNET_PREFIX, VAE_PREFIX = "model.diffusion_model.", "first_stage_model."
 FILE, TITLE = "minicanvas.safetensors", "MiniCanvas"

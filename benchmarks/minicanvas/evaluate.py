@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from . import checkpoint
 from .artists import Array
 from .drawing import draw_all
-from .inprocess import Loaded, apply_edit, decode, edited_weights, encode, erase, read_edit, sample
+from .inprocess import Loaded, add_lora, apply_edit, decode, edited_weights, encode, erase, read_edit, sample
 from .judge import FEATURES, Judge, Reading, read
-from .methods import FROM_FILE, Settings
-from .questions import VERSION
+from .methods import FROM_FILE, LISTED, Settings, listed
+from .questions import DRAWN
 from .scores import compared
 from .tasks import Task
 
@@ -65,6 +66,10 @@ def _digest(weights: Mapping[str, Tensor]) -> str:
     return found.hexdigest()
 
 
+def _file_digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
 class Evaluation:
     """One model and its judge; what was sampled is kept in a folder, task by task, and never sampled again.
 
@@ -73,19 +78,21 @@ class Evaluation:
 
     def __init__(self, loaded: Loaded, judge: Judge, folder: Path, model_version: str) -> None:
         self.loaded, self.judge = loaded, judge
-        self.folder = folder / f"{model_version}-{VERSION}"
+        self.folder = folder / f"{model_version}-{DRAWN}"
         self._states: dict[str, Tensor] = {}
         self._edited: tuple[str, _Edited] | None = None
 
     def _sampled(self, method: str, settings: Mapping[str, Settings], task: Task) -> tuple[Array, float, float]:
-        edited = self._model(settings.get(task.kind), task.concepts)
+        edited = self._model(settings.get(task.kind), task)
         asked = [(question.text, question.seed) for question in task.questions]
-        key = hashlib.sha256(json.dumps([edited.weights, asked]).encode()).hexdigest()
+        parts = [edited.weights, asked, *([_file_digest(checkpoint.LORA)] if task.lora else [])]
+        key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
         name = re.sub("[^a-z0-9]+", "-", task.name.lower())
         file = self.folder / method / f"{name}-{key[:12]}.npz"
         if not file.is_file():
             began = time.perf_counter()
-            pictures = self.draw(edited.model, asked)
+            model = add_lora(edited.model, checkpoint.LORA) if task.lora else edited.model
+            pictures = self.draw(model, asked)
             file.parent.mkdir(parents=True, exist_ok=True)
             unfinished = file.with_suffix(".part.npz")
             seconds = time.perf_counter() - began
@@ -106,16 +113,18 @@ class Evaluation:
             self._states |= dict(zip(new, encode(self.loaded.clip, new), strict=True))
         return torch.stack([self._states[text] for text in texts])
 
-    def _model(self, inputs: Settings | None, concepts: Sequence[str]) -> _Edited:
+    def _model(self, inputs: Settings | None, task: Task) -> _Edited:
         if inputs is None:
             return _Edited(self.loaded.model, "", 0.0)
-        key = json.dumps([dict(inputs), concepts])
+        kept = listed(task, inputs)
+        plain = {name: value for name, value in inputs.items() if name != LISTED}
+        key = json.dumps([plain, task.concepts, kept])
         if self._edited is None or self._edited[0] != key:
             began = time.perf_counter()
             if FROM_FILE in inputs:
                 model = apply_edit(self.loaded, read_edit(Path(inputs[FROM_FILE])))
             else:
-                model = erase(self.loaded, concepts, inputs)
+                model = erase(self.loaded, task.concepts, {**plain, "preserve": ", ".join(kept)})
             seconds = time.perf_counter() - began
             self._edited = key, _Edited(model, _digest(edited_weights(model)), seconds)
         return self._edited[1]

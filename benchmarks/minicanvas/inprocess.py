@@ -131,6 +131,15 @@ def apply_edit(loaded: Loaded, edit: Any) -> Any:
     return pack("nodes.host.patch").apply_edit(loaded.model, edit, 1.0)
 
 
+def add_lora(model: Any, file: Path) -> Any:
+    """Return the MODEL that Load LoRA (Model) gives at a strength of 1."""
+    import comfy.sd
+    import comfy.utils
+
+    weights = comfy.utils.load_torch_file(str(file), safe_load=True)
+    return comfy.sd.load_lora_for_models(model, None, weights, 1.0, 0.0)[0]
+
+
 def edited_weights(model: Any) -> dict[str, Tensor]:
     """Return the text projections of a MODEL as its patches give them."""
     projections = pack("nodes.host.projections").HostProjections(model)
@@ -138,7 +147,7 @@ def edited_weights(model: Any) -> dict[str, Tensor]:
         return {name: projections.read(name, torch.device("cpu")) for name in projections.roles}
 
 
-def erase(loaded: Loaded, concepts: Sequence[str], inputs: Mapping[str, str]) -> Any:
+def erase(loaded: Loaded, concepts: Sequence[str], inputs: Mapping[str, Any]) -> Any:
     """Return the MODEL that Erase Concepts gives for these inputs."""
     node = pack("nodes.erase_concepts").EraseConcepts
     return node.execute(loaded.model, loaded.clip, "\n".join(concepts), **inputs).args[0]

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import TypeAlias, get_args
 
 from .inprocess import pack, read_edit
-from .questions import Sizes
+from .questions import Sizes, without
 from .tasks import Kind, Task, task_for
+from .world import ARTIST_NAMES, OBJECTS
 
 FROM_FILE = "edit"
-Settings: TypeAlias = Mapping[str, str | float]
+LISTED = "listed"
+"""The share of what a task leaves that its user lists under preserve: "all", or "half", every second name."""
+Settings: TypeAlias = Mapping[str, str | float | bool]
 
 METHODS: dict[str, dict[str, Settings]] = {
     "none": {},
@@ -20,6 +23,9 @@ METHODS: dict[str, dict[str, Settings]] = {
         name: {kind: {"method": name} for kind in get_args(Kind)}
         for name in ("auto", "uce", "rece", "speed", "oce", "dp")
     },
+    "auto-listed": {kind: {"method": "auto", LISTED: "all"} for kind in get_args(Kind)},
+    "auto-half-listed": {kind: {"method": "auto", LISTED: "half"} for kind in get_args(Kind)},
+    "auto-without-search": {kind: {"method": "auto", "method.search": False} for kind in get_args(Kind)},
     "precise": {
         "style": {"preset": "styles", "anchor": "art"},
         "object": {"preset": "objects-few"},
@@ -58,6 +64,13 @@ def methods(names: Sequence[str]) -> dict[str, dict[str, Settings]]:
         inputs = METHODS.get(base, preset)
         found[name] = {kind: {**inputs[kind], "strength": float(strength)} for kind in inputs} if at else inputs
     return found
+
+
+def listed(task: Task, inputs: Settings) -> tuple[str, ...]:
+    """Return the names that are preserved: the task's own, and those that the method's user lists."""
+    left = without([*ARTIST_NAMES, *OBJECTS], [*task.concepts, *task.preserve])
+    share = {"all": left, "half": left[::2]}.get(str(inputs.get(LISTED)), [])
+    return (*task.preserve, *share)
 
 
 def from_file(file: Path, sizes: Sizes) -> tuple[dict[str, Settings], Task]:

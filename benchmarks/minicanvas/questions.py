@@ -14,8 +14,10 @@ from . import captions
 from .captions import write
 from .world import ARTIST_NAMES, COLOURS, OBJECTS, PLAIN, Picture
 
-VERSION = 2
+VERSION = 3
 """Of the questions and the tasks; any change to them raises it."""
+DRAWN = 2
+"""Goes into the chance that questions are drawn by: those of version 2 stayed as they were when others were added."""
 
 Domain: TypeAlias = Literal["object", "colour", "style"]
 Role: TypeAlias = Literal["erase", "beside", "in", "cross"]
@@ -76,7 +78,7 @@ class Choice:
     """Takes objects, colours and artists at chance, but each about equally often."""
 
     def __init__(self, name: str) -> None:
-        self._random = np.random.Generator(np.random.PCG64([VERSION, zlib.crc32(name.encode())]))
+        self._random = np.random.Generator(np.random.PCG64([DRAWN, zlib.crc32(name.encode())]))
 
     def spread(self, words: Sequence[str], count: int) -> list[str]:
         """Return `count` words, in any order, none more than once more often than another."""
@@ -104,13 +106,17 @@ def ask(picture: Picture, wording: str, **roles: Role) -> Question:
 
 
 def style_questions(
-    choice: Choice, erased: Sequence[str], sizes: Sizes, wordings: Sequence[str] = WORDINGS
+    choice: Choice,
+    erased: Sequence[str],
+    sizes: Sizes,
+    wordings: Sequence[str] = WORDINGS,
+    kept: Sequence[str] = (),
 ) -> Iterator[Question]:
-    """Ask for erased artists, for the others, and for nobody's style."""
+    """Ask for erased artists, for the others (or those named), and for nobody's style."""
     turn = cycle(wordings)
     for picture in choice.pictures(OBJECTS, erased, sizes.target):
         yield ask(picture, next(turn), style="erase", object="beside")
-    for picture in choice.pictures(OBJECTS, without(ARTIST_NAMES, erased), sizes.kept):
+    for picture in choice.pictures(OBJECTS, kept or without(ARTIST_NAMES, erased), sizes.kept):
         yield ask(picture, next(turn), style="in", object="cross")
     for picture in choice.pictures(OBJECTS, [PLAIN], sizes.other):
         yield ask(picture, captions.WITHOUT_ARTIST[0], object="cross")
@@ -134,10 +140,31 @@ def object_questions(
         yield ask(Picture("", "", artist), next(alone), style="cross")
 
 
-def mixed_questions(choice: Choice, erased: Sequence[str], sizes: Sizes) -> Iterator[Question]:
-    """Ask for erased objects and artists, never two at once, and for those that are left; colours have to stay."""
+def word_questions(choice: Choice, erased: Picture, sizes: Sizes) -> Iterator[Question]:
+    """Ask for an object in the one colour that is erased with it ("red star"), in other colours, and other objects."""
+    turn = cycle(WORDINGS)
+    for artist in choice.spread(ARTIST_NAMES, sizes.target):
+        picture = Picture(erased.object, erased.colour, artist)
+        yield ask(picture, next(turn), object="erase", style="beside")
+    colours = without(list(COLOURS), [erased.colour])
+    parts = choice.spread(colours, sizes.kept), choice.spread(ARTIST_NAMES, sizes.kept)
+    for colour, artist in zip(*parts, strict=True):
+        yield ask(Picture(erased.object, colour, artist), next(turn), object="in", colour="cross")
+    for name in choice.spread(without(OBJECTS, [erased.object]), sizes.other):
+        yield ask(Picture(name, erased.colour), captions.WITHOUT_ARTIST[0], object="in", colour="cross")
+
+
+def mixed_questions(
+    choice: Choice, erased: Sequence[str], sizes: Sizes, kept: Sequence[str] = ()
+) -> Iterator[Question]:
+    """Ask for erased objects and artists, never two at once, and for those that are left; colours have to stay.
+
+    Where `kept` names some of those that are left, only these are asked for.
+    """
     objects, artists = without(OBJECTS, erased), without(ARTIST_NAMES, erased)
     gone = without(OBJECTS, objects), without(ARTIST_NAMES, artists)
+    if kept:
+        objects, artists = ([name for name in names if name in kept] for names in (objects, artists))
     turn = cycle(WORDINGS)
     half = sizes.target // 2 if all(gone) else sizes.target
     for picture in choice.pictures(gone[0], [PLAIN], half):

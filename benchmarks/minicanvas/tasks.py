@@ -11,8 +11,17 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from . import captions
-from .questions import Choice, Question, Sizes, mixed_questions, object_questions, style_questions, without
-from .world import ARTIST_NAMES, OBJECTS, TWINS
+from .questions import (
+    Choice,
+    Question,
+    Sizes,
+    mixed_questions,
+    object_questions,
+    style_questions,
+    without,
+    word_questions,
+)
+from .world import ARTIST_NAMES, OBJECTS, TWINS, Picture
 
 Kind: TypeAlias = Literal["style", "object", "confusable", "mixed"]
 
@@ -21,6 +30,12 @@ SPLITS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "held-out": (ARTIST_NAMES[8:], OBJECTS[10:]),
 }
 """Artists and objects that methods may be tuned on, and those they may not; twins stay together."""
+WORD_COLOUR = "green"
+UNSEEN = (
+    "lantern", "violin", "teapot", "glacier", "wolf", "umbrella", "cathedral", "bicycle",
+    "Henrik Aldous", "Mei Castellan", "Rosa Quill", "Ilan Verger",
+)  # fmt: skip
+"""Objects and invented artists that are nowhere in this world."""
 CURVE = (1, 2, 5, 10, 20, len(OBJECTS) + len(ARTIST_NAMES))
 FULL, QUICK = Sizes(24, 30, 10), Sizes(6, 8, 3)
 
@@ -35,6 +50,8 @@ class Task:
         split: development or held-out; mixed lists run through both.
         concepts: what is erased.
         questions: in a fixed order.
+        preserve: names that the user lists as to be preserved.
+        lora: whether the shipped LoRA is put on the edited model.
     """
 
     name: str
@@ -42,6 +59,8 @@ class Task:
     split: str
     concepts: tuple[str, ...]
     questions: tuple[Question, ...]
+    preserve: tuple[str, ...] = ()
+    lora: bool = False
 
 
 def curve(count: int) -> tuple[str, ...]:
@@ -76,10 +95,42 @@ def split_tasks(split: str, sizes: Sizes, pairs: int) -> Iterator[Task]:
         yield task(f"{gone}, not {twin}", "confusable", [gone], questions)
 
 
+def hard_tasks(split: str, sizes: Sizes) -> Iterator[Task]:
+    """Return the tasks of version 3, which exist once for each split.
+
+    Namesakes share all of a name but its end. Of every pair of twins and every second artist one goes and one stays,
+    unlisted or listed. A name of two words goes while both words stay. A list of names to preserve that the model has
+    never seen must not hold what is erased, and a LoRA learned from other drawings must not bring it back.
+    """
+    artists, objects = SPLITS[split]
+    gone, left = artists[::2] + objects[::2], artists[1::2] + objects[1::2]
+    style, thing, words = artists[4:5], objects[4:5], (objects[6], WORD_COLOUR)
+    few = Sizes(sizes.target // 2, sizes.target // 2, sizes.other // 2)
+    mean = Sizes(2 * few.target, 2 * few.kept, sizes.other)
+
+    def choice(name: str) -> Choice:
+        return Choice(f"{name}/{split}")
+
+    asked = tuple(style_questions(choice("namesakes"), artists[:1], few, kept=artists[1:4]))
+    yield Task(f"one of four namesakes/{split}", "style", split, artists[:1], asked)
+    asked = tuple(mixed_questions(choice("every second"), gone, mean, left))
+    yield Task(f"every second name/{split}", "mixed", split, gone, asked)
+    yield Task(f"every second name, others listed/{split}", "mixed", split, gone, asked, left)
+    asked = tuple(word_questions(choice("two words"), Picture(*words), few))
+    yield Task(f"two words, both stay/{split}", "object", split, (" ".join(words[::-1]),), asked, words)
+    asked = tuple(object_questions(choice("unseen"), thing, few))
+    yield Task(f"one object, unseen names listed/{split}", "object", split, thing, asked, UNSEEN)
+    asked = tuple(style_questions(choice("style with LoRA"), style, few))
+    yield Task(f"one style, then a LoRA/{split}", "style", split, style, asked, lora=True)
+    asked = tuple(object_questions(choice("object with LoRA"), thing, few))
+    yield Task(f"one object, then a LoRA/{split}", "object", split, thing, asked, lora=True)
+
+
 def all_tasks() -> tuple[Task, ...]:
     """Return every task."""
     found = [task for split in SPLITS for task in split_tasks(split, FULL, 3)]
-    return (*found, *(curve_task(count, FULL) for count in CURVE))
+    hard = [task for split in SPLITS for task in hard_tasks(split, FULL)]
+    return (*found, *(curve_task(count, FULL) for count in CURVE), *hard)
 
 
 def quick_tasks() -> tuple[Task, ...]:

@@ -6,15 +6,16 @@ from collections.abc import Collection
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from ..linalg import product, thin
+from ..linalg import product, reflectors, rotated, thin
 from .change import Change
 from .method import Method
 from .payload import Kind, Layout, Payload, Tensors
 
 _THIN = {"left": Kind(None, "dk"), "basis": Kind(None, "dk", -1.01, 1.01)}
-_DENSE = {"matrix": Kind(torch.float16, "dd")}
+_DENSE = {"matrix": Kind(torch.float16, "db")}
 _HELD = {"held": Kind(None, "dh", -1.01, 1.01)}
 _EXACT = 1e-6  # of B: as much as single precision may leave out
 _SHARE = 4  # of the width: two factors in single precision are then as large as the matrix in half
@@ -24,8 +25,8 @@ class RightMethod(Method):
     """A method whose edit is one B for all its matrices: so it is as large for many layers as for one.
 
     Up to a quarter of the width, B = L Qᵀ with orthonormal Q (d, k), and a weight's change is one product with each.
-    Beyond that B itself is kept in half precision, and with it an orthonormal H (d, h) of what must not move at all,
-    which rounding would: B H = 0 in exact numbers, and B (I - H Hᵀ) is applied.
+    Beyond that B is kept in half precision. Rounding would move what must not move at all: so where B H = 0, B is
+    [0, C] Qᵀ with a rotation Q whose first columns span H (d, h), and C (d, d - h) is what is rounded.
     """
 
     def delta(self, shared: Tensors, own: Tensors, weight: Tensor, settings: Any) -> Change:
@@ -36,18 +37,21 @@ class RightMethod(Method):
         weight = weight.to(shared["matrix"].device, torch.float32)
         moved = product(weight, shared["matrix"].float())
         if "held" in shared:
-            moved -= product(moved, shared["held"]) @ shared["held"].T
+            vectors = shared["held"]
+            moved = rotated(F.pad(moved, (vectors.shape[1], 0)), vectors, back=True)
         return Change(moved, None, weight)
 
     def layout(self, settings: Any, held: Collection[str]) -> Layout:
-        """L and Q, or B and perhaps H."""
+        """L and Q, or B, or C and the reflections that Q is made of."""
         if "matrix" not in held:
             return Layout(_THIN)
         return Layout(_DENSE | (_HELD if "held" in held else {}))
 
     def figures(self, payload: Payload, settings: Any) -> dict[str, float]:
         """The rank of B, or its width where B is kept whole."""
-        return {"rank": payload.shared["left" if "left" in payload.shared else "matrix"].shape[1]}
+        return {
+            "rank": payload.shared["basis"].shape[1] if "basis" in payload.shared else len(payload.shared["matrix"])
+        }
 
 
 def right_factors(left: Tensor, right: Tensor, dtype: torch.dtype, held: Tensor | None = None) -> dict[str, Tensor]:
@@ -79,8 +83,9 @@ def right_matrix(
     factors = thin(matrix, tolerance, len(matrix) // _SHARE) if dtype == torch.float32 else None
     if factors is not None:
         return {"left": factors[0].to(dtype), "basis": factors[1].to(dtype)}
-    whole = matrix.half()
+    vectors = reflectors(held).to(dtype) if held is not None and held.shape[1] else None
+    whole = (matrix if vectors is None else rotated(matrix, vectors.to(matrix))[:, vectors.shape[1] :]).half()
     if dtype == torch.float64 or not whole.isfinite().all():
         basis = torch.eye(len(matrix)).to(matrix)
         return {"left": matrix.to(dtype), "basis": basis.to(dtype)}
-    return {"matrix": whole, **({"held": held.to(dtype)} if held is not None and held.shape[1] else {})}
+    return {"matrix": whole} if vectors is None else {"matrix": whole, "held": vectors}

@@ -196,6 +196,43 @@ def test_words_that_the_encoder_answers_alike_are_no_kin_and_are_told() -> None:
     assert any('"cat" is also called up by cats, catday, feline' in note for note in both)
 
 
+class Answering(Worded):
+    """Answers one word like another, and the last of its candidates nearly like it."""
+
+    POOL = [word for word, _ in Worded(WIDTH).lexicon().nearest(0, 120, {1, 8})]
+
+    def _states(self, text: str) -> torch.Tensor:
+        found = super()._states("aae" if text == "aaf" else text)
+        return found + super()._states("aae") if text in self.POOL[-4:] else found
+
+
+def test_the_encoders_states_choose_among_candidates_and_find_what_is_answered_alike() -> None:
+    encoder, concepts = Answering(WIDTH), (Concept("aae"), Concept("bbe"))
+    (first, second) = find_kin(encoder, concepts, (), "object")
+    assert first.alike == ("aaf",) and "aaf" not in {*first.words, *second.words}
+    assert list(first.words) == [word for word in encoder.POOL if word in first.words]
+    assert {"aag", "aah", "aai", "aaj", "aak", "aal"} < set(first.words)  # near by embeddings, whatever their states
+    assert set(encoder.POOL[-4:-1]) < set(first.words) and encoder.POOL[10:60] != list(first.words[10:])
+    assert any('"aae" is also called up by aaf' in note for note in kin_notes(concepts, [first, second]))
+    assert find_kin(encoder, concepts, (), "object", search=False)[0].alike == ()
+
+
+def test_states_of_candidates_are_read_no_farther_than_their_words_and_not_for_long_lists(monkeypatch) -> None:
+    class Counting(Worded):
+        def encode_prefixes(self, texts, length):
+            lengths.append(length)
+            return super().encode_prefixes(texts, length)
+
+    lengths: list[int] = []
+    concepts = (Concept("aae"), Concept("the bbe"))
+    find_kin(Counting(WIDTH), concepts, (), "object")
+    assert set(lengths) == {2, 3}
+    lengths.clear()
+    monkeypatch.setattr("pack.scapre.methods.auto.kin._READ", 100)
+    kin = find_kin(Counting(WIDTH), concepts, (), "object")
+    assert not lengths and all(one.found for one in kin)
+
+
 @pytest.mark.parametrize(
     ("lines", "kind"),
     [("cat\ndog", "object"), ("Claude Monet", "style"), ("monet -> art", "style"), ("nudity\nnaked", "explicit"),

@@ -91,9 +91,12 @@ class Moments:
 
     def metric(self, hold: float, keep: float, *, without: bool = False) -> Tensor:
         """M = λ ν I + S + p G, (d, d), float64; without what is left out."""
-        unit = self.square / self.concepts * torch.eye(len(self.erased)).to(self.erased)
-        kept = self.kept - self.apart if without else self.kept
-        return hold * unit + self.erased + keep * (kept / min(self.texts, _TEXTS) + self.common)
+        share = keep / min(self.texts, _TEXTS)
+        total = self.erased.add(self.common, alpha=keep).add_(self.kept, alpha=share)
+        if without:
+            total.sub_(self.apart, alpha=share)
+        total.diagonal().add_(hold * self.square / self.concepts)
+        return total
 
     def tensors(self) -> dict[str, Tensor]:
         """As an edit keeps them. In single precision they are what is solved, so that it can be solved again."""

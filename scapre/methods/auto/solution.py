@@ -22,12 +22,12 @@ def constrained(way: Tensor, metric: Tensor, held: Tensor) -> Tensor:
         metric: (d, d) M, positive definite.
         held: (d, h) H, orthonormal.
     """
-    factor = torch.linalg.cholesky((metric + metric.T) / 2)
-    free = torch.cholesky_solve(way.T, factor).T
+    factor = torch.linalg.cholesky(metric)
+    found = torch.cholesky_solve(way.T, factor).T
     against = torch.cholesky_solve(held, factor)
-    found = free - (free @ held) @ torch.linalg.solve(held.T @ against, against.T)
-    exact: Tensor = found - (found @ held) @ held.T  # what rounding has left
-    return exact
+    found.addmm_(found @ held, torch.linalg.solve(held.T @ against, against.T), alpha=-1)
+    found.addmm_(found @ held, held.T, alpha=-1)  # what rounding has left
+    return found
 
 
 def harm(moments: Moments, hold: float, keep: float) -> float:
@@ -39,10 +39,10 @@ def harm(moments: Moments, hold: float, keep: float) -> float:
     if not moments.apart.any():
         return 0.0
     metric = moments.metric(hold, keep, without=True)
-    matrix = torch.cholesky_solve(moments.way.T, torch.linalg.cholesky((metric + metric.T) / 2)).T
+    matrix = torch.cholesky_solve(moments.way.T, torch.linalg.cholesky(metric)).T.float()
 
     def moved(moment: Tensor) -> Tensor:
-        share: Tensor = ((matrix @ moment) * matrix).sum() / moment.trace()
+        share: Tensor = torch.linalg.vecdot(matrix @ moment.float(), matrix).sum() / moment.trace()
         return share
 
     return float((moved(moments.apart) / moved(moments.erased)).sqrt())
