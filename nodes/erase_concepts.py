@@ -23,6 +23,7 @@ from .host.projections import HostProjections
 from .host.text_encoder import ClipEncoder
 from .inputs.settings import METHODS_OF, PRESETS_OF, setting_inputs, settings_from
 from .inputs.types import CATEGORY, EditType, device_input, strength_input
+from .page.alike import remember
 from .page.summary import SHOWN_AGAIN, report, show
 
 _ALIASES = [
@@ -97,6 +98,7 @@ def _solve(
     projections: HostProjections, encoder: ClipEncoder, request: Request, device: torch.device, progress: HostProgress
 ) -> Edit:
     states, seconds = encode_request(encoder, request, progress)
+    remember(states.alike)
 
     def solve(where: torch.device) -> Edit:
         return solve_edit(states, projections, request, device=where, progress=progress, encode_seconds=seconds)
@@ -183,7 +185,7 @@ def _advanced_inputs() -> Sequence[io.Input]:
             default="none",
             optional=True,
             advanced=True,
-            extra_dict={METHODS_OF: [name for name, solver in METHODS.items() if not solver.moments]},
+            extra_dict={METHODS_OF: [name for name, solver in METHODS.items() if not solver.sums]},
             tooltip='Also erase each concept in common wordings, such as "painting by ...". More wordings, more time.',
         ),
         device_input(),

@@ -68,10 +68,17 @@ def combine(
         (*_notes(edits, lead), *notes), edits[lead].method,
     )  # fmt: skip
     solver, missing = edits[lead].solver, _missing(edits, parts, concepts)
-    if encoder is not None and (missing or solver.moments) and not any(is_hidden(concept.text) for concept in concepts):
+    hidden = any(is_hidden(concept.text) for concept in concepts)
+    if encoder is not None and (missing or solver.sums) and not hidden:
         return request, encode_request(encoder, request, progress)[0]
     if missing:
-        raise ScaPreError(f"edits: {missing}. Connect the text encoder (clip), so that the texts can be read again.")
+        help_ = (
+            "Names are hidden here, so no text encoder can read them again. Take the file that has the names, or "
+            "put the edits on the model one after another with Apply Edit"
+            if hidden
+            else "Connect the text encoder (clip), so that the texts can be read again"
+        )
+        raise ScaPreError(f"edits: {missing}. {help_}.")
     sources = [
         (new, part.states, old)
         for part, known in zip(parts, names, strict=True)
@@ -88,7 +95,7 @@ def _missing(edits: Mapping[str, Edit], parts: Sequence[Part], concepts: Sequenc
     bare = [label for label, edit in edits.items() if not edit.states.whole]
     if bare:
         return f"{', '.join(bare)} was saved without the states of its texts"
-    if not next(iter(edits.values())).solver.moments:
+    if not next(iter(edits.values())).solver.sums:
         return ""
     cut = [part.label for part in parts if 0 < len(part.concepts) < len(edits[part.label].concepts)]
     if cut:

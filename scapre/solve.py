@@ -84,7 +84,7 @@ def encode_request(encoder: Encoder, request: Request, progress: Progress = sile
     solver = method(request.method)
     states = encode_prompts(encoder, request.pairs(), request.preserve, progress, solver.reads)
     studied = solver.study(encoder, request.concepts.concepts, request.preserve, request.settings, progress)
-    states = replace(states, moments=studied.moments, notes=studied.notes)
+    states = replace(states, moments=studied.moments, notes=studied.notes, alike=studied.alike)
     return states, time.perf_counter() - start
 
 
@@ -155,7 +155,7 @@ def solve_edit(
         shapes=shapes,
         report=report,
         templates=tuple(request.templates),
-        states=replace(states, moments={key: states.moments[key] for key in solver.moments}, notes=()),
+        states=replace(states, moments={key: states.moments[key] for key in solver.moments}, notes=(), alike={}),
         sketch={name: sketch(values) for name, values in samples.items()},
     )
     log.info("erased %d concepts in %d matrices, %.2f s", len(edit.concepts), len(matrices), report.total_seconds)

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
-from ...scapre.concepts.aliases import aliases
 from ...scapre.concepts.names import normalise
 from ...scapre.concepts.pieces import odd_words
 from ...scapre.concepts.readings import literal
@@ -16,6 +15,7 @@ from ...scapre.concepts.spelling import plain
 from ...scapre.errors import ScaPreError
 from ..host.text_encoder import ClipEncoder
 from ..host.tokenizer import NameTokenizer
+from .alike import alike
 
 _REMEMBERED = 20_000  # names, so that a keystroke in a list of thousands costs one of them
 _SHOWN = 4  # aliases of a name
@@ -50,7 +50,7 @@ class NameCheck:
         too_long = (one for one in (name, anchor) if not one.fits)
         notes += [{"kind": "long", "tokens": one.tokens, "window": one.window} for one in too_long]
         once = not any(note["kind"] in _REPEATS for note in row.notes)
-        others = [word for word in aliases(row.concept.text) if word not in there and once]
+        others = [word for word in alike(row.concept.text) if word not in there and once]
         notes += [{"kind": "alias", "names": others[:_SHOWN]}] if others else []
         pieces = [piece for word in name.words for piece in word]
         return {"line": row.line, "tokens": name.tokens, "pieces": pieces, "notes": notes}

@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _encoder(edits: Iterable[Edit], checkpoint: Checkpoint, vocabulary: Path | None) -> CheckpointEncoder | None:
     """The text encoder, where an edit may need it."""
-    if not any(edit.solver.moments or not edit.states.whole for edit in edits):
+    if not any(edit.solver.sums or not edit.states.whole for edit in edits):
         return None
     try:
         return checkpoint.encoder(vocabulary)

@@ -52,10 +52,12 @@ class Studied:
     Attributes:
         moments: Its figures of prompts.
         notes: What the user should know of it.
+        alike: Words that the encoder answers like a concept, by its text.
     """
 
     moments: Tensors = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    alike: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def _nothing(name: str, weight: Tensor) -> Tensors:
@@ -90,6 +92,8 @@ class Method(ABC):
         joint: Whether edits of it can be solved together from the token states and moments that they keep.
         reads: Which token states of a prompt it reads.
         moments: What the moments that `study` gives are, where edits keep them.
+        sums: Whether its moments are sums over prompts of a whole list, from which no name can be taken out; others
+            belong to the text encoder alone.
         seeded: Whether it draws noise.
         preserves: Whether preserved names enter the solve; else they are only measured.
     """
@@ -103,6 +107,7 @@ class Method(ABC):
     joint: ClassVar[bool] = False
     reads: ClassVar[Reads] = Reads.REST
     moments: ClassVar[Mapping[str, Kind]] = {}
+    sums: ClassVar[bool] = False
     seeded: ClassVar[bool] = False
     preserves: ClassVar[bool] = False
 
@@ -123,7 +128,7 @@ class Method(ABC):
             parts: What the edits' methods had found.
             moments: Of each edit.
         """
-        return {}
+        return moments[0]
 
     @abstractmethod
     def fit(self, problem: Problem, projections: Projections) -> Fit:

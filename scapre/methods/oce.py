@@ -74,7 +74,9 @@ class OCE(Method):
         "people": Preset("people", "People, replaced by a person.", Settings(), anchor="person"),
     })  # fmt: skip
     reads = Reads.LAST
+    joint = True
     preserves = True
+    moments = MappingProxyType({"general": Kind(torch.float32, "dd")})
 
     def study(
         self, encoder: Encoder, concepts: Sequence[Concept], preserve: Sequence[str], settings: Any, progress: Progress

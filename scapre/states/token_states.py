@@ -41,6 +41,7 @@ class TokenStates:
         tokens: Token ids of each head, as `tokens.written` has them; none in edits of early versions.
         moments: What a method has read of further texts.
         notes: What it has to say of them; not kept with an edit.
+        alike: Words that the encoder answers like a name, by the name; not kept with an edit.
     """
 
     states: Tensor
@@ -50,6 +51,7 @@ class TokenStates:
     tokens: Mapping[str, str] = field(default_factory=dict)
     moments: Mapping[str, Tensor] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    alike: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def width(self) -> int:

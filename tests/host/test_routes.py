@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from pack.benchmarks.host.base import PACK_ROOT
 from pack.benchmarks.host.client import HostError
 from pack.benchmarks.host.server import Server
+from pack.nodes.page import alike as found_alike
 from pack.nodes.page.name_check import NameCheck
 from pack.nodes.page.routes import add_routes, register_routes
 from pack.scapre.errors import ScaPreError
@@ -116,6 +117,19 @@ def test_words_that_the_encoder_answers_alike_are_offered_until_they_are_there(n
     assert offered("cat\ncats\ncatday\nkitty\nfeline")[0] == ["gato", "kitten", "kot", "caturday"]
     assert offered("cat\ncat") == [["cats", "catday", "kitty", "feline"]]  # a repeat has none
     assert offered("cat", "cat") == [] and offered("# cat\n") == []
+
+
+def test_what_a_run_has_found_alike_is_offered_before_what_was_measured_elsewhere(names: NameCheck) -> None:
+    def offered(name: str) -> list[list[str]]:
+        return [note["names"] for note in row(names, name)["notes"] if note["kind"] == "alias"]
+
+    found_alike.remember({"Cat ": ("moggy", "cats"), "Zebra": ("quagga",)})
+    try:
+        assert offered("cat") == [["moggy", "cats", "catday", "kitty"]] and offered("zebra") == [["quagga"]]
+        found_alike.remember({f"name {number}": ("x",) for number in range(3000)})
+        assert offered("zebra") == [] and offered("name 2999") == [["x"]]
+    finally:
+        found_alike._found.clear()
 
 
 FAMOUS = """

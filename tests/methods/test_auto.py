@@ -11,6 +11,7 @@ import torch
 
 from pack.scapre.concepts.concepts import Concept
 from pack.scapre.concepts.spelling import core
+from pack.scapre.edits.hide import hide_names
 from pack.scapre.errors import ScaPreError
 from pack.scapre.families import Role
 from pack.scapre.files import read_edit, write_edit
@@ -199,7 +200,7 @@ def test_words_that_the_encoder_answers_alike_are_no_kin_and_are_told() -> None:
 class Answering(Worded):
     """Answers one word like another, and the last of its candidates nearly like it."""
 
-    POOL = [word for word, _ in Worded(WIDTH).lexicon().nearest(0, 120, {1, 8})]
+    POOL = tuple(word for word, _ in Worded(WIDTH).lexicon().nearest(0, 120, {1, 8}))
 
     def _states(self, text: str) -> torch.Tensor:
         found = super()._states("aae" if text == "aaf" else text)
@@ -212,7 +213,7 @@ def test_the_encoders_states_choose_among_candidates_and_find_what_is_answered_a
     assert first.alike == ("aaf",) and "aaf" not in {*first.words, *second.words}
     assert list(first.words) == [word for word in encoder.POOL if word in first.words]
     assert {"aag", "aah", "aai", "aaj", "aak", "aal"} < set(first.words)  # near by embeddings, whatever their states
-    assert set(encoder.POOL[-4:-1]) < set(first.words) and encoder.POOL[10:60] != list(first.words[10:])
+    assert set(encoder.POOL[-4:-1]) < set(first.words) and encoder.POOL[10:60] != first.words[10:]
     assert any('"aae" is also called up by aaf' in note for note in kin_notes(concepts, [first, second]))
     assert find_kin(encoder, concepts, (), "object", search=False)[0].alike == ()
 
@@ -381,6 +382,8 @@ def test_edits_are_merged_from_their_moments_and_from_the_text_encoder() -> None
         merge_edits({"a": typed}, WEIGHTS, ["aae"])
     with pytest.raises(ScaPreError, match=r"some of them erase the same concept.*Connect the text encoder"):
         merge_edits({"a": one, "b": typed}, WEIGHTS)
+    with pytest.raises(ScaPreError, match=r"Names are hidden here, so no text encoder can read them"):
+        merge_edits({"a": hide_names(typed)}, WEIGHTS, ["concept 1"], encoder=encoder)
 
 
 def test_an_edit_without_states_is_merged_with_the_text_encoder_alone(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import torch
 
 from pack.scapre.cli import _parser
 from pack.scapre.cli.erase import request_of
-from pack.scapre.errors import ScaPreError
 from pack.scapre.families import Role
 from pack.scapre.files import read_edit, write_edit
 from pack.scapre.merge import merge_edits
@@ -149,12 +148,16 @@ def test_more_names_than_directions_and_names_that_are_one_stay_finite() -> None
         assert (twins.delta(name, weight) - alone.delta(name, weight)).norm() < 1e-4
 
 
-def test_it_is_saved_and_loaded_like_any_edit_and_not_merged(tmp_path: Path) -> None:
+def test_it_is_saved_loaded_merged_and_taken_apart_like_any_edit(tmp_path: Path) -> None:
     edit, path = edit_of(request(), WEIGHTS, torch.float32), tmp_path / "edit.safetensors"
     write_edit(edit, path)
     assert edit_files.same(edit, read_edit(path)) and read_edit(path).described == "method OCE"
-    with pytest.raises(ScaPreError, match="the method OCE, whose edits cannot be solved together"):
-        merge_edits({"a": edit}, WEIGHTS)
+    lines = LIST.splitlines()
+    one, two = (edit_of(request("\n".join(part)), WEIGHTS, torch.float32) for part in (lines[:1], lines[1:]))
+    write_edit(one, tmp_path / "one.safetensors")
+    merged = merge_edits({"a": read_edit(tmp_path / "one.safetensors"), "b": two}, WEIGHTS)
+    assert merged.same_as(edit)
+    assert merge_edits({"a": edit}, WEIGHTS, [edit.concepts[0].text]).same_as(two)
 
 
 def test_the_command_line_takes_the_method_its_presets_and_its_settings(tmp_path: Path) -> None:

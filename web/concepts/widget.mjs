@@ -27,6 +27,7 @@ export function dress(node, widget) {
   guard(editor.root);
   after(widget.options, "setValue", () => editor.load());
   for (const one of node.widgets) if ([...CONTEXT, "method"].includes(one.name)) after(one, "callback", () => editor.show());
+  after(node, "onExecuted", () => editor.show()); // a run knows more of the names
   after(node, "onRemoved", () => editor.silence());
 }
 

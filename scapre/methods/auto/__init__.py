@@ -82,6 +82,7 @@ class Auto(RightMethod):
     presets = MappingProxyType({"auto": Preset("auto", "Erases and keeps; for any list.", Settings())})
     reads = Reads.LAST
     joint = True
+    sums = True
     preserves = True
     moments = MappingProxyType({
         "erased": Kind(torch.float32, "t"), "kept": Kind(torch.float32, "t"), "apart": Kind(torch.float32, "t"),
@@ -94,7 +95,9 @@ class Auto(RightMethod):
     ) -> Studied:
         """S, D, G and ν."""
         kin = find_kin(encoder, concepts, preserve, kind_of(settings.kind, concepts), search=settings.search)
-        return Studied(study(encoder, concepts, preserve, kin, progress).tensors(), kin_notes(concepts, kin))
+        alike = {concept.text: near.alike for concept, near in zip(concepts, kin, strict=True) if near.alike}
+        moments = study(encoder, concepts, preserve, kin, progress)
+        return Studied(moments.tensors(), kin_notes(concepts, kin), alike)
 
     def anchors(self, moments: Tensors, concepts: Sequence[Concept]) -> Tensors:
         """The mean of its kin for every concept without a typed anchor."""
