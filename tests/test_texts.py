@@ -66,7 +66,13 @@ def code_in(cell: str) -> list[str]:
 
 
 def as_shown(value: Any) -> str:
-    return ("off", "on")[value] if isinstance(value, bool) else value if isinstance(value, str) else f"{value:g}"
+    return (
+        ("off", "on")[value]
+        if isinstance(value, bool)
+        else (value or "empty")
+        if isinstance(value, str)
+        else f"{value:g}"
+    )
 
 
 def test_english_texts_are_those_of_the_nodes() -> None:

@@ -17,7 +17,7 @@ METHODS_OF, PRESETS_OF = "scapre_methods", "scapre_presets"
 """What the page finds beside an input: the methods that have it, and the presets of each method."""
 
 _SWITCH: Mapping[str, Any] = {"on": True, "off": False}
-_ORDER = (str, float, int)  # workflows keep the values of inputs by their places: words first, then numbers
+_ORDER = (str, float, int)  # workflows keep the values of inputs by their places: choices first, then numbers
 
 
 def setting_inputs(methods: Mapping[str, Method], first: str) -> list[io.Input]:
@@ -38,13 +38,19 @@ def setting_inputs(methods: Mapping[str, Method], first: str) -> list[io.Input]:
         ]
         for setting in found
     }
-    return [_input(setting, having[name]) for name, setting in found.items()]
+    return [
+        _input(setting, having[setting.name]) for setting in sorted(found.values(), key=_is_text)
+    ]  # texts came last
 
 
 def _shared(one: Setting, other: Setting) -> Setting:
     if (_kind(one), one.choices) != (_kind(other), other.choices):
         raise ValueError(f"two methods have a setting {one.name}, of different types")
     return replace(one, offered=max(one.offered, other.offered), step=min(one.step, other.step))
+
+
+def _is_text(setting: Setting) -> bool:
+    return isinstance(setting.default, str) and not setting.choices
 
 
 def _kind(setting: Setting) -> type:
@@ -54,6 +60,8 @@ def _kind(setting: Setting) -> type:
 def _input(setting: Setting, methods: list[str]) -> io.Input:
     common: dict[str, Any] = {"optional": True, "advanced": True, "extra_dict": {METHODS_OF: methods}}
     kind = _kind(setting)
+    if _is_text(setting):
+        return io.String.Input(setting.name, default="", dynamic_prompts=False, tooltip=setting.about, **common)
     if kind is str:
         common["tooltip"] = f"{setting.about} preset: as the preset has it."
         return io.Combo.Input(setting.name, options=[KEEP, *(setting.choices or _SWITCH)], default=KEEP, **common)
@@ -75,7 +83,10 @@ def settings_from(method: Method, preset: str, values: Mapping[str, Any]) -> tup
         ScaPreError: For an unknown preset or a value outside its range.
     """
     own = {setting.name for setting in declared(method.settings)}
-    chosen = {key: value for key, value in values.items() if value != KEEP and (isinstance(value, str) or value >= 0)}
+    kept = (KEEP, "")
+    chosen = {
+        key: value for key, value in values.items() if value not in kept and (isinstance(value, str) or value >= 0)
+    }
     known = any(preset in other.presets for other in METHODS.values())
     taken = next(iter(method.presets)) if known and preset not in method.presets else preset
     return taken, method.choose(taken, {key: _SWITCH.get(value, value) for key, value in chosen.items() if key in own})

@@ -74,6 +74,7 @@ class OCE(Method):
         "people": Preset("people", "People, replaced by a person.", Settings(), anchor="person"),
     })  # fmt: skip
     reads = Reads.LAST
+    format = 2  # the first kept no C_g, so that its edits could not be merged
     joint = True
     preserves = True
     moments = MappingProxyType({"general": Kind(torch.float32, "dd")})

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..errors import ScaPreError
 from ..linalg import product, reflectors, rotated, thin
 from .change import Change
 from .method import Method
@@ -29,8 +30,14 @@ class RightMethod(Method):
     [0, C] Qᵀ with a rotation Q whose first columns span H (d, h), and C (d, d - h) is what is rounded.
     """
 
+    format = 2  # of the first, B was kept whole beside what it holds, and rounded
+
     def delta(self, shared: Tensors, own: Tensors, weight: Tensor, settings: Any) -> Change:
-        """W B."""
+        """W B.
+
+        Raises:
+            ScaPreError: If C and the reflections do not fit each other.
+        """
         if "matrix" not in shared:
             weight = weight.to(shared["basis"])
             return Change(product(weight, shared["left"]), shared["basis"], weight)
@@ -38,6 +45,8 @@ class RightMethod(Method):
         moved = product(weight, shared["matrix"].float())
         if "held" in shared:
             vectors = shared["held"]
+            if moved.shape[1] + vectors.shape[1] != weight.shape[1]:
+                raise ScaPreError("edit: what it moves and what it holds do not fit. It is damaged; make it again.")
             moved = rotated(F.pad(moved, (vectors.shape[1], 0)), vectors, back=True)
         return Change(moved, None, weight)
 

@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import ScaPreError, shorten
 
 _KEY = "setting"
+_LONGEST = 4000
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Setting:
         most: The greatest value of a number.
         offered: The greatest value that an input offers.
         step: From one value of an input to the next.
-        choices: The values of a choice.
+        choices: The values of a choice; a text that has none is free.
     """
 
     name: str
@@ -43,8 +44,12 @@ class Setting:
         """Accepts a value of the setting.
 
         Raises:
-            ScaPreError: If it is outside the range, or none of the choices.
+            ScaPreError: If it is outside the range, none of the choices, or too long.
         """
+        if isinstance(self.default, str) and not self.choices:
+            if len(value) > _LONGEST:
+                raise ScaPreError(f"{self.name}: {len(value):,} characters are too many; {_LONGEST:,} are possible.")
+            return
         if self.choices and value not in self.choices:
             raise ScaPreError(f"{self.name}: {shorten(value)} is unknown. Choose one of {', '.join(self.choices)}.")
         if not self.choices and not (math.isfinite(value) and self.least <= value <= self.most):
@@ -64,6 +69,11 @@ def choice(default: str, choices: tuple[str, ...], about: str) -> Any:
     return field(default=default, metadata={_KEY: {"about": about, "choices": choices}})
 
 
+def text(about: str) -> Any:
+    """A field that is any text, empty unless given."""
+    return field(default="", metadata={_KEY: {"about": about}})
+
+
 def switch(default: bool, about: str) -> Any:
     """A field that is on or off."""
     return field(default=default, metadata={_KEY: {"about": about, "least": 0, "most": 1}})
@@ -71,7 +81,7 @@ def switch(default: bool, about: str) -> Any:
 
 @dataclass(frozen=True)
 class MethodSettings:
-    """What every method's settings do: a subclass declares fields by `number`, `choice` and `switch`."""
+    """What every method's settings do: a subclass declares fields by `number`, `choice`, `switch` and `text`."""
 
     def __post_init__(self) -> None:
         """Checks every value.

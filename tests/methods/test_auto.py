@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from pack.scapre.families import Role
 from pack.scapre.files import read_edit, write_edit
 from pack.scapre.merge import merge_edits
 from pack.scapre.methods.auto import Settings
-from pack.scapre.methods.auto.contexts import COMBINED, PADDING, WORDINGS, slots
+from pack.scapre.methods.auto.contexts import COMBINED, PADDING, WORDINGS, Wordings, slots
 from pack.scapre.methods.auto.kin import ANCHORS, Kin, find_kin, general_words, kin_notes
 from pack.scapre.methods.auto.kinds import WORDS, kind_of
 from pack.scapre.methods.auto.moments import Moments, Span, aim, joined, kept_weights, weights
@@ -79,7 +80,7 @@ def naive_moments(encoder: Encoder, asked) -> dict[str, torch.Tensor]:
     """S, D, G and ν as the module `moments` has them in words, one text, one class and one token after another."""
     concepts, kin = asked.concepts.concepts, kin_of(encoder, asked)
     s, d, kept, apart, general = (torch.zeros(WIDTH, WIDTH, dtype=torch.float64) for _ in range(5))
-    square, texts = 0.0, {""}
+    square, texts, asked_wordings = 0.0, {""}, Wordings.of(asked.settings.wordings)
 
     def state(text: str) -> torch.Tensor:
         return encoder.encode([text])[0, : len(encoder.tokens(text)) + 2 + PADDING].double()
@@ -90,7 +91,7 @@ def naive_moments(encoder: Encoder, asked) -> dict[str, torch.Tensor]:
         return sum(part.T @ part / len(part) for part in parts if len(part))
 
     for place, (concept, near) in enumerate(zip(concepts, kin, strict=True)):
-        group = _group(encoder, concept, near, asked.preserve, place, len(concepts))
+        group = _group(encoder, concept, [*asked.preserve, *near.words], near, asked_wordings, place, len(concepts))
         for slot in group.slots:
             x, first = state(slot.fill(concept.text)), len(slot.before.split()) + 1
             last, end = first + len(concept.text.split()) - 1, len(x) - 1 - PADDING
@@ -108,7 +109,7 @@ def naive_moments(encoder: Encoder, asked) -> dict[str, torch.Tensor]:
                     d += share * torch.outer(way, x[t])
             square += float(x[first:].square().mean()) / len(group.slots)
             texts |= {slot.fill(anchor) for anchor in group.anchors}
-    beside, alone = _texts_of(kin, asked.preserve)
+    beside, alone = _texts_of(kin, asked.preserve, asked_wordings)
     kept = sum(stays(text) for text in [*texts, *beside, *alone])
     apart = sum(stays(text) for text in alone)
     words, erased = general_words(encoder, concepts)
@@ -122,9 +123,10 @@ def naive_moments(encoder: Encoder, asked) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("encoder", [Encoder(WIDTH), Worded(WIDTH)])
 @pytest.mark.parametrize("text", ["one", "aae -> aaf", LIST, "aae\nbbe\nzzab two"])
-def test_the_edit_is_the_constrained_ridge_of_its_moments(encoder: Encoder, text: str) -> None:
+@pytest.mark.parametrize("wordings", ["", "by NAME; NAME beside a OTHER; OTHER of NAME"])
+def test_the_edit_is_the_constrained_ridge_of_its_moments(encoder: Encoder, text: str, wordings: str) -> None:
     """Over matrices B = C Uᵀ with U the complement of the empty prompt's states, which is one ridge for C."""
-    asked = request(text, Settings(hold=3, keep=7, reach=1.5))
+    asked = request(text, Settings(hold=3, keep=7, reach=1.5, wordings=wordings))
     states, _ = encode_request(encoder, asked)
     m, null = naive_moments(encoder, asked), states.of("").double()
     free = torch.linalg.svd(null, full_matrices=True)[2][torch.linalg.matrix_rank(null) :].T
@@ -132,7 +134,8 @@ def test_the_edit_is_the_constrained_ridge_of_its_moments(encoder: Encoder, text
     truth = 1.5 * m["d"] @ free @ torch.linalg.inv(free.T @ metric @ free) @ free.T
     edit = solve_edit(states, WEIGHTS, asked, dtype=torch.float64)
     assert error(edit.delta(VALUES[0], WEIGHT), WEIGHT.double() @ truth) < 1e-5  # moments are kept in single precision
-    moments = study(encoder, asked.concepts.concepts, asked.preserve, kin_of(encoder, asked), silent)
+    kin, typed = kin_of(encoder, asked), Wordings.of(wordings)
+    moments = study(encoder, asked.concepts.concepts, asked.preserve, kin, typed, silent)
     exact = 1.5 * constrained(moments.way, moments.metric(3, 7), torch.linalg.qr(null.T).Q)
     assert error(exact, truth) < 1e-6  # the encoder's own precision
     assert error(moments.apart, m["apart"]) < 1e-6
@@ -159,13 +162,33 @@ def test_every_class_of_positions_counts_one() -> None:
 
 
 def test_prompts_hold_a_name_alone_and_beside_others_and_take_turns() -> None:
-    whole = [slot.fill("star") for slot in slots(["cat", "dog"], len(WORDINGS) + len(COMBINED))]
+    whole = [slot.fill("star") for slot in slots(Wordings(), ["cat", "dog"], len(WORDINGS) + len(COMBINED))]
     assert len(set(whole)) == len(whole) == len(WORDINGS) + len(COMBINED)
     assert whole[0] == "star" and all("star" in text and "{" not in text for text in whole)
-    few = [{slot.fill("star") for slot in slots(["cat"], 3, turn)} for turn in range(12)]
+    few = [{slot.fill("star") for slot in slots(Wordings(), ["cat"], 3, turn)} for turn in range(12)]
     assert all("star" in texts and len(texts) == 3 for texts in few)
     assert len(set.union(*few)) == len(WORDINGS) + len(COMBINED)
-    assert [slot.fill("star") for slot in slots([], 9)] == [wording.replace("{}", "star") for wording in WORDINGS]
+    assert [slot.fill("star") for slot in slots(Wordings(), [], 9)] == [
+        wording.replace("{}", "star") for wording in WORDINGS
+    ]
+
+
+def test_wordings_can_be_typed() -> None:
+    typed = Wordings.of(" by NAME ;a NAME beside a OTHER;;by NAME ; NAME ")
+    assert typed == Wordings(("{}", "by {}"), ("a {} beside a {other}",)) and typed.count == 3
+    assert [slot.fill("star") for slot in slots(typed, ["cat"], 9)] == ["star", "by star", "a star beside a cat"]
+    assert Wordings.of(" ; ") == Wordings() and Wordings.of("OTHER and NAME").alone == ("{}",)
+    many = ";".join(f"{number} NAME" for number in range(101))
+    wrong = {
+        "a star": '"a star" needs NAME once',
+        "NAME or NAME": "once",
+        "{} of NAME": "once",
+        many: "101 are too many",
+        "x" * 4001: "4,001 charac",
+    }
+    for text, said in wrong.items():
+        with pytest.raises(ScaPreError, match=f"wordings: .*{re.escape(said)}"):
+            Settings(wordings=text)
 
 
 def test_kin_are_the_nearest_words_and_hold_no_token_of_an_erased_name() -> None:
@@ -252,7 +275,7 @@ def test_general_words_are_many_and_leave_erased_ones_out() -> None:
 
 def test_further_texts_keep_every_preserved_name_and_are_bounded() -> None:
     kin = [Kin(tuple(f"word{i}" for i in range(60)), True)]
-    beside, apart = _texts_of(kin, tuple(f"name{i}" for i in range(300)))
+    beside, apart = _texts_of(kin, tuple(f"name{i}" for i in range(300)), Wordings())
     assert {f"name{i}" for i in range(300)} <= set(beside) and len(beside) == max(_MORE, 4 * 300)
     assert apart and not any(text.split()[-1] in beside for text in apart)
     assert all("name" not in text for text in apart)
@@ -260,7 +283,7 @@ def test_further_texts_keep_every_preserved_name_and_are_bounded() -> None:
 
 def test_past_the_anchor_only_where_kin_hold() -> None:
     near, far = (
-        study(Worded(WIDTH), asked.concepts.concepts, asked.preserve, kin_of(Worded(WIDTH), asked), silent)
+        study(Worded(WIDTH), asked.concepts.concepts, asked.preserve, kin_of(Worded(WIDTH), asked), Wordings(), silent)
         for asked in (request("aae\nbbf", preserve=()), request("unheard\nof", preserve=()))
     )
     assert near.found == 1 and far.found == 0 and reach_of(far, harm(far, 10, 100)) == 1.5
@@ -274,7 +297,7 @@ def test_past_the_anchor_only_where_kin_hold() -> None:
 
 def test_moments_are_kept_and_added_up_exactly() -> None:
     one, two = (
-        study(Worded(WIDTH), asked.concepts.concepts, (), kin_of(Worded(WIDTH), asked), silent)
+        study(Worded(WIDTH), asked.concepts.concepts, (), kin_of(Worded(WIDTH), asked), Wordings(), silent)
         for asked in (request("aae", preserve=()), request("bbe -> bbf", preserve=()))
     )
     kept = Moments.of(one.tensors())
@@ -430,8 +453,8 @@ def test_a_text_whose_states_are_not_finite_is_named() -> None:
 
 def test_anchors_are_the_nearest_kin_unless_one_is_typed() -> None:
     kin = Kin(("aaf", "aag", "aah", "aai", "aaj"), True)
-    assert _group(Encoder(WIDTH), Concept("aae"), kin, (), 0, 1).anchors == kin.words[:ANCHORS]
-    assert _group(Encoder(WIDTH), Concept("aae", "bbe"), kin, (), 0, 1).anchors == ("bbe",)
+    assert _group(Encoder(WIDTH), Concept("aae"), (), kin, Wordings(), 0, 1).anchors == kin.words[:ANCHORS]
+    assert _group(Encoder(WIDTH), Concept("aae", "bbe"), (), kin, Wordings(), 0, 1).anchors == ("bbe",)
 
 
 def test_what_remains_is_the_part_of_the_way_to_the_kin() -> None:
@@ -486,9 +509,9 @@ def test_general_words_that_the_encoder_answers_like_a_name_are_not_held() -> No
 
 
 def test_braces_in_names_are_text() -> None:
-    found = slots(["a {} b", "{other}"], 16)
+    found = slots(Wordings(), ["a {} b", "{other}"], 16)
     assert all(text.count("star {}") == 1 for text in (slot.fill("star {}") for slot in found))
-    beside, _ = _texts_of([Kin(("{}", "kin"), True)], ("x {other} {} y",))
+    beside, _ = _texts_of([Kin(("{}", "kin"), True)], ("x {other} {} y",), Wordings())
     assert "x {other} {} y" in beside and any(text.count("x {other} {} y") == 1 and len(text) > 20 for text in beside)
     assert edit_of(request("star {}", preserve=("x {other} {} y",))).report.change[VALUES[0]] > 0
 

@@ -18,7 +18,8 @@ from ...states.token_states import Reads
 from ..method import Fit, Problem, Studied
 from ..payload import Kind, Layout, Payload, Tensors
 from ..right import RightMethod, right_matrix
-from ..settings import MethodSettings, Preset, choice, number, switch
+from ..settings import MethodSettings, Preset, choice, number, switch, text
+from .contexts import Wordings
 from .kin import find_kin, kin_notes
 from .kinds import KINDS, kind_of
 from .moments import Moments, joined
@@ -62,6 +63,19 @@ class Settings(MethodSettings):
         "any", ("any", *KINDS), "What the names are, for the words that stand in for them where nothing near is found."
     )
     search: bool = switch(True, "Finds words near to the names, which stay, in the text encoder's vocabulary.")
+    wordings: str = text(
+        "Prompts in which the names are erased, parted by ; with NAME for the name and perhaps OTHER for a word beside "
+        "it, as in: a poster by NAME; a NAME beside a OTHER. Empty: those that come with the method."
+    )
+
+    def __post_init__(self) -> None:
+        """Checks every value.
+
+        Raises:
+            ScaPreError: For a value outside its range, or wordings without a place for the name.
+        """
+        super().__post_init__()
+        Wordings.of(self.wordings)
 
 
 _HELD = 4  # in a part of the width: a window fills a small encoder, and nothing could move
@@ -96,7 +110,7 @@ class Auto(RightMethod):
         """S, D, G and ν."""
         kin = find_kin(encoder, concepts, preserve, kind_of(settings.kind, concepts), search=settings.search)
         alike = {concept.text: near.alike for concept, near in zip(concepts, kin, strict=True) if near.alike}
-        moments = study(encoder, concepts, preserve, kin, progress)
+        moments = study(encoder, concepts, preserve, kin, Wordings.of(settings.wordings), progress)
         return Studied(moments.tensors(), kin_notes(concepts, kin), alike)
 
     def anchors(self, moments: Tensors, concepts: Sequence[Concept]) -> Tensors:

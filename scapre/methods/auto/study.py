@@ -18,7 +18,7 @@ from ...states.encoder import Encoder
 from ...states.prefixes import encode_prefixes
 from ...states.prompts import NULL
 from .common import common_moment, fits, keep, read_lengths
-from .contexts import COMBINED, MOST_TOKENS, PADDING, WORDINGS, Slot, slots
+from .contexts import MOST_TOKENS, NAME, PADDING, Slot, Wordings, slots
 from .kin import ANCHORS, Kin
 from .moments import Moment, Moments, Span, aim, weights
 
@@ -81,14 +81,19 @@ class Study:
 
 
 def study(
-    encoder: Encoder, concepts: Sequence[Concept], preserve: Sequence[str], kin: Sequence[Kin], progress: Progress
+    encoder: Encoder,
+    concepts: Sequence[Concept],
+    preserve: Sequence[str],
+    kin: Sequence[Kin],
+    wordings: Wordings,
+    progress: Progress,
 ) -> Moments:
     """Moments of a list with its kin."""
     groups = [
-        _group(encoder, concept, near, preserve, place, len(concepts))
+        _group(encoder, concept, [*preserve, *near.words], near, wordings, place, len(concepts))
         for place, (concept, near) in enumerate(zip(concepts, kin, strict=True))
     ]
-    beside, alone = ([text for text in texts if fits(encoder, text)] for texts in _texts_of(kin, preserve))
+    beside, alone = ([text for text in texts if fits(encoder, text)] for texts in _texts_of(kin, preserve, wordings))
     _check_kept(encoder, preserve)
     total = sum(len(group.texts) for group in groups) + len(beside) + len(alone)
     done = 0
@@ -123,19 +128,26 @@ def study(
     )  # fmt: skip
 
 
-def _group(encoder: Encoder, concept: Concept, kin: Kin, preserve: Sequence[str], place: int, count: int) -> Group:
-    """A concept in the wordings that fit the encoder's window.
+def _group(
+    encoder: Encoder,
+    concept: Concept,
+    words: Sequence[str],
+    kin: Kin,
+    wordings: Wordings,
+    place: int,
+    count: int,
+) -> Group:
+    """A concept in the wordings that fit the encoder's window, beside words that stay.
 
     Raises:
         ScaPreError: If none does.
     """
-    words = [*preserve, *kin.words]
     anchors = (concept.anchor,) if concept.anchor != NULL else kin.words[:ANCHORS] or (NULL,)
-    many = max(2, min(len(WORDINGS) + len(COMBINED), _WORDINGS // count))
+    many = max(2, min(wordings.count, _WORDINGS // count))
     names = (concept.text, *anchors)
     found = [
         slot
-        for slot in slots(words[: len(COMBINED)], many, place)
+        for slot in slots(wordings, words[: len(wordings.beside)], many, place)
         if all(fits(encoder, slot.fill(name)) for name in names)
     ]
     if not found:
@@ -157,16 +169,16 @@ def _too_long(field: str, name: str) -> ScaPreError:
     )
 
 
-def _texts_of(kin: Sequence[Kin], preserve: Sequence[str]) -> tuple[list[str], list[str]]:
+def _texts_of(kin: Sequence[Kin], preserve: Sequence[str], wordings: Wordings) -> tuple[list[str], list[str]]:
     """Further texts of what stays: of preserved names and most kin, and those of kin that are left out at first."""
     near = list(dict.fromkeys(word for rank in zip_longest(*(found.words for found in kin)) for word in rank if word))
     far = [word for word in near[ANCHORS * len(kin) :: 4] if word not in preserve]
     words = [*preserve, *(word for word in near if word not in preserve and word not in far)]
-    kept = [wording.replace("{}", name) for wording in WORDINGS for name in preserve]
+    kept = [wording.replace(NAME, name) for wording in wordings.alone for name in preserve]
     kept += [
         Slot.of(wording, other).fill(word)
-        for wording, word, other in zip(cycle(COMBINED), words[:_BESIDE], [*words[1:], *words[:1]], strict=False)
+        for wording, word, other in zip(cycle(wordings.beside), words[:_BESIDE], [*words[1:], *words[:1]], strict=False)
     ]
-    kept += [wording.replace("{}", word) for wording in WORDINGS[:3] for word in words]
-    apart = [wording.replace("{}", word) for wording in WORDINGS[:3] for word in far]
-    return list(dict.fromkeys(kept))[: max(_MORE, len(WORDINGS) * len(preserve))], apart[:_APART]
+    kept += [wording.replace(NAME, word) for wording in wordings.alone[:3] for word in words]
+    apart = [wording.replace(NAME, word) for wording in wordings.alone[:3] for word in far]
+    return list(dict.fromkeys(kept))[: max(_MORE, len(wordings.alone) * len(preserve))], apart[:_APART]
