@@ -13,13 +13,24 @@ import pytest
 import torch
 from torch import nn
 
-from pack.benchmarks.minicanvas import captions, checkpoint, inprocess, judge, network, questions, report, scores, tasks
+from pack.benchmarks.minicanvas import (
+    captions,
+    checkpoint,
+    inprocess,
+    judge,
+    lora,
+    network,
+    questions,
+    report,
+    scores,
+    tasks,
+)
 from pack.benchmarks.minicanvas.__main__ import RESULTS, evaluate, parse, results_folder
 from pack.benchmarks.minicanvas.artists import ARTISTS, SIDE
 from pack.benchmarks.minicanvas.dataset import training_pictures
 from pack.benchmarks.minicanvas.drawing import draw_all
 from pack.benchmarks.minicanvas.evaluate import Answers
-from pack.benchmarks.minicanvas.methods import METHODS, methods
+from pack.benchmarks.minicanvas.methods import LISTED, METHODS, listed, methods
 from pack.benchmarks.minicanvas.questions import Check, Question
 from pack.benchmarks.minicanvas.shapes import SHAPES
 from pack.benchmarks.minicanvas.training import Plan, Run
@@ -117,8 +128,26 @@ class TestTasks:
 
     def test_the_tasks_of_this_version_are_these(self) -> None:
         told = [[t.name, t.kind, t.concepts, [[q.text, q.seed] for q in t.questions]] for t in tasks.all_tasks()]
+        more = [[*one, t.preserve, t.lora] for one, t in zip(told, tasks.all_tasks(), strict=True)]
         # Raise questions.VERSION whenever this changes: figures of different tasks must not be compared.
-        assert (questions.VERSION, digest(json.dumps(told).encode())[:16]) == (2, "3d1225de11e65f87")
+        assert (questions.VERSION, digest(json.dumps(more).encode())[:16]) == (3, "5d2b20af583c037e")
+        assert digest(json.dumps(told[:24]).encode())[:16] == "3d1225de11e65f87"  # version 2, which is a part of it
+
+    def test_harder_tasks_keep_what_they_say(self) -> None:
+        hard = [task for split in tasks.SPLITS for task in tasks.hard_tasks(split, tasks.FULL)]
+        for task in hard:
+            kept = {check.word for question in task.questions for check in question.checks if check.role == "in"}
+            assert not kept & set(task.concepts)
+            assert not set(task.preserve) & set(task.concepts)
+        named = {task.name: task for task in hard}
+        apart, listed = named["every second name/held-out"], named["every second name, others listed/held-out"]
+        assert apart.questions == listed.questions and set(listed.preserve) >= {
+            check.word for question in apart.questions for check in question.checks if check.role == "in"
+        }
+        assert {pair for pair in TWINS if len({*pair} & set(apart.concepts)) == 2} == set()
+        assert not set(tasks.UNSEEN) & {*OBJECTS, *ARTIST_NAMES}
+        assert {"flower", "moon"} == {task.concepts[0] for task in hard if task.lora and task.kind == "object"}
+        assert not {"flower", "moon"} & set(lora.UNRELATED)
 
     def test_the_splits_share_no_concept_and_keep_twins_together(self) -> None:
         (artists, objects), (other_artists, other_objects) = tasks.SPLITS.values()
@@ -136,7 +165,7 @@ class TestTasks:
             assert all(check.word in question.text for check in question.checks)
             words = question.text.replace(",", "").split()
             named = [name for name in task.concepts if name in question.text and (" " in name or name in words)]
-            assert named == erased
+            assert [name.split()[-1] if task.kind == "object" else name for name in named] == erased
             assert question.retained == (not erased)
         assert any(not question.retained for question in task.questions)
 
@@ -166,6 +195,9 @@ class TestTasks:
         assert {entry["preset"] for entry in inputs if "preset" in entry} <= set(PRESETS)
         assert {entry["method"] for entry in inputs if "method" in entry} == set(ERASING) - {"scapre"}
         assert set(methods(["precise", "explicit"])) == {"precise", "explicit"}
+        task = next(tasks.hard_tasks("held-out", tasks.QUICK))
+        assert listed(task, {}) == () and not {*listed(task, {LISTED: "all"})} & set(task.concepts)
+        assert len(listed(task, {LISTED: "all"})) == 35 and len(listed(task, {LISTED: "half"})) == 18
         assert methods(["auto@0.5"])["auto@0.5"]["style"] == {"method": "auto", "strength": 0.5}
         for strength in ("3", "2.5", "x", "-1", "1e"):
             with pytest.raises(ValueError, match="a strength is a number from 0 to 2"):

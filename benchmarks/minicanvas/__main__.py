@@ -81,6 +81,15 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="folder for JSON and sheets (benchmarks/results; of some tasks: with the pictures)",
     )
     add.set_defaults(run=evaluate)
+
+    add = commands.add_parser("curves", help="count over each method's own strength, and draw it")
+    add.add_argument("--method", nargs="+", default=[], help="which methods (all)")
+    add.add_argument("--folder", type=Path, default=folder / "evaluation", help=argparse.SUPPRESS)
+    add.set_defaults(run=measure_curves)
+
+    add = commands.add_parser("ablation", help="count what auto does with one part off at a time")
+    add.add_argument("--folder", type=Path, default=folder / "evaluation", help=argparse.SUPPRESS)
+    add.set_defaults(run=measure_parts)
     return parser.parse_args(arguments)
 
 
@@ -185,6 +194,25 @@ def evaluate(options: argparse.Namespace) -> int:
     print(file=sys.stderr)
     print(report.table(results))
     print(f"JSON and sheets: {out}", file=sys.stderr)
+    return 0
+
+
+def measure_curves(options: argparse.Namespace) -> int:
+    """Measure the curves, and draw them with those measured before."""
+    from . import curves
+
+    curves.write(curves.measure(evaluation(options.folder), options.method or curves.METHODS, tell), RESULTS)
+    return 0
+
+
+def measure_parts(options: argparse.Namespace) -> int:
+    """Measure auto without its parts."""
+    from . import ablation
+
+    found = ablation.measure(evaluation(options.folder), tell)
+    (RESULTS / "ablation.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(file=sys.stderr)
+    print(ablation.table(found))
     return 0
 
 

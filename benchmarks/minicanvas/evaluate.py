@@ -129,6 +129,10 @@ class Evaluation:
             self._edited = key, _Edited(model, _digest(edited_weights(model)), seconds)
         return self._edited[1]
 
+    def forget(self) -> None:
+        """Solve the next edit anew, since the code that does it has changed."""
+        self._edited = None
+
     def ask(self, method: str, settings: Mapping[str, Settings], task: Task) -> Answers:
         """Ask the questions of a task."""
         pictures, seconds, solving = self._sampled(method, settings, task)

@@ -25,7 +25,7 @@ METHODS: dict[str, dict[str, Settings]] = {
     },
     "auto-listed": {kind: {"method": "auto", LISTED: "all"} for kind in get_args(Kind)},
     "auto-half-listed": {kind: {"method": "auto", LISTED: "half"} for kind in get_args(Kind)},
-    "auto-without-search": {kind: {"method": "auto", "method.search": False} for kind in get_args(Kind)},
+    "auto-without-search": {kind: {"method": "auto", "search": False} for kind in get_args(Kind)},
     "precise": {
         "style": {"preset": "styles", "anchor": "art"},
         "object": {"preset": "objects-few"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from .prefixes import PrefixEncoder
 _CLIP_ENCODERS = {"l", "h", "g"}
 _BATCH = 32
 _PROBED = 16
+_REMEMBERED = 65_536
 _PROBE = "a cat beside a red house, in the style of an old master"
 
 
@@ -38,6 +40,7 @@ class ClipEncoder:
             )
         self.clip = clip
         self._prefixed: bool | None = None
+        self._known = lru_cache(_REMEMBERED)(self._ids_of)  # a method asks of a text again and again
         unknown = set(self._tokens("")) - _CLIP_ENCODERS
         if unknown:
             raise ScaPreError(
@@ -59,6 +62,9 @@ class ClipEncoder:
         Raises:
             ScaPreError: If the text is longer than the encoder's window.
         """
+        return self._known(text)
+
+    def _ids_of(self, text: str) -> tuple[int, ...]:
         sections = next(iter(self._tokens(text).values()))
         if len(sections) > 1:
             window = len(sections[0]) - 2
@@ -67,7 +73,7 @@ class ClipEncoder:
                 "Shorten the name, or use a shorter template."
             )
         ids = [entry[0] for entry in sections[0]]
-        return ids[1 : ids.index(_end_token(ids), 1)]
+        return tuple(ids[1 : ids.index(_end_token(ids), 1)])
 
     def remembered(self, key: str, make: Callable[[], Tensor]) -> Tensor:
         """What `make` gives, or gave earlier for this encoder and key: kept in the host's user folder."""
