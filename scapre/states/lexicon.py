@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -51,12 +51,21 @@ class Lexicon:
         Returns:
             Words, and by how many standard deviations of all words' cosines each lies above their mean.
         """
-        cosines = self._directions @ F.normalize(self.embeddings[token].float(), dim=0)
-        above = (cosines - cosines.mean()) / cosines.std().clamp(min=1e-12)
+        above = self._above(token, self._directions)
         unwanted = torch.isin(self.ids, torch.tensor([token, *without]))
         above[unwanted] = -torch.inf
         order = above.argsort(descending=True, stable=True)[: min(count, int((~unwanted).sum()))]
         return [(self.words[place], float(above[place])) for place in order.tolist()]
+
+    def distances(self, token: int, others: Sequence[int]) -> list[float]:
+        """By how many of these standard deviations other tokens lie above that mean."""
+        found: list[float] = self._above(token, F.normalize(self.embeddings[list(others)].float(), dim=1)).tolist()
+        return found
+
+    def _above(self, token: int, directions: Tensor) -> Tensor:
+        name = F.normalize(self.embeddings[token].float(), dim=0)
+        cosines = self._directions @ name
+        return (directions @ name - cosines.mean()) / cosines.std().clamp(min=1e-12)
 
     @cached_property
     def _directions(self) -> Tensor:

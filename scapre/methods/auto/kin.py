@@ -27,6 +27,7 @@ _POOL, _READ = 2, 2400
 """Candidates for a place among the kin, and of all names: longer lists are ordered by embeddings alone."""
 _SHOWN, _TOLD = 8, 6
 _NEAR = 5.0  # standard deviations: the nearest of thirty thousand unrelated words come to four
+_KINDRED = 2 / 3  # of the fourth nearest name that goes too: where all of a kind go, what is left is of another kind
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def find_kin(
     general = [word for word in WORDS[kind] if word not in preserve and banned.isdisjoint(encoder.tokens(word))]
     banned |= {token for name in (*preserve, *_alike(concepts)) for token in encoder.tokens(name)}
     count = max(_LEAST, min(_ALL // len(concepts), _MOST))
-    pools = [_near(lexicon, name, _POOL * count, banned) for name in tokens]
+    ends = {name[-1] for name in tokens if name}
+    pools = [_near(lexicon, name, _POOL * count, banned, ends) for name in tokens]
     read = {core(concept.text): tuple(pool) for concept, pool in zip(concepts, pools, strict=True) if pool}
     near = by_states(encoder, read) if sum(map(len, read.values())) <= _READ else {}
     same = {name: tuple(word for word, cosine in words if cosine >= ALIKE) for name, words in near.items()}
@@ -86,12 +88,25 @@ def _alike(concepts: Sequence[Concept]) -> list[str]:
     return [word for concept in concepts for word in alike(concept.text)]
 
 
-def _near(lexicon: Lexicon | None, name: Sequence[int], count: int, banned: set[int]) -> dict[str, bool]:
-    """Candidates, nearest first, and whether each is near at all; none where too few are."""
+def _near(
+    lexicon: Lexicon | None, name: Sequence[int], count: int, banned: set[int], ends: set[int]
+) -> dict[str, bool]:
+    """Candidates, nearest first, and whether each is near at all; none where too few are.
+
+    Args:
+        lexicon: The encoder's vocabulary.
+        name: Tokens of a name.
+        count: Of candidates.
+        banned: Tokens of words that are none.
+        ends: The last tokens of all names.
+    """
     if lexicon is None or not name:
         return {}
-    words = {word: distance >= _NEAR for word, distance in lexicon.nearest(name[-1], count, banned)}
-    return words if sum(words.values()) >= ANCHORS else {}
+    kindred = sorted(lexicon.distances(name[-1], sorted(ends - {name[-1]})), reverse=True)
+    least = max([_NEAR, *(_KINDRED * distance for distance in kindred[ANCHORS - 1 : ANCHORS])])
+    words = lexicon.nearest(name[-1], count, banned)
+    found = sum(distance >= least for _, distance in words) >= ANCHORS
+    return {word: distance >= _NEAR for word, distance in words} if found else {}
 
 
 def general_words(encoder: Encoder, concepts: Sequence[Concept]) -> tuple[list[str], list[str]]:
