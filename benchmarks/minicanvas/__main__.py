@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .evaluate import Evaluation
 
 RESULTS = PACK_ROOT / "benchmarks" / "results" / "minicanvas"
+STUDIES = RESULTS / "studies"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -201,7 +202,7 @@ def measure_curves(options: argparse.Namespace) -> int:
     """Measure the curves, and draw them with those measured before."""
     from . import curves
 
-    curves.write(curves.measure(evaluation(options.folder), options.method or curves.METHODS, tell), RESULTS)
+    curves.write(curves.measure(evaluation(options.folder), options.method or curves.METHODS, tell), STUDIES)
     return 0
 
 
@@ -210,7 +211,8 @@ def measure_parts(options: argparse.Namespace) -> int:
     from . import ablation
 
     found = ablation.measure(evaluation(options.folder), tell)
-    (RESULTS / "ablation.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    STUDIES.mkdir(parents=True, exist_ok=True)
+    (STUDIES / "ablation.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(file=sys.stderr)
     print(ablation.table(found))
     return 0

@@ -75,6 +75,7 @@ def draw(found: Mapping[str, Any], file: Path) -> None:
 
 def write(found: Mapping[str, Any], folder: Path) -> None:
     """Write the figures, and what was measured before of other methods with them, and draw all."""
+    folder.mkdir(parents=True, exist_ok=True)
     file = folder / "curves.json"
     before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     whole = {**(before if before.get("version") == VERSION else {}), **found}

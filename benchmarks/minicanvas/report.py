@@ -86,6 +86,15 @@ def table(results: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def side_by_side(results: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> str:
+    """Return a Markdown table of H with its interval: a line for each task, a column for each method."""
+    lines = [f"| task | {' | '.join(results)} |", f"|---|{'--:|' * len(results)}"]
+    for name in names:
+        cells = [_cell(result["tasks"].get(name, {}).get("H"), wide=True) for result in results.values()]
+        lines.append(f"| {name.removesuffix('/held-out')} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def _cell(share: Sequence[float] | None, *, wide: bool) -> str:
     if share is None:
         return ""
