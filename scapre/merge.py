@@ -19,7 +19,7 @@ from .concepts.syntax import MAX_NAMES
 from .edits.agreement import check_agreement, check_models, tokens_notes_between, without
 from .edits.edit import Edit
 from .edits.twins import NEAR, Part, apart, common_names
-from .errors import ScaPreError
+from .errors import ScaPreError, shorten
 from .families import Projections
 from .methods.settings import declared
 from .progress import Progress, silent
@@ -27,6 +27,12 @@ from .solve import Request, encode_request, solve_edit
 from .states.encoder import Encoder
 from .states.prompts import NULL, renamed
 from .states.token_states import TokenStates, gather
+
+_SUMMED = (
+    "what these edits know was added up, and each may hold names of the others that are near to its own; connect the "
+    "text encoder (clip) to solve them as if all names were typed"
+)
+_WORSE, _FEW = 0.05, 6
 
 
 def combine(
@@ -73,8 +79,7 @@ def combine(
         return request, encode_request(encoder, request, progress)[0]
     if missing:
         help_ = (
-            "Names are hidden here, so no text encoder can read them again. Take the file that has the names, or "
-            "put the edits on the model one after another with Apply Edit"
+            "Names are hidden here, so no text encoder can read them again. Take the file that has the names"
             if hidden
             else "Connect the text encoder (clip), so that the texts can be read again"
         )
@@ -86,6 +91,8 @@ def combine(
     ]
     states = gather(request.pairs(), preserve, sources, solver.reads)
     left = [edits[part.label] for part in parts if part.concepts]
+    if solver.sums and len(left) > 1:
+        request = replace(request, notes=(*request.notes, _SUMMED))
     moments = solver.joined([edit.payload for edit in left], [edit.states.moments for edit in left])
     return request, replace(states, moments=moments)
 
@@ -132,13 +139,29 @@ def merge_edits(
             )
     request, states = combine(edits, remove, settings_from, notes, encoder, progress)
     merged = solve_edit(states, projections, request, device=device, progress=progress)
+    weaker = _weaker(edits, merged) if _SUMMED in request.notes else ()
     apart = {label: edit.difference_from(merged) for label, edit in edits.items()}
     told = tuple(
         f"{label} had been solved from other weights ({_by(share)}); here it is solved anew"
         for label, share in apart.items()
         if share
     )
-    return replace(merged, report=replace(merged.report, notes=(*merged.report.notes, *told)))
+    return replace(merged, report=replace(merged.report, notes=(*merged.report.notes, *weaker, *told)))
+
+
+def _weaker(edits: Mapping[str, Edit], merged: Edit) -> tuple[str, ...]:
+    """Which concepts answer more as before than in their own edit, since another one's list holds them."""
+    own: dict[str, float] = {}
+    for edit in edits.values():
+        own = {**edit.report.remaining, **own}
+    left = merged.report.remaining
+    worse = [
+        f"{shorten(name)} ({own[name]:.2f} to {left[name]:.2f})"
+        for name in left
+        if left[name] > own.get(name, 2) + _WORSE
+    ]
+    more = f" and {len(worse) - _FEW} more" if len(worse) > _FEW else ""
+    return (f"less erased than in the edits themselves: {', '.join(worse[:_FEW])}{more}",) if worse else ()
 
 
 def _by(share: float) -> str:

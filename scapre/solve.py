@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .concepts.concepts import ConceptList
+from .concepts.spelling import core
 from .edits.edit import Edit
 from .edits.figures import Report, ResponseMeter
 from .edits.fingerprint import fingerprint, sample, sketch
@@ -28,6 +29,7 @@ from .states.token_states import TokenStates, encode_prompts
 log = logging.getLogger("scapre")
 
 _HARDLY = 0.9  # of the way to the anchor and of the old answer
+_FAR = 1.5  # of the old answer
 _FEW = 6
 
 
@@ -40,7 +42,7 @@ class Request:
         preserve: Names that should stay.
         settings: Numbers of the method.
         seed: Of the noise.
-        templates: Wordings that every concept and anchor is put in.
+        templates: Wordings that every concept and anchor is put in; a method with prompts of its own takes none.
         notes: What the host wants the report to say.
         method: Name of the method in `METHODS`.
     """
@@ -52,6 +54,11 @@ class Request:
     templates: Sequence[str] = tuple(TEMPLATES["none"])
     notes: tuple[str, ...] = ()
     method: str = FIRST
+
+    def __post_init__(self) -> None:
+        """Leaves out wordings that the method does not take."""
+        if method(self.method).sums:
+            object.__setattr__(self, "templates", tuple(TEMPLATES["none"]))
 
     def pairs(self) -> tuple[Pair, ...]:
         """Concepts and anchors as prompts; those that share an anchor lie side by side."""
@@ -82,9 +89,10 @@ def encode_request(encoder: Encoder, request: Request, progress: Progress = sile
     """Encodes all texts of a request once; returns the states and the seconds it took."""
     start = time.perf_counter()
     solver = method(request.method)
+    same = _same_tokens(encoder, request, solver)
     states = encode_prompts(encoder, request.pairs(), request.preserve, progress, solver.reads)
     studied = solver.study(encoder, request.concepts.concepts, request.preserve, request.settings, progress)
-    states = replace(states, moments=studied.moments, notes=studied.notes, alike=studied.alike)
+    states = replace(states, moments=studied.moments, notes=(*same, *studied.notes), alike=studied.alike)
     return states, time.perf_counter() - start
 
 
@@ -142,7 +150,7 @@ def solve_edit(
     progress("solve", len(names), len(names))
     report = meter.report({"text encoding": encode_seconds} | watch.seconds, (*_notes(request), *states.notes))
     _check_result(report.change)
-    report = replace(report, notes=(*report.notes, *_hardly(report, solver)))
+    report = replace(report, notes=(*report.notes, *_hardly(report, solver, request.preserve)))
     edit = Edit(
         method=request.method,
         settings=request.settings,
@@ -162,6 +170,30 @@ def solve_edit(
     return edit
 
 
+def _same_tokens(encoder: Encoder, request: Request, solver: Method) -> tuple[str, ...]:
+    """What to say of names that the text encoder cannot tell apart.
+
+    Raises:
+        ScaPreError: If one of them is erased and another one held.
+    """
+    known: dict[tuple[int, ...], str] = {}
+    notes = []
+    for concept in request.concepts.concepts:
+        first = known.setdefault(tuple(encoder.tokens(core(concept.text))), concept.text)
+        if first != concept.text:
+            notes.append(f"{shorten(first)} and {shorten(concept.text)} are the same to the text encoder")
+    for name in request.preserve:
+        concept_text = known.get(tuple(encoder.tokens(core(name))))
+        if concept_text and solver.preserves:
+            raise ScaPreError(
+                f"preserve: {shorten(name)} has the same tokens as the concept {shorten(concept_text)}, so that one "
+                "cannot stay while the other goes. Take one of them out."
+            )
+        if concept_text:
+            notes.append(f"{shorten(name)}, which is preserved, is {shorten(concept_text)} to the text encoder")
+    return (*notes[:_FEW], *([f"and {len(notes) - _FEW} more"] if len(notes) > _FEW else []))
+
+
 def _check_names(names: Sequence[str], projections: Projections, request: Request) -> None:
     if not names:
         roles = ", ".join(sorted(role.value for role in method(request.method).roles))
@@ -177,14 +209,25 @@ def _notes(request: Request) -> tuple[str, ...]:
     return (*request.concepts.notes, *request.notes, *kept)
 
 
-def _hardly(report: Report, solver: Method) -> tuple[str, ...]:
-    """Says which concepts answer nearly as before, where what stays can be the reason."""
-    same = [name for name, left in report.remaining.items() if min(left, report.kept[name]) > _HARDLY]
-    if not (same and solver.preserves):
-        return ()
-    return (
-        f"hardly erased: {some(same, _FEW)}. What stays is too close to it or too much; take names out of preserve",
-    )
+def _hardly(report: Report, solver: Method, preserve: Sequence[str]) -> tuple[str, ...]:
+    """Says which concepts answer nearly as before where what stays can be the reason, and which answer too loud."""
+    notes = []
+    far = [name for name, kept in report.kept.items() if abs(kept) > _FAR]
+    if far:
+        notes.append(
+            f"far from the model: the answers to {some(far, _FEW)} are larger than before. Take a smaller reach or "
+            "fewer rounds, or name more under preserve"
+        )
+    near = {name for name, left in report.remaining.items() if min(left, report.kept[name]) > _HARDLY}
+    same = [name for name in report.remaining if name in near and name not in far]
+    if same and solver.preserves:
+        why = (
+            "What stays is too close to it or too much; take names out of preserve"
+            if preserve
+            else "What the settings keep weighs too much, or the name says too little"
+        )
+        notes.append(f"hardly erased: {some(same, _FEW)}. {why}")
+    return tuple(notes)
 
 
 def _checked(weight: Tensor, name: str, width: int) -> Tensor:

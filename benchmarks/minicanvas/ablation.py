@@ -12,7 +12,7 @@ from .inprocess import pack
 from .questions import VERSION, Sizes
 from .tasks import Kind, Task, split_tasks
 
-SIZES = Sizes(12, 12, 4)
+SIZES = Sizes(10, 8, 2)
 ROWS = ("half of the styles", "half of the objects", "confusable pairs")
 
 PARTS: Mapping[str, tuple[Mapping[str, Any], Mapping[tuple[str, str], Any]]] = {

@@ -15,7 +15,7 @@ from .tasks import Task, split_tasks
 
 METHODS = ("auto", "uce", "rece", "speed", "oce", "dp", "precise", "scale")
 STRENGTHS = (0.5, 1.0, 1.5, 2.0)
-SIZES = Sizes(9, 9, 3)
+SIZES = Sizes(6, 6, 2)
 TASKS = ("half of the styles", "half of the objects")
 
 

@@ -27,8 +27,10 @@ class HostProjections:
         """Finds the projections.
 
         Raises:
-            ScaPreError: If the model's family is not supported, or the host cannot list its weights.
+            ScaPreError: If there is no model, its family is not supported, or the host cannot list its weights.
         """
+        if model is None:
+            raise ScaPreError("model: it is missing. Connect the output model of a loader.")
         self.model = model
         detected = type(model.model.model_config).__name__
         self.family, self.roles = find_projections(detected, _names(model.model))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -16,6 +17,8 @@ from ...scapre.progress import Progress
 from ...scapre.states.lexicon import Lexicon
 from .folders import cache_folder
 from .prefixes import PrefixEncoder
+
+log = logging.getLogger("scapre")
 
 _CLIP_ENCODERS = {"l", "h", "g"}
 _BATCH = 32
@@ -86,8 +89,13 @@ class ClipEncoder:
         encoder = getattr(getattr(self.clip, "cond_stage_model", None), name, None)
         if tokenizer is None or encoder is None:
             return None
-        embeddings = encoder.transformer.get_input_embeddings().weight
-        return Lexicon.of(tokenizer.tokenizer.get_vocab(), embeddings.detach().to("cpu", torch.float32))
+        try:
+            embeddings = encoder.transformer.get_input_embeddings().weight
+            vocabulary = tokenizer.tokenizer.get_vocab()
+        except (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+            log.info("the vocabulary of %s cannot be read: %s", name, error)
+            return None
+        return Lexicon.of(vocabulary, embeddings.detach().to("cpu", torch.float32))
 
     def encode(self, texts: Sequence[str], progress: Progress) -> Tensor:
         """States of the texts, (texts, tokens, width), float32 on the CPU."""

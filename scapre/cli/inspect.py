@@ -44,6 +44,7 @@ def describe(edit: Edit) -> dict[str, Any]:
         "drift": dict(edit.report.drift),
         "matrices": {name: list(shape) for name, shape in edit.shapes.items()},
         "bytes": edit.nbytes,
+        "unanchored": "its kin" if edit.solver.kin else "(empty prompt)",
         "notes": list(edit.report.notes),
     }
 
@@ -62,7 +63,7 @@ def table(found: dict[str, Any]) -> Iterator[str]:
     for entry in found["concepts"]:
         kept = found["kept"].get(entry["concept"])
         share = "     -" if kept is None else f"{kept:6.3f}"
-        yield f"{share}    {entry['concept']} -> {entry['anchor'] or '(empty prompt)'}"
+        yield f"{share}    {entry['concept']} -> {entry['anchor'] or found['unanchored']}"
 
 
 def _plain(value: Any) -> str:

@@ -159,6 +159,6 @@ def _parse_line(number: int, line: str, default: str) -> Concept:
     if normalise(name) == normalise(anchor):
         raise ScaPreError(
             f"{where}: {shorten(name)} is its own anchor, so nothing would be erased. Choose another anchor, or leave "
-            "it empty to replace the concept by the null prompt."
+            "it empty."
         )
     return Concept(name, anchor)

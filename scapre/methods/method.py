@@ -94,6 +94,7 @@ class Method(ABC):
         moments: What the moments that `study` gives are, where edits keep them.
         sums: Whether its moments are sums over prompts of a whole list, from which no name can be taken out; others
             belong to the text encoder alone.
+        kin: Whether kin that it finds take the place of concepts without an anchor, in place of the empty prompt.
         seeded: Whether it draws noise.
         preserves: Whether preserved names enter the solve; else they are only measured.
     """
@@ -108,6 +109,7 @@ class Method(ABC):
     reads: ClassVar[Reads] = Reads.REST
     moments: ClassVar[Mapping[str, Kind]] = {}
     sums: ClassVar[bool] = False
+    kin: ClassVar[bool] = False
     seeded: ClassVar[bool] = False
     preserves: ClassVar[bool] = False
 

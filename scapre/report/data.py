@@ -22,10 +22,11 @@ _COLUMNS: Mapping[Role, Literal["key", "value"]] = {Role.KEY: "key", Role.VALUE:
 
 
 class ConceptRow(TypedDict):
-    """One wording of a concept; see `Report` for the figures."""
+    """One wording of a concept; see `Report` for the figures. Where `kin` is true, its kin are its anchor."""
 
     name: str
     anchor: str
+    kin: bool
     remaining: float | None
     kept: float | None
 
@@ -99,6 +100,7 @@ def _concepts(edit: Edit) -> list[ConceptRow]:
         {
             "name": text,
             "anchor": anchors[text],
+            "kin": edit.solver.kin and anchors[text] == NULL,
             "remaining": _rounded(report.remaining[text]),
             "kept": _rounded(report.kept[text]),
         }

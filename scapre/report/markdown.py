@@ -6,9 +6,16 @@ import re
 from collections.abc import Iterable, Sequence
 
 from .conflicts import Conflicts
-from .data import BlockRow, ReportData
+from .data import BlockRow, ConceptRow, ReportData
 
 _PAIRS = 40  # of concepts that lie close to each other
+_LONG = 20  # rows, beyond which a table is summed up above it
+_ERASED = (
+    "kept: share of the old answer, 1 = untouched, below 0 = turned round. remaining: 0 = answers as its anchor, "
+    "1 = untouched."
+)
+_KIN = " Where kin are the anchor, it is the part of the way to them that is left, and 0 also beyond them."
+_DRIFT = "How far the answers of anchors, preserved names and the empty prompt moved: 0 = untouched."
 _WIDTH = 6  # of a number
 
 # What would begin markup inside a line. An underscore within a word and an ampersand without a semicolon begin none.
@@ -30,17 +37,33 @@ def _tables(data: ReportData) -> Iterable[str]:
     seconds = data["seconds"]
     yield f"Seconds: {', '.join(f'{escape(stage)} {_number(value)}' for stage, value in seconds.items())}"
     yield "## Erased"
-    yield "kept: share of the old answer, 1 = untouched. remaining: 0 = answers as its anchor, 1 = untouched."
-    erased = [((row["kept"], row["remaining"]), (row["name"], row["anchor"])) for row in data["concepts"]]
+    kin = any(row["kin"] for row in data["concepts"])
+    summed = _summed([(row["name"], row["remaining"]) for row in data["concepts"]], "remaining")
+    yield _ERASED + (_KIN if kin else "") + summed
+    erased = [((row["kept"], row["remaining"]), (row["name"], _anchor(row))) for row in data["concepts"]]
     yield _table(("kept", "remaining"), ("concept", "anchor"), erased)
     yield "## Drift of what should stay"
-    yield "How far the answers of anchors, preserved names and the empty prompt moved: 0 = untouched."
+    yield _DRIFT + _summed([(row["name"], row["drift"]) for row in data["drift"]], "drift")
     yield _table(("drift",), ("role", "name"), [((row["drift"],), (row["role"], row["name"])) for row in data["drift"]])
     yield "## Relative change of the weights"
     yield _change(data["blocks"])
     yield _table(("K", "V"), ("layer",), [((row["key"], row["value"]), (row["block"],)) for row in data["blocks"]])
     if data["conflicts"]:
         yield from _closest(data["conflicts"])
+
+
+def _summed(rows: Sequence[tuple[str, float | None]], figure: str) -> str:
+    """Mean and greatest of a figure where a table is too long to see them."""
+    known = [(name, value) for name, value in rows if value is not None]
+    if len(known) <= _LONG:
+        return ""
+    name, most = max(known, key=lambda row: row[1])
+    mean = sum(value for _, value in known) / len(known)
+    return f" {len(known):,} rows: mean {figure} {_number(mean)}, most {_number(most)} ({_cell(name)})."
+
+
+def _anchor(row: ConceptRow) -> str:
+    return "its kin" if row["kin"] else row["anchor"]
 
 
 def _change(blocks: Sequence[BlockRow]) -> str:

@@ -317,5 +317,7 @@ def test_a_long_list_is_whole_and_its_closest_pairs_are_counted():
     text = render(report_data(solved(names, preserve=()), "Title"))
     erased, _, _, close = tables(text)
     assert [row[2] for row in erased[2:]] == names.splitlines()
+    most = max(erased[2:], key=lambda row: float(row[1]))
+    assert "300 rows: mean remaining " in text and f"most {most[1]} (" in text
     assert len(close) == 2 + 40
     assert "The 40 closest of 44,850 pairs." in text

@@ -97,6 +97,7 @@ class Auto(RightMethod):
     reads = Reads.LAST
     joint = True
     sums = True
+    kin = True
     preserves = True
     moments = MappingProxyType({
         "erased": Kind(torch.float32, "t"), "kept": Kind(torch.float32, "t"), "apart": Kind(torch.float32, "t"),
@@ -141,6 +142,7 @@ class Auto(RightMethod):
         return Layout({**found.shared, "reach": Kind(torch.float64, "o", 0)})
 
     def figures(self, payload: Payload, settings: Any) -> dict[str, float]:
-        """How far it reaches, how far kin that were left out would move against the concepts, and the rank of B."""
+        """How far it reaches, how far kin that were left out would move against the concepts, if any, and B's rank."""
         reach, harmed = payload.shared["reach"].tolist()
-        return {"reach": reach, "left-out kin moved": harmed, **super().figures(payload, settings)}
+        tested = {"left-out kin moved": harmed} if harmed else {}
+        return {"reach": reach, **tested, **super().figures(payload, settings)}

@@ -49,7 +49,7 @@ def common_moment(encoder: Encoder, concepts: Sequence[Concept], width: int, pro
         return half(_moment(encoder, texts, width, progress))
 
     found = encoder.remembered("general words: " + "\n".join(texts), whole)
-    total = symmetric(found)
+    total = symmetric(found if found.shape == (width * (width + 1) // 2,) else whole())
     if gone:
         total = total - _moment(encoder, gone, width, progress)
     return total / max(1, len(texts) - len(gone))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ MOST_TOKENS = 75 - PADDING
 
 
 _MOST = 100
+_NAMES, _OTHERS = re.compile(r"\bNAME\b"), re.compile(r"\bOTHER\b")
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,13 @@ class Wordings:
             ScaPreError: If one has no place for a name or several, or there are too many.
         """
         typed = list(dict.fromkeys(part.strip() for part in text.split(";") if part.strip()))
-        wrong = [part for part in typed if part.count("NAME") != 1 or NAME in part or OTHER in part]
+        wrong = [part for part in typed if len(_NAMES.findall(part)) != 1 or NAME in part or OTHER in part]
         if wrong:
             raise ScaPreError(
                 f"wordings: {shorten(wrong[0])} needs NAME once, where the name stands, and may have OTHER where "
                 "another word does. Write ; between wordings."
             )
-        typed = [part.replace("NAME", NAME).replace("OTHER", OTHER) for part in typed]
+        typed = [_OTHERS.sub(OTHER, _NAMES.sub(NAME, part)) for part in typed]
         if len(typed) > _MOST:
             raise ScaPreError(f"wordings: {len(typed)} are too many; {_MOST} are possible.")
         if not typed:

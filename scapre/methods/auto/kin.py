@@ -26,6 +26,8 @@ _ALL, _MOST, _LEAST = 400, 60, 12
 _POOL, _READ = 2, 2400
 """Candidates for a place among the kin, and of all names: longer lists are ordered by embeddings alone."""
 _SHOWN, _TOLD = 8, 6
+_OFF = "kin were not looked for, since search is off"
+_UNREADABLE = "kin were not looked for, since this text encoder's vocabulary cannot be read"
 _NEAR = 5.0  # standard deviations: the nearest of thirty thousand unrelated words come to four
 _KINDRED = 2 / 3  # of the fourth nearest name that goes too: where all of a kind go, what is left is of another kind
 
@@ -38,11 +40,13 @@ class Kin:
         words: Nearest first.
         found: Whether they are near; else they are general words of its kind.
         alike: Words that are no kin, since this encoder answers them like the name.
+        why: Why none were found, if nobody has looked.
     """
 
     words: tuple[str, ...]
     found: bool
     alike: tuple[str, ...] = ()
+    why: str = ""
 
 
 def find_kin(
@@ -56,7 +60,7 @@ def find_kin(
     Args:
         encoder: Its vocabulary is searched; where it has none, or nothing near, general words of the kind stand in.
         concepts: What is erased.
-        preserve: Names that stay in any case.
+        preserve: Names that stay in any case; those of one word may be kin like other words.
         kind: One of `KINDS`.
         search: Whether to search at all.
     """
@@ -64,7 +68,7 @@ def find_kin(
     tokens = [encoder.tokens(core(concept.text)) for concept in concepts]
     banned = {token for name in tokens for token in name}
     general = [word for word in WORDS[kind] if word not in preserve and banned.isdisjoint(encoder.tokens(word))]
-    banned |= {token for name in (*preserve, *_alike(concepts)) for token in encoder.tokens(name)}
+    banned |= {token for name in _alike(concepts) for token in encoder.tokens(name)}
     count = max(_LEAST, min(_ALL // len(concepts), _MOST))
     ends = {name[-1] for name in tokens if name}
     pools = [_near(lexicon, name, _POOL * count, banned, ends) for name in tokens]
@@ -72,7 +76,8 @@ def find_kin(
     near = by_states(encoder, read) if sum(map(len, read.values())) <= _READ else {}
     same = {name: tuple(word for word, cosine in words if cosine >= ALIKE) for name, words in near.items()}
     gone = {word for words in same.values() for word in words}
-    strangers = Kin(tuple(general[:count]), found=False)
+    why = "" if lexicon and lexicon.words else _UNREADABLE if search else _OFF
+    strangers = Kin(tuple(general[:count]), found=False, why=why)
     found = []
     for concept, pool in zip(concepts, pools, strict=True):
         name = core(concept.text)
@@ -125,10 +130,8 @@ def kin_notes(concepts: Sequence[Concept], kin: Sequence[Kin]) -> tuple[str, ...
         notes = [*notes[:_TOLD], f"and words beside {len(notes) - _TOLD} more"]
     lost = [concept.text for concept, near in zip(concepts, kin, strict=True) if not near.found]
     if lost:
-        notes.append(
-            f"no words were found near to {some(lost, _TOLD)}: general words "
-            "stay in their place, so name what should stay under preserve"
-        )
+        why = next(near.why for near in kin if not near.found) or f"no words were found near to {some(lost, _TOLD)}"
+        notes.append(f"{why}: general words stay in their place, so name what should stay under preserve")
     return (*notes, *_alias_notes(concepts, kin))
 
 

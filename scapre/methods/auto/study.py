@@ -93,6 +93,7 @@ def study(
         _group(encoder, concept, [*preserve, *near.words], near, wordings, place, len(concepts))
         for place, (concept, near) in enumerate(zip(concepts, kin, strict=True))
     ]
+    _check_wordings(encoder, wordings)
     beside, alone = ([text for text in texts if fits(encoder, text)] for texts in _texts_of(kin, preserve, wordings))
     _check_kept(encoder, preserve)
     total = sum(len(group.texts) for group in groups) + len(beside) + len(alone)
@@ -154,6 +155,15 @@ def _group(
         longest = max(names, key=len)
         raise _too_long("concepts" if longest == concept.text else "anchor", longest)
     return Group(concept.text, anchors, tuple(found))
+
+
+def _check_wordings(encoder: Encoder, wordings: Wordings) -> None:
+    long = [part for part in (*wordings.alone, *wordings.beside) if not fits(encoder, Slot.of(part, "").fill(""))]
+    if long:
+        raise ScaPreError(
+            f"wordings: {shorten(long[0])} has more than the {MOST_TOKENS} tokens that the method auto can read. "
+            "Shorten it."
+        )
 
 
 def _check_kept(encoder: Encoder, preserve: Sequence[str]) -> None:
