@@ -55,6 +55,13 @@ def test_a_damaged_file_is_made_anew_and_mended(tmp_path: Path, damage: str) -> 
         assert torch.equal(cache.get("words", PROBE, make), VALUE) and make.times == 2
 
 
+@pytest.mark.parametrize("value", [torch.tensor([1.0, float("nan")]), torch.zeros(2)])
+def test_what_no_encoder_gives_is_made_anew(tmp_path: Path, value: torch.Tensor) -> None:
+    cache, make = Cache(tmp_path), Maker()
+    cache.get("words", PROBE, lambda: value)
+    assert torch.equal(cache.get("words", PROBE, make), VALUE) and make.times == 1
+
+
 def test_it_is_bounded_and_the_latest_stay(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     for number in range(_MOST + 3):

@@ -24,9 +24,11 @@ from pack.scapre.methods.auto.kinds import WORDS, kind_of
 from pack.scapre.methods.auto.moments import Moments, Span, aim, joined, kept_weights, weights
 from pack.scapre.methods.auto.solution import constrained, harm, reach_of
 from pack.scapre.methods.auto.study import _MORE, _group, _texts_of, study
+from pack.scapre.methods.scapre.settings import Settings as ScaPreSettings
 from pack.scapre.progress import silent
 from pack.scapre.solve import encode_request, solve_edit
 from pack.scapre.states.lexicon import Lexicon
+from pack.scapre.states.prompts import TEMPLATES
 from pack.tests import edit_files
 from pack.tests.worlds import WINDOW, Encoder, Projections, ask, error
 
@@ -522,3 +524,89 @@ def test_a_preserve_list_that_leaves_nothing_to_erase_is_told() -> None:
     assert any('hardly erased: "one". What stays is too close' in note for note in told)
     free = edit_of(request("one", Settings(keep=0, reach=2), preserve=("fish",))).report.notes
     assert not any("hardly erased" in note for note in free)
+
+
+def test_a_concept_that_settings_alone_hold_is_told_so_and_one_that_is_thrown_far_too() -> None:
+    held = edit_of(request("one", Settings(hold=1e6), preserve=())).report.notes
+    assert any('hardly erased: "one". What the settings keep weighs too much' in note for note in held)
+    far = edit_of(request("one", Settings(reach=10, keep=0, hold=1e-3), preserve=())).report
+    assert far.kept["one"] < -1.5
+    assert any('far from the model: the answers to "one" are larger' in note for note in far.notes)
+
+
+def test_names_of_the_same_tokens_are_told_and_cannot_both_go_and_stay() -> None:
+    class Joined(Worded):
+        def tokens(self, text: str) -> list[int]:
+            return super().tokens(text.replace("&", " & "))
+
+    encoder = Joined(WIDTH)
+    states, _ = encode_request(encoder, request("aa&e\naa & e\nbbe", preserve=()))
+    assert '"aa&e" and "aa & e" are the same to the text encoder' in states.notes
+    with pytest.raises(ScaPreError, match=r'preserve: "aa & e" has the same tokens as the concept "aa&e"'):
+        encode_request(encoder, request("aa&e", preserve=("aa & e",)))
+    measured, _ = encode_request(encoder, ask("aa&e", ScaPreSettings(), preserve=("aa & e",)))
+    assert '"aa & e", which is preserved, is "aa&e" to the text encoder' in measured.notes
+
+
+def test_wordings_of_other_methods_are_not_taken_over() -> None:
+    asked = request("one", templates=TEMPLATES["styles"])
+    assert asked.templates == ("{concept}",) and len(asked.pairs()) == 1
+
+
+def test_typed_wordings_that_are_too_long_are_refused() -> None:
+    asked = request("one", Settings(wordings="NAME; " + "very " * 80 + "NAME beside OTHER"))
+    with pytest.raises(ScaPreError, match=r'wordings: "very very .* more than the 71 tokens'):
+        encode_request(Encoder(WIDTH), asked)
+    with pytest.raises(ScaPreError, match="needs NAME once"):
+        Settings(wordings="RENAMED by it")
+
+
+def test_why_no_kin_were_found_is_told() -> None:
+    def told(encoder: Encoder, **more: bool) -> str:
+        concepts = (Concept("unheard"),)
+        return " ".join(kin_notes(concepts, find_kin(encoder, concepts, (), "object", **more)))
+
+    assert 'no words were found near to "unheard"' in told(Worded(WIDTH))
+    assert "since search is off" in told(Worded(WIDTH), search=False)
+    assert "vocabulary cannot be read" in told(Encoder(WIDTH))
+
+
+def test_where_all_of_a_kind_go_words_of_another_kind_are_no_kin() -> None:
+    class Kinds(Worded):
+        """The second family lies halfway between the first and nothing."""
+
+        def lexicon(self) -> Lexicon:
+            found = super().lexicon()
+            shared = found.embeddings[:8].mean(0)
+            found.embeddings[8:16] += 0.45 * shared
+            return Lexicon(found.words, found.ids, found.embeddings)
+
+    encoder = Kinds(WIDTH)
+    (some, *_) = find_kin(encoder, [Concept(word) for word in Worded.WORDS[:3]], (), "object")
+    assert some.found and set(some.words[:5]) == set(Worded.WORDS[3:8])
+    gone = find_kin(encoder, [Concept(word) for word in Worded.WORDS[:8]], (), "object")
+    assert not any(kin.found for kin in gone)
+    lone = find_kin(encoder, [Concept(Worded.WORDS[0])], Worded.WORDS[1:8], "object")[0]
+    assert lone.found and lone.words[:7] != ()
+
+
+def test_sums_of_edits_whose_kin_are_each_other_say_what_they_lack() -> None:
+    encoder = Worded(WIDTH)
+    settings = Settings(hold=1, keep=20)
+    one, two = (edit_of(request(name, settings, preserve=()), encoder, torch.float32) for name in ("aae", "aaf"))
+    summed = merge_edits({"a": one, "b": two}, WEIGHTS)
+    assert any("was added up" in note and "connect the text encoder" in note for note in summed.report.notes)
+    assert any(note.startswith("less erased than in the edits themselves: ") for note in summed.report.notes)
+    read = merge_edits({"a": one, "b": two}, WEIGHTS, encoder=encoder)
+    assert not any("added up" in note or "less erased" in note for note in read.report.notes)
+    assert read.report.remaining["aae"] < summed.report.remaining["aae"]
+
+
+def test_a_kept_moment_of_another_shape_is_not_believed() -> None:
+    class Wrong(Worded):
+        def remembered(self, key, make):
+            return torch.ones(3)
+
+    asked = request("aae", preserve=())
+    wrong, right = (encode_request(encoder, asked)[0].moments["common"] for encoder in (Wrong(WIDTH), Worded(WIDTH)))
+    assert torch.equal(wrong, right)
