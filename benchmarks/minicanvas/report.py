@@ -15,6 +15,13 @@ from .questions import VERSION, Question
 from .scores import SHARES, Share, distance, score
 from .tasks import Task
 
+SIDE_BY_SIDE = (
+    *(f"{name}/held-out" for name in ("one style", "one object", "half of the styles", "half of the objects")),
+    *(f"{name}/held-out" for name in ("heart, not apple", "cross, not airplane", "flower, not sun")),
+    "curve, 10",
+    "curve, 20",
+)
+"""The tasks on which all methods were measured."""
 COLUMNS = (*SHARES, "beside", "H")
 MARGIN, LINE, SIZE = 8, 18, 96
 HEADING = 760
@@ -86,7 +93,7 @@ def table(results: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def side_by_side(results: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> str:
+def side_by_side(results: Mapping[str, Mapping[str, Any]], names: Sequence[str] = SIDE_BY_SIDE) -> str:
     """Return a Markdown table of H with its interval: a line for each task, a column for each method."""
     lines = [f"| task | {' | '.join(results)} |", f"|---|{'--:|' * len(results)}"]
     for name in names:
