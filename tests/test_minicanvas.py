@@ -14,8 +14,10 @@ import torch
 from torch import nn
 
 from pack.benchmarks.minicanvas import (
+    ablation,
     captions,
     checkpoint,
+    curves,
     inprocess,
     judge,
     lora,
@@ -25,7 +27,7 @@ from pack.benchmarks.minicanvas import (
     scores,
     tasks,
 )
-from pack.benchmarks.minicanvas.__main__ import RESULTS, evaluate, parse, results_folder
+from pack.benchmarks.minicanvas.__main__ import RESULTS, STUDIES, evaluate, parse, results_folder
 from pack.benchmarks.minicanvas.artists import ARTISTS, SIDE
 from pack.benchmarks.minicanvas.dataset import training_pictures
 from pack.benchmarks.minicanvas.drawing import draw_all
@@ -336,6 +338,18 @@ class TestResults:
         assert all(result["version"] == questions.VERSION for result in results.values())
         assert all(list(result["tasks"]) == [task.name for task in tasks.all_tasks()] for result in results.values())
         assert report.table(results) in (RESULTS.parents[1] / "README.md").read_text()
+
+    def test_the_other_tables_are_those_of_their_files(self) -> None:
+        text = (RESULTS.parents[1] / "README.md").read_text()
+        names = ("auto", "uce", "rece", "speed", "oce", "dp", "precise", "scale")
+        places = [(RESULTS / f"{name}.json", RESULTS / "held-out" / f"{name}.json") for name in names]
+        results = {own.stem: json.loads((own if own.is_file() else other).read_text()) for own, other in places}
+        parts, found = (json.loads((STUDIES / f"{name}.json").read_text()) for name in ("ablation", "curves"))
+        assert {entry["version"] for entry in (*results.values(), parts, found)} == {questions.VERSION}
+        assert report.side_by_side(results) in text
+        assert ablation.table(parts) in text and list(parts["variants"]) == list(ablation.PARTS)
+        assert set(curves.METHODS) <= set(found)
+        assert all(list(found[name]) == [f"{by:g}" for by in curves.STRENGTHS] for name in curves.METHODS)
 
     @pytest.mark.parametrize("part", ["--quick", "--task=one style", "--edit=mine.safetensors"])
     def test_a_part_of_the_tasks_never_takes_their_place(self, part: str, tmp_path: Path) -> None:
