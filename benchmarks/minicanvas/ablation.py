@@ -23,8 +23,6 @@ PARTS: Mapping[str, tuple[Mapping[str, Any], Mapping[tuple[str, str], Any]]] = {
     "past the anchor": ({"reach": 1.0}, {}),
     "moment of what stays": ({"keep": 0.0}, {}),
     "strong ridge: a hundredth of it": ({"hold": 0.1}, {}),
-    "whole prompts: the name alone": ({"wordings": "NAME"}, {}),
-    "words beside the name": ({"wordings": "a picture of NAME; a picture in the style of NAME; a NAME"}, {}),
 }
 """What is off, by settings of the node and by values of modules of `auto`."""
 
