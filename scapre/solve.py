@@ -178,12 +178,19 @@ def _same_tokens(encoder: Encoder, request: Request, solver: Method) -> tuple[st
     """
     known: dict[tuple[int, ...], str] = {}
     notes = []
+
+    def read(name: str) -> tuple[int, ...]:
+        try:
+            return tuple(encoder.tokens(core(name)))
+        except ScaPreError:  # it is too long, which is said where it is encoded
+            return ()
+
     for concept in request.concepts.concepts:
-        first = known.setdefault(tuple(encoder.tokens(core(concept.text))), concept.text)
-        if first != concept.text:
+        tokens = read(concept.text)
+        if tokens and (first := known.setdefault(tokens, concept.text)) != concept.text:
             notes.append(f"{shorten(first)} and {shorten(concept.text)} are the same to the text encoder")
     for name in request.preserve:
-        concept_text = known.get(tuple(encoder.tokens(core(name))))
+        concept_text = known.get(read(name))
         if concept_text and solver.preserves:
             raise ScaPreError(
                 f"preserve: {shorten(name)} has the same tokens as the concept {shorten(concept_text)}, so that one "

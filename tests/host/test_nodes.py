@@ -34,7 +34,7 @@ INPUTS = {
     "residual spectral row_valve technique ridge erase_scale gate_power gate_temperature noise alpha_min "
     "spectral_temperature spectral_power samples bins bures_steps method kind search hold keep reach simplify "
     "preserve_scale search_ridge round_ridge round_preserve rounds influence_filter null_threshold invariant_ridge "
-    "augment general_scale held_share",
+    "augment general_scale held_share wordings",
     "ScaPreApplyEdit": "model edit strength",
     "ScaPreConceptList": "source filter more read_as column",
     "ScaPreSaveEdit": "edit filename_prefix include_names for_merging",
@@ -166,7 +166,7 @@ def test_what_a_new_node_starts_with() -> None:
     main = {name: declared[name]["default"] for name in ("anchor", "preserve", "preset", "strength", "seed")}
     assert main == {"anchor": "", "preserve": "", "preset": "objects-few", "strength": 1.0, "seed": 0}
     assert [name for name, more in declared.items() if more.get("advanced")] == ADVANCED
-    assert {declared[name]["default"] for name in NUMERIC} == {"preset", -1}
+    assert {declared[name]["default"] for name in NUMERIC} == {"preset", -1, ""}
     presets = [list(solver.presets) for name, solver in METHODS.items() if name != FIRST]
     assert declared["preset"]["options"] == list(
         dict.fromkeys([*PRESETS, *(name for some in presets for name in some)])
