@@ -34,8 +34,7 @@ def measure(evaluation: Evaluation, names: Sequence[str], tell: Callable[[str], 
 
 
 def _point(evaluation: Evaluation, name: str, asked: Sequence[Task], tell: Callable[[str], None]) -> dict[str, float]:
-    base = name.split("@")[0]
-    answers = run(evaluation, name, methods([name])[name] if base != "none" else {}, asked, tell)
+    answers = run(evaluation, name, methods([name])[name], asked, tell)
     shares, apart = report.figures(answers)
     return {key: round(share.value, 4) for key, share in shares.items()} | {"distance": round(apart or 0, 3)}
 

@@ -51,7 +51,8 @@ class Lexicon:
         Returns:
             Words, and by how many standard deviations of all words' cosines each lies above their mean.
         """
-        above = self._above(token, self._directions)
+        cosines = self._cosines(token)
+        above = _standard(cosines, cosines)
         unwanted = torch.isin(self.ids, torch.tensor([token, *without]))
         above[unwanted] = -torch.inf
         order = above.argsort(descending=True, stable=True)[: min(count, int((~unwanted).sum()))]
@@ -59,14 +60,29 @@ class Lexicon:
 
     def distances(self, token: int, others: Sequence[int]) -> list[float]:
         """By how many of these standard deviations other tokens lie above that mean."""
-        found: list[float] = self._above(token, F.normalize(self.embeddings[list(others)].float(), dim=1)).tolist()
+        there = F.normalize(self.embeddings[list(others)].float(), dim=1) @ self._direction(token)
+        found: list[float] = _standard(there, self._cosines(token)).tolist()
         return found
 
-    def _above(self, token: int, directions: Tensor) -> Tensor:
-        name = F.normalize(self.embeddings[token].float(), dim=0)
-        cosines = self._directions @ name
-        return (directions @ name - cosines.mean()) / cosines.std().clamp(min=1e-12)
+    def _direction(self, token: int) -> Tensor:
+        return F.normalize(self.embeddings[token].float(), dim=0)
+
+    def _cosines(self, token: int) -> Tensor:
+        """All words' with a token; the latest token's are kept, since one is asked about twice in a row."""
+        if token not in self._latest:
+            self._latest.clear()
+            self._latest[token] = self._directions @ self._direction(token)
+        return self._latest[token]
+
+    @cached_property
+    def _latest(self) -> dict[int, Tensor]:
+        return {}
 
     @cached_property
     def _directions(self) -> Tensor:
         return F.normalize(self.embeddings[self.ids].float(), dim=1)
+
+
+def _standard(values: Tensor, cosines: Tensor) -> Tensor:
+    """Values in standard deviations above the mean of cosines."""
+    return (values - cosines.mean()) / cosines.std().clamp(min=1e-12)
