@@ -44,6 +44,8 @@ class PromptInterrupted(PromptFailed):
 class Client:
     """The few routes of ComfyUI that a script needs."""
 
+    patience = 60.0  # seconds that one answer may take
+
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
 
@@ -109,7 +111,7 @@ class Client:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
         try:
-            with _DIRECT.open(request, timeout=60) as answer:
+            with _DIRECT.open(request, timeout=self.patience) as answer:
                 return answer.read()
         except urllib.error.HTTPError as error:
             text = error.read().decode(errors="replace")
