@@ -10,9 +10,9 @@ from comfy_api.latest import io
 from ..scapre.concepts.listed import AUTO, Choice
 from ..scapre.concepts.readings import READINGS
 from ..scapre.errors import ScaPreError, shorten
+from .host.lists import lists
 from .host.progress import HostProgress
 from .inputs.types import CATEGORY
-from .lists import list_path, read_list, sources
 
 _HINTS = {"reading": "read_as {}", "column": "column {}"}
 
@@ -45,7 +45,7 @@ class ConceptList(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "source",
-                    options=sources(),
+                    options=lists().sources(),
                     tooltip="A bundled list, or a .txt, .csv or .tsv file (UTF-8) in ComfyUI's input folder.",
                 ),
                 io.String.Input(
@@ -91,7 +91,7 @@ class ConceptList(io.ComfyNode):
     def fingerprint_inputs(cls, source: str, **_: Any) -> str:
         """Changes when the file does, so that an edited list is read again."""
         try:
-            status = list_path(source).stat()
+            status = lists().path(source).stat()
         except (ScaPreError, OSError):
             return source
         return f"{source} {status.st_mtime_ns} {status.st_size}"
@@ -101,7 +101,7 @@ class ConceptList(io.ComfyNode):
         cls, source: str, filter: str = "", more: str = "", read_as: str = AUTO, column: str = ""
     ) -> io.NodeOutput:
         """Reads, filters and joins, and says what the file looks like."""
-        lines, said = read_list(source, Choice(read_as, column, _HINTS))
+        lines, said = lists().read(source, Choice(read_as, column, _HINTS))
         kept = _filtered(lines, filter)
         if lines and not kept:
             raise ScaPreError(f"filter: {shorten(filter)} leaves none of the {len(lines)} names. Change or clear it.")

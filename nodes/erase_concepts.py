@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
+from ..scapre.concepts.alike import remember
 from ..scapre.concepts.concepts import name_notes, parse_concepts, parse_preserve
 from ..scapre.concepts.readings import shape_note
 from ..scapre.edits.edit import Edit
@@ -23,7 +24,6 @@ from .host.projections import HostProjections
 from .host.text_encoder import ClipEncoder
 from .inputs.settings import METHODS_OF, PRESETS_OF, setting_inputs, settings_from
 from .inputs.types import CATEGORY, EditType, device_input, strength_input
-from .page.alike import remember
 from .page.summary import SHOWN_AGAIN, report, show
 
 _ALIASES = [

@@ -116,9 +116,7 @@ def stop_on_terminate() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
-def _spawn(
-    command: list[str], folder: Path, output: IO[bytes], environment: dict[str, str]
-) -> subprocess.Popen[bytes]:
+def _spawn(command: list[str], folder: Path, output: IO[bytes], environment: dict[str, str]) -> subprocess.Popen[bytes]:
     """Start in a process group of its own: one signal reaches all of it, and Ctrl-C reaches only us."""
     group: dict[str, Any] = {"start_new_session": True}
     if os.name == "nt":

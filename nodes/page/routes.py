@@ -9,12 +9,13 @@ from pathlib import Path
 
 from aiohttp import web
 
+from ...scapre.concepts.name_check import NameCheck
 from ...scapre.concepts.readings import Readings, readings
 from ...scapre.concepts.text import MOST_BYTES, decode, named
 from ...scapre.errors import ScaPreError
+from ..host.lists import lists
+from ..host.measure import NameMeasure
 from ..host.server import prompt_server
-from ..lists import read_text, sources
-from .name_check import NameCheck
 
 _MOST_BODY = 2 * MOST_BYTES  # JSON writes a line end with two letters
 _WEB = Path(__file__).parents[2] / "web"
@@ -30,7 +31,7 @@ def register_routes() -> None:
 
 def add_routes(routes: web.RouteTableDef) -> None:
     """Adds the routes to a table. What takes long runs in a thread, one check at a time."""
-    names, turn = NameCheck(), asyncio.Lock()
+    names, turn = NameCheck(NameMeasure()), asyncio.Lock()
     files = {file.relative_to(_WEB).as_posix(): file for file in _WEB.rglob("*") if file.suffix in _PAGE_TYPES}
 
     @routes.get("/scapre/web/{path:.+}")
@@ -44,12 +45,12 @@ def add_routes(routes: web.RouteTableDef) -> None:
 
     @routes.get("/scapre/lists")
     async def show_lists(_: web.Request) -> web.Response:
-        return web.json_response({"lists": [{"source": source} for source in await asyncio.to_thread(sources)]})
+        return web.json_response({"lists": [{"source": source} for source in await asyncio.to_thread(lists().sources)]})
 
     @routes.get("/scapre/lists/names")
     async def show_names(request: web.Request) -> web.Response:
         def found() -> Readings:
-            return readings(read_text(request.query.get("source", "")), request.query.get("column", ""))
+            return readings(lists().text(request.query.get("source", "")), request.query.get("column", ""))
 
         return await _answer(turn, found)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -103,6 +104,21 @@ class Edit:
         """W' - W of one projection, (n, d); see `change`."""
         with torch.no_grad():
             return self.change(name, weight).dense()
+
+    def shift(self) -> Callable[[Tensor], Tensor] | None:
+        """What adds to states what the edit does to all that reads them; see `Method.shift`."""
+        return self.solver.shift(self.payload.shared, self.settings)
+
+    @property
+    def digest(self) -> str:
+        """A short name of what the edit does, 32 hexadecimal digits: other concepts or settings give another one."""
+        found = hashlib.blake2b(digest_size=16)
+        found.update(repr((self.method, self.settings, sorted(self.shapes.items()))).encode())
+        for name, tensors in {"": self.payload.shared, **self.payload.matrices}.items():
+            for key, value in tensors.items():
+                found.update(f"{name}\0{key}\0{value.dtype}{tuple(value.shape)}\0".encode())
+                found.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return found.hexdigest()
 
     @property
     def pairs(self) -> tuple[Pair, ...]:

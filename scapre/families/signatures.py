@@ -71,26 +71,27 @@ SIGNATURES: Mapping[str, Signature] = {
 }
 
 
-def detect(shapes: Shapes, beside: Collection[str] = ()) -> str:
+def detect(shapes: Shapes, beside: Collection[str] = (), field: str = "checkpoint") -> str:
     """Name of the class that ComfyUI detects a UNet as.
 
     Args:
         shapes: Shape of every parameter by its name inside the UNet, such as `input_blocks.0.0.weight`.
         beside: Names of all tensors in the file.
+        field: What messages call it.
 
     Raises:
         ScaPreError: If it is none that this pack knows.
     """
     found = _signature(shapes, beside)
     if any(name.startswith(_CONTROLS) for name in shapes):
-        raise ScaPreError("checkpoint: it is a ControlNet. Give the checkpoint it is used with.")
+        raise ScaPreError(f"{field}: it is a ControlNet. Give the checkpoint it is used with.")
     # A first convolution over two axes: what has three makes something else than pictures.
     if len(shapes.get("input_blocks.0.0.weight", ())) == 4:
         for name, known in (*RELATIVES.items(), *SIGNATURES.items()):
             if known.covers(found):
                 return name
     raise ScaPreError(
-        f"checkpoint: its diffusion model is none that is supported (text width {found.text}, {found.channels} "
+        f"{field}: its diffusion model is none that is supported (text width {found.text}, {found.channels} "
         f"channels, {found.inputs} at the input). Give a checkpoint of Stable Diffusion 1.x, 2.x or XL."
     )
 

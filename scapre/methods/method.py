@@ -147,6 +147,13 @@ class Method(ABC):
             settings: The edit's.
         """
 
+    def shift(self, shared: Tensors, settings: Any) -> Callable[[Tensor], Tensor] | None:
+        """Where W' = W (I + B) for all weights: what takes states x (…, d), float32, to B x, with tensors made ready.
+
+        A host that leaves weights alone then changes what goes into them, once for all layers; None for other edits.
+        """
+        return None
+
     @abstractmethod
     def layout(self, settings: Any, held: Collection[str]) -> Layout:
         """What a payload for these settings must hold; files are believed only where they do.

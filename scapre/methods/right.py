@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
@@ -49,6 +49,20 @@ class RightMethod(Method):
                 raise ScaPreError("edit: what it moves and what it holds do not fit. It is damaged; make it again.")
             moved = rotated(F.pad(moved, (vectors.shape[1], 0)), vectors, back=True)
         return Change(moved, None, weight)
+
+    def shift(self, shared: Tensors, settings: Any) -> Callable[[Tensor], Tensor]:
+        """B x."""
+        if "matrix" not in shared:
+            basis, left = shared["basis"].float(), shared["left"].float()
+            return lambda states: (states @ basis) @ left.T
+        matrix = shared["matrix"].float()
+        if "held" not in shared:
+            return lambda states: states @ matrix.T
+        vectors = shared["held"].float()
+        held = vectors.shape[1]
+        return lambda states: (
+            rotated(states.reshape(-1, len(vectors)), vectors)[:, held:].matmul(matrix.T).view_as(states)
+        )
 
     def layout(self, settings: Any, held: Collection[str]) -> Layout:
         """L and Q, or B, or C and the reflections that Q is made of."""

@@ -15,9 +15,10 @@ from aiohttp.test_utils import TestClient, TestServer
 from pack.benchmarks.host.base import PACK_ROOT
 from pack.benchmarks.host.client import HostError
 from pack.benchmarks.host.server import Server
-from pack.nodes.page import alike as found_alike
-from pack.nodes.page.name_check import NameCheck
+from pack.nodes.host.measure import NameMeasure
 from pack.nodes.page.routes import add_routes, register_routes
+from pack.scapre.concepts import alike as found_alike
+from pack.scapre.concepts.name_check import NameCheck
 from pack.scapre.errors import ScaPreError
 from pack.tests.host import models
 
@@ -27,7 +28,7 @@ Client = TestClient[web.Request, web.Application]
 
 @pytest.fixture(scope="module")
 def names() -> NameCheck:
-    return NameCheck()
+    return NameCheck(NameMeasure())
 
 
 def row(names: NameCheck, line: str, **texts: str) -> dict[str, Any]:

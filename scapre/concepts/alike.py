@@ -1,12 +1,12 @@
-"""Words that connected text encoders answered like a name in runs of this session: the editor offers them."""
+"""Words that text encoders answered like a name in runs of this session: the editors of names offer them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from threading import Lock
 
-from ...scapre.concepts.aliases import aliases
-from ...scapre.concepts.names import normalise
+from .aliases import aliases
+from .names import normalise
 
 _MOST = 2000
 _found: dict[str, tuple[str, ...]] = {}

@@ -1,0 +1,155 @@
+"""What the panel says: its values in the order that programs send them, and what they ask the engine for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ..scapre.concepts.concepts import name_notes, parse_concepts, parse_preserve
+from ..scapre.concepts.readings import shape_note
+from ..scapre.errors import ScaPreError, shorten
+from ..scapre.methods import METHODS, USUAL, method
+from ..scapre.methods.settings import Setting, declared
+from ..scapre.solve import Request
+
+FIRST_PRESET = "usual"
+"""The choice of a method's first preset."""
+NO_FILE = "None"
+MOST_STRENGTH = 2.0
+_SEEDS = 2**63
+_SWITCH = {"on": True, "off": False}
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The values of the panel. Programs send them by their places, so that new ones come after all others.
+
+    Attributes:
+        enabled: Whether anything is done at all.
+        concepts: The list, one concept a line.
+        anchor: What takes the place of lines without an arrow.
+        preserve: Names that stay, one a line.
+        method: Name of the method.
+        preset: One of its presets, or `FIRST_PRESET`.
+        strength: How much of the edit is applied.
+        seed: Of the method's noise.
+        file: An edit file in the place of the list, or `NO_FILE`.
+        settings: `name = value` of the method, one a line.
+    """
+
+    enabled: bool = False
+    concepts: str = ""
+    anchor: str = ""
+    preserve: str = ""
+    method: str = USUAL
+    preset: str = FIRST_PRESET
+    strength: float = 1.0
+    seed: int = 0
+    file: str = NO_FILE
+    settings: str = ""
+
+    @classmethod
+    def of(cls, values: Sequence[Any]) -> Choices:
+        """From the values by their places; those that are missing at the end are as they are unless given.
+
+        Raises:
+            ScaPreError: If there are too many, or one has no meaning.
+        """
+        known = fields(cls)
+        if len(values) > len(known):
+            raise ScaPreError(f"args: {len(values)} values are more than this version knows ({len(known)}).")
+        given = {
+            field.name: _typed(field.name, field.default, value) for field, value in zip(known, values, strict=False)
+        }
+        return cls(**given)
+
+    def with_changes(self, changes: Mapping[str, Any]) -> Choices:
+        """With other values for some fields; see `of`."""
+        values = {field.name: changes.get(field.name, getattr(self, field.name)) for field in fields(self)}
+        return self.of(list(values.values()))
+
+    @property
+    def has_file(self) -> bool:
+        """Whether an edit file takes the place of the list."""
+        return self.file not in ("", NO_FILE)
+
+    def request(self) -> Request:
+        """What the list and the settings ask for.
+
+        Raises:
+            ScaPreError: If they cannot be meant.
+        """
+        parsed = parse_concepts(self.concepts, self.anchor)
+        names, solver = parse_preserve(self.preserve, parsed.concepts), method(self.method)
+        preset = next(iter(solver.presets)) if self.preset in ("", FIRST_PRESET) else self.preset
+        if preset not in solver.presets:
+            raise ScaPreError(
+                f"preset: {shorten(preset)} is none of the method {self.method}. Choose {FIRST_PRESET}, or one of "
+                f"{', '.join(solver.presets)}."
+            )
+        settings = solver.choose(preset, _overrides(self.settings, declared(solver.settings)))
+        notes = (*shape_note(self.concepts), *name_notes(self.preserve, "preserve"))
+        return Request(parsed, names, settings, self.seed, notes=notes, method=self.method)
+
+
+def _typed(name: str, default: Any, value: Any) -> Any:
+    if value is None:
+        return default
+    if isinstance(default, bool):
+        if isinstance(value, bool):
+            return value
+        raise ScaPreError(f"{name}: {shorten(value)} is neither true nor false.")
+    if isinstance(default, str):
+        if isinstance(value, str):
+            return value
+        raise ScaPreError(f"{name}: {shorten(value)} is no text.")
+    return _number(name, value, whole=isinstance(default, int))
+
+
+def _number(name: str, value: Any, *, whole: bool) -> float | int:
+    try:
+        found = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        found = math.nan
+    least, most = (0, _SEEDS - 1) if whole else (0, MOST_STRENGTH)
+    if not least <= found <= most or (whole and found != int(found)):
+        kind = "a whole number" if whole else "a number"
+        raise ScaPreError(f"{name}: {shorten(value)} is not {kind} from 0 to {'2^63 - 1' if whole else f'{most:g}'}.")
+    return int(value) if whole else found
+
+
+def _overrides(text: str, known: Sequence[Setting]) -> dict[str, Any]:
+    """Settings of lines `name = value`; empty lines and comments are none."""
+    found: dict[str, Any] = {}
+    settings = {setting.name: setting for setting in known}
+    for line in (line.strip() for line in text.splitlines()):
+        if not line or line.startswith("#"):
+            continue
+        name, equals, value = (part.strip() for part in line.partition("="))
+        if not equals:
+            raise ScaPreError(f"settings: {shorten(line)} is no setting. Write them as name = value, one a line.")
+        if name not in settings:
+            raise ScaPreError(
+                f"settings: this method has no setting {shorten(name)}. It has: {', '.join(settings) or 'none'}."
+            )
+        found[name] = _value(settings[name], value)
+    return found
+
+
+def _value(setting: Setting, value: str) -> Any:
+    if isinstance(setting.default, bool):
+        if value not in _SWITCH:
+            raise ScaPreError(f"settings: {setting.name} is on or off, and not {shorten(value)}.")
+        return _SWITCH[value]
+    if isinstance(setting.default, str):
+        return value
+    try:
+        return type(setting.default)(value)
+    except ValueError:
+        kind = "a whole number" if isinstance(setting.default, int) else "a number"
+        raise ScaPreError(f"settings: {setting.name} is {kind}, and not {shorten(value)}.") from None
+
+
+PRESETS = (FIRST_PRESET, *dict.fromkeys(preset for solver in METHODS.values() for preset in solver.presets))

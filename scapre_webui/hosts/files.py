@@ -1,0 +1,14 @@
+"""What tells a file from a later one of its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def stamp(path: Path) -> tuple[str, int, int]:
+    """Path, time of the last change, and size; a file that is gone has neither."""
+    try:
+        status = path.stat()
+    except OSError:
+        return str(path), 0, 0
+    return str(path), status.st_mtime_ns, status.st_size

@@ -1,0 +1,169 @@
+"""Forge: an edit is a patch of its own kind, merged into the weights after all LoRAs when the model is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import Any
+
+import torch
+from backend import memory_management, utils
+from backend.patcher import lora
+from torch import Tensor
+
+from ...scapre.edits.edit import Edit
+from ...scapre.errors import ScaPreError
+from ...scapre.families import find_projections
+from ...scapre.states.encoder import Encoder
+from .. import places
+from ..hooks import Hooks
+from .engines import EngineEncoder
+from .files import stamp
+from .loaded import PREFIX, LoadedModel
+
+_KIND = "scapre"
+_FLOATS = (torch.float32, torch.float16, torch.bfloat16)
+_ENGINES = ("text_processing_engine", "text_processing_engine_l", "text_processing_engine_g")
+
+
+class Model(LoadedModel):
+    """A diffusion engine of Forge."""
+
+    def __init__(self, model: Any) -> None:
+        """Finds the projections; what it cannot edit, it can still guard."""
+        self._model = model
+        self.unet = model.forge_objects.unet.model.diffusion_model
+        self.device = memory_management.get_torch_device()
+        self._found: tuple[str, Any] | None = None
+
+    @property
+    def _projections(self) -> tuple[str, Any]:
+        if self._found is None:
+            kmodel = self._model.forge_objects.unet.model
+            names = [PREFIX + name for name, _ in self.unet.named_parameters()]
+            self._found = find_projections(type(kmodel.config).__name__, names)
+        return self._found
+
+    @property
+    def family(self) -> str:  # type: ignore[override]
+        """Title of the model's family."""
+        return self._projections[0]
+
+    @property
+    def roles(self) -> Any:  # type: ignore[override]
+        """Role of each projection."""
+        return self._projections[1]
+
+    def state(self) -> Hashable:
+        """The files, patches, and clip skip."""
+        objects, kmodel = self._model.forge_objects, self._model.forge_objects.unet.model
+        patches = [
+            str([key for key in part.lora_patches if not _is_ours(key)])
+            for part in (objects.unet, objects.clip.patcher)
+        ]
+        skips = tuple(max(engine.clip_skip, engine.minimal_clip_skip) for engine in self._engines())
+        file = Path(self._model.sd_checkpoint_info.filename)
+        # The name of a loaded state has the text encoders and the kind of storage that were chosen beside the file.
+        return stamp(file), str(getattr(_model_data(), "forge_hash", "")), *patches, skips, str(kmodel.storage_dtype)
+
+    def _engines(self) -> list[Any]:
+        found = [getattr(self._model, name) for name in _ENGINES if hasattr(self._model, name)]
+        if not found:
+            raise ScaPreError("clip: this model has no CLIP text encoder. Choose the one that belongs to it.")
+        return found
+
+    def encoder(self) -> Encoder:
+        """Its text encoders."""
+        memory_management.load_model_gpu(self._model.forge_objects.clip.patcher)
+        return EngineEncoder(self._engines(), _encode, places.cache_folder())
+
+    def read(self, name: str, device: torch.device) -> Tensor:
+        """The weight with the LoRAs of this prompt, whatever is merged into it at the moment."""
+        patcher = self._model.forge_objects.unet
+        weight = patcher.model.lora_loader.backup.get(name)
+        weight = _values(utils.get_attr(patcher.model, name) if weight is None else weight).to(device, torch.float32)
+        others = [
+            patch
+            for key, patches in patcher.lora_patches.items()
+            if not _is_ours(key)
+            for patch in patches.get(name, ())
+        ]
+        return lora.merge_lora_to_weight(others, weight, name).clone() if others else weight.clone()
+
+    def put(self, edit: Edit, strength: float, digest: str) -> Callable[[], None]:
+        """Puts the edit on a clone, which the host drops by itself; beside the layers where merging would round."""
+        objects = self._model.forge_objects
+        if self._rounds() or not hasattr(lora, "extra_weight_calculators"):
+            hooks = Hooks(edit, strength)
+            hooks.put(self.modules(), lambda name: self.read(name, torch.device("cpu")))
+            return hooks.remove
+        lora.extra_weight_calculators[_KIND] = _calculate
+        unet = objects.unet.clone()  # what is loaded already would not be loaded again
+        for key in [key for key in unet.lora_patches if _is_ours(key)]:
+            del unet.lora_patches[key]
+        if strength:
+            copies = _Copies(edit)
+            patches = {name: (_KIND, (copies, name)) for name in edit.shapes}
+            missed = set(patches) - set(
+                unet.add_patches(filename=f"{_KIND}:{digest}", patches=patches, strength_patch=strength)
+            )
+            if missed:
+                raise ScaPreError(f"model: {min(missed)} could not be patched. Load the model again.")
+        objects.unet = unet
+        return _nothing
+
+    def _rounds(self) -> bool:
+        return self._model.forge_objects.unet.model.storage_dtype not in _FLOATS
+
+
+class _Copies:
+    """An edit where its weights are; the host shows one weight after another."""
+
+    def __init__(self, edit: Edit) -> None:
+        self.edit, self._here = edit, edit
+
+    def delta(self, name: str, weight: Tensor) -> Tensor:
+        if memory_management.is_device_mps(weight.device):  # no float64 there
+            return self.edit.delta(name, weight.cpu()).to(weight.device)
+        if next(iter(self._here.payload)).device != weight.device:
+            self._here = self.edit.to(weight.device)
+        return self._here.delta(name, weight)
+
+
+def _calculate(weight: Tensor, strength: float, value: tuple[_Copies, str]) -> Tensor:
+    """What the host calls for each weight: with all earlier patches in it, in float32."""
+    copies, name = value
+    return weight + strength * copies.delta(name, weight).to(weight)
+
+
+def _encode(engine: Any, tokens: Tensor) -> Tensor:
+    engine.embeddings.fixes = None
+    states: Tensor = engine.encode_with_transformers(tokens)
+    return states
+
+
+def _values(weight: Tensor) -> Tensor:
+    """The values of a weight that may be quantised."""
+    if hasattr(weight, "bnb_quantized"):
+        from backend.operations_bnb import functional_dequantize_4bit
+
+        return functional_dequantize_4bit(weight)  # type: ignore[no-any-return]
+    if getattr(weight, "gguf_cls", None) is not None:
+        from backend.operations_gguf import dequantize_tensor
+
+        return dequantize_tensor(weight)  # type: ignore[no-any-return]
+    return weight.detach()
+
+
+def _is_ours(key: tuple[Any, ...]) -> bool:
+    return str(key[0]).startswith(f"{_KIND}:")
+
+
+def _model_data() -> Any:
+    from modules import sd_models
+
+    return sd_models.model_data
+
+
+def _nothing() -> None:
+    """The host drops the clone when the next batch begins."""

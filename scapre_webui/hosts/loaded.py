@@ -1,0 +1,58 @@
+"""What the extension needs of a host's loaded model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ...scapre.edits.edit import Edit
+from ...scapre.edits.fingerprint import sample
+from ...scapre.families import Role
+from ...scapre.states.encoder import Encoder
+
+PREFIX = "diffusion_model."
+SUFFIX = ".weight"
+
+
+class LoadedModel(ABC):
+    """A model that a host has loaded. It is what the engine calls projections, and has an encoder beside them.
+
+    Attributes:
+        unet: The diffusion model itself, which everything that draws calls.
+        family: Title of the model's family.
+        roles: Role of each projection by its name, in the model's order.
+        device: Where the host computes.
+    """
+
+    unet: nn.Module
+    family: str
+    roles: Mapping[str, Role]
+    device: torch.device
+
+    @abstractmethod
+    def state(self) -> Hashable:
+        """What an edit depends on: the file, LoRAs, clip skip. What is equal needs no other edit."""
+
+    @abstractmethod
+    def encoder(self) -> Encoder:
+        """Its text encoder, as LoRAs and clip skip leave it."""
+
+    @abstractmethod
+    def read(self, name: str, device: torch.device) -> Tensor:
+        """The weight of a projection with the LoRAs of this prompt and without this pack's edit, float32."""
+
+    @abstractmethod
+    def put(self, edit: Edit, strength: float, digest: str) -> Callable[[], None]:
+        """Puts an edit on; returns what takes off whatever the host does not take off by itself."""
+
+    def modules(self) -> dict[str, nn.Module]:
+        """The module of each projection, by its weight's name."""
+        named = {f"{PREFIX}{name}{SUFFIX}": module for name, module in self.unet.named_modules()}
+        return {name: named[name] for name in self.roles}
+
+    def samples(self, names: Iterable[str]) -> dict[str, Tensor]:
+        """`fingerprint.sample` of some projections."""
+        return {name: sample(self.read(name, torch.device("cpu"))) for name in names}

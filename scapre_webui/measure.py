@@ -1,0 +1,40 @@
+"""How the text encoder reads names, from the vocabulary that a web UI has, whether a model is loaded or not."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from modules import paths
+
+from ..scapre.checkpoints.tokenizer import Tokenizer, literal
+from ..scapre.checkpoints.towers import WINDOW
+from ..scapre.concepts.name_check import Measure, NameCheck
+from ..scapre.errors import ScaPreError
+
+log = logging.getLogger("scapre")
+
+_WORD_END = "</w>"
+_PLACES = ("backend/huggingface/runwayml/stable-diffusion-v1-5/tokenizer", "openai/clip-vit-large-patch14")
+_WINDOW = WINDOW - 2  # less the start and the end
+
+
+def name_check() -> NameCheck | None:
+    """What reviews lists; None where no vocabulary is found, and then nothing is downloaded."""
+    folders = (Path(paths.script_path) / place for place in _PLACES)
+    try:
+        tokenizer = Tokenizer(next((folder for folder in folders if (folder / "vocab.json").is_file()), None))
+    except ScaPreError as error:
+        log.info("names are not measured: %s", error)
+        return None
+    return NameCheck(lambda name: _measured(tokenizer, name))
+
+
+def _measured(tokenizer: Tokenizer, name: str) -> Measure:
+    ids = tokenizer.split(literal(name), truncation=False)["input_ids"][1:-1]
+    words: list[list[str]] = [[]]
+    for token, number in zip(tokenizer.split.convert_ids_to_tokens(ids), ids, strict=True):
+        words[-1].append(tokenizer.split.decode([number]).strip())
+        if token.endswith(_WORD_END):
+            words.append([])
+    return Measure(tuple(tuple(word) for word in words if word), tuple(ids), len(ids) <= _WINDOW, _WINDOW)
