@@ -8,6 +8,7 @@ lie in a data folder of ours.
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import shutil
@@ -125,6 +126,13 @@ class Drawn:
 
     def __init__(self, files: Sequence[bytes], info: Mapping[str, Any]) -> None:
         self.files, self.info = tuple(files), info
+
+    @property
+    def pixels(self) -> tuple[bytes, ...]:
+        """The pictures alone, without what is written into their files."""
+        from PIL import Image
+
+        return tuple(Image.open(io.BytesIO(file)).convert("RGB").tobytes() for file in self.files)
 
     @property
     def infotext(self) -> str:

@@ -138,7 +138,8 @@ def _calculate(weight: Tensor, strength: float, value: tuple[_Copies, str]) -> T
 
 def _encode(engine: Any, tokens: Tensor) -> Tensor:
     engine.embeddings.fixes = None
-    states: Tensor = engine.encode_with_transformers(tokens)
+    with torch.inference_mode():  # a model that was loaded between two pictures works in no other mode
+        states: Tensor = engine.encode_with_transformers(tokens)
     return states
 
 

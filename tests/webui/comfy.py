@@ -1,0 +1,43 @@
+"""The same edit on the same model in ComfyUI: the weights that it comes to there."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import comfy.sd
+import comfy.utils
+import torch
+from torch import Tensor
+
+from pack.benchmarks.minicanvas import checkpoint
+from pack.benchmarks.minicanvas.inprocess import Loaded, load
+from pack.nodes.host.patch import apply_edit
+from pack.nodes.host.projections import HostProjections
+from pack.scapre.files import read_edit
+
+CPU = torch.device("cpu")
+
+
+@cache
+def minicanvas() -> Loaded:
+    """The model; nothing here changes it."""
+    return load(checkpoint.shipped())
+
+
+def weights(edit: Path | None = None, strength: float = 1.0, lora: Path | None = None) -> dict[str, Tensor]:
+    """Every text projection with a LoRA and an edit after it."""
+    model = minicanvas().model
+    if lora:
+        model, _ = comfy.sd.load_lora_for_models(model, None, comfy.utils.load_torch_file(str(lora)), 1.0, 0.0)
+    if edit:
+        model = apply_edit(model, read_edit(edit), strength)
+    projections = HostProjections(model)
+    return {name: projections.read(name, CPU) for name in projections.roles}
+
+
+def apart(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> float:
+    """‖found - wanted‖ / ‖wanted‖ over all projections together."""
+    assert found.keys() == wanted.keys()
+    moved = sum(float((found[name] - value).double().square().sum()) for name, value in wanted.items())
+    return (moved / sum(float(value.double().square().sum()) for value in wanted.values())) ** 0.5

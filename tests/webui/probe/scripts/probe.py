@@ -1,0 +1,44 @@
+"""An extension of the tests: tells what every text projection does at the end of each pass, however that came about.
+
+A module that is given the unit vectors answers with its weight, whatever was merged into it or stands beside it.
+"""
+
+from pathlib import Path
+
+import torch
+from modules import devices, paths, scripts
+from safetensors.torch import save_file
+
+_FOLDER = Path(paths.data_path) / "probe"
+
+
+class Probe(scripts.Script):
+    """Always there."""
+
+    passes = 0
+
+    def title(self):
+        return "Probe"
+
+    def show(self, is_img2img):
+        return scripts.AlwaysVisible
+
+    def process(self, p, *values):
+        _FOLDER.mkdir(exist_ok=True)
+        for file in _FOLDER.glob("*.safetensors"):
+            file.unlink()
+        type(self).passes = 0
+
+    def post_sample(self, p, samples, *values):
+        objects = getattr(p.sd_model, "forge_objects", None)
+        unet = objects.unet.model.diffusion_model if objects else p.sd_model.model.diffusion_model
+        found = {}
+        with torch.no_grad(), devices.autocast():
+            for name, module in unet.named_modules():
+                if name.endswith(("attn2.to_k", "attn2.to_v")):
+                    width, like = module.in_features, next(unet.parameters())
+                    kind = like.dtype if like.dtype in (torch.float32, torch.float16) else torch.float32
+                    units = torch.eye(width, dtype=kind, device=like.device)
+                    found[f"diffusion_model.{name}.weight"] = module(units).T.float().cpu().contiguous()
+        save_file(found, _FOLDER / f"{type(self).passes}.safetensors")
+        type(self).passes += 1
