@@ -6,7 +6,7 @@ A module that is given the unit vectors answers with its weight, whatever was me
 from pathlib import Path
 
 import torch
-from modules import devices, paths, scripts
+from modules import devices, paths, script_callbacks, scripts
 from safetensors.torch import save_file
 
 _FOLDER = Path(paths.data_path) / "probe"
@@ -42,3 +42,17 @@ class Probe(scripts.Script):
                     found[f"diffusion_model.{name}.weight"] = module(units).T.float().cpu().contiguous()
         save_file(found, _FOLDER / f"{type(self).passes}.safetensors")
         type(self).passes += 1
+
+
+def _started(_, app):
+    """Routes that tell what the page's plot offers."""
+
+    @app.get("/probe/axes")
+    def axes():
+        plot = next(data.module for data in scripts.scripts_data if data.path.endswith("xyz_grid.py"))
+        runner = scripts.scripts_txt2img
+        script = next(script for script in runner.selectable_scripts if script.title() == "X/Y/Z plot")
+        return {"axes": [option.label for option in script.current_axis_options or plot.axis_options]}
+
+
+script_callbacks.on_app_started(_started)
