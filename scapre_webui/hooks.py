@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..scapre.edits.edit import Edit
 from ..scapre.errors import ScaPreError
+from .arithmetic import exact
 
 Read = Callable[[str], Tensor]
 
@@ -67,13 +68,13 @@ class Shift:
         self._shift: Callable[[Tensor], Tensor] | None = None
         self._last: tuple[Tensor, Tensor] | None = None
 
-    @torch.no_grad()
     def __call__(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         """What goes into the layer instead."""
         states, *rest = inputs
         if self._last is None or self._last[0] is not states:
-            moved = self._on(states.device)(states.float())
-            self._last = states, (states.float() + self._strength * moved).to(states.dtype)
+            with exact():
+                moved = self._on(states.device)(states.float())
+                self._last = states, (states.float() + self._strength * moved).to(states.dtype)
         return (self._last[1], *rest)
 
     def _on(self, device: torch.device) -> Callable[[Tensor], Tensor]:

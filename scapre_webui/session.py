@@ -10,6 +10,7 @@ from typing import Any
 from ..scapre.errors import ScaPreError
 from ..scapre.progress import Progress
 from . import infotext
+from .arithmetic import exact
 from .choices import Choices
 from .guard import Guard
 from .hosts import loaded
@@ -92,9 +93,10 @@ class Session:
         try:
             if not isinstance(self._choices, Choices):
                 raise self._choices or ScaPreError("model: no generation has begun.")
-            model = self._find(p.sd_model)
-            solved = self.solver(model, self._choices, self._progress)
-            self._take_off = model.put(solved.edit, self._choices.strength, solved.digest)
+            with exact():
+                model = self._find(p.sd_model)
+                solved = self.solver(model, self._choices, self._progress)
+                self._take_off = model.put(solved.edit, self._choices.strength, solved.digest)
         except Interrupted:
             self._forget(p)
         except Exception as error:  # whatever it is, no picture may be drawn as if it had not been

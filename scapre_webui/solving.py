@@ -88,10 +88,9 @@ class Solver:
 
 def _from_list(model: LoadedModel, choices: Choices, progress: Progress) -> Solved:
     request = choices.request()
-    with torch.inference_mode(False), torch.no_grad():  # what is kept must be of use outside of the host's mode, too
-        states, seconds = encode_request(model.encoder(), request, progress)
-        remember(states.alike)
-        edit = _solve(model, request, states, seconds, progress)
+    states, seconds = encode_request(model.encoder(), request, progress)
+    remember(states.alike)
+    edit = _solve(model, request, states, seconds, progress)
     names = len(edit.concepts)
     about = f"Erased {names} concept{'' if names == 1 else 's'} from {edit.family} ({len(edit.shapes)} matrices)"
     return Solved(edit, edit.digest, f"{about}, {edit.report.total_seconds:.1f} s")

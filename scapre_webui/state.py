@@ -13,6 +13,7 @@ from modules.call_queue import queue_lock
 from ..scapre.concepts.name_check import NameCheck
 from ..scapre.progress import silent
 from . import places
+from .arithmetic import exact
 from .choices import Choices
 from .hosts import loaded
 from .measure import name_check
@@ -48,7 +49,7 @@ class State:
             ScaPreError: If there is no such edit, or it cannot be written under this name.
         """
         choices = Choices.of(values)
-        with queue_lock:
+        with queue_lock, exact():
             model = loaded(_chosen_model())
             solved = self.session.solver(model, choices, silent)
             written = places.save(solved.edit, name)

@@ -16,6 +16,7 @@ from ...scapre.errors import ScaPreError
 from ...scapre.families import find_projections
 from ...scapre.states.encoder import Encoder
 from .. import places
+from ..arithmetic import exact
 from ..hooks import Hooks
 from .engines import EngineEncoder
 from .files import stamp
@@ -133,7 +134,8 @@ class _Copies:
 def _calculate(weight: Tensor, strength: float, value: tuple[_Copies, str]) -> Tensor:
     """What the host calls for each weight: with all earlier patches in it, in float32."""
     copies, name = value
-    return weight + strength * copies.delta(name, weight).to(weight)
+    with exact():
+        return weight + strength * copies.delta(name, weight).to(weight)
 
 
 def _encode(engine: Any, tokens: Tensor) -> Tensor:
