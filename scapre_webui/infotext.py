@@ -19,7 +19,7 @@ _FILE = ("file", "strength")
 _TEXTS = ("concepts", "anchor", "preserve", "settings", "file")
 FIELDS = tuple(field.name for field in fields(Choices) if field.name != "enabled")
 """What a picture can set, in the panel's order."""
-_DEFAULTS = {field.name: field.default for field in fields(Choices)}
+_DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Choices)}
 EDIT, FILE_HASH = PREFIX + "edit", PREFIX + "file hash"
 KEYS = tuple(PREFIX + name for name in (*_LIST, "file", "file hash", "edit"))
 """All entries that may be there."""

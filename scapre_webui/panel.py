@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +47,7 @@ def build(elem_id: Callable[[str], str]) -> Panel:
         elem_id: Gives the identifier of a part.
     """
     with InputAccordion(False, label="ScaPre: erase concepts", elem_id=elem_id("enabled")) as enabled:
-        gr.Markdown(texts.LEAD, elem_classes=["scapre-lead"])
+        gr.HTML(html.escape(texts.LEAD), elem_classes=["scapre-lead"])
         concepts = gr.Textbox(
             "",
             lines=5,
@@ -99,9 +100,9 @@ def build(elem_id: Callable[[str], str]) -> Panel:
                 save = gr.Button("Save edit", elem_id=elem_id("save"))
             saved = gr.HTML("", elem_id=elem_id("saved"))
         with gr.Accordion("Report of the last run", open=False, elem_id=elem_id("report_box")):
-            report = gr.Markdown(texts.NO_REPORT, elem_id=elem_id("report"))
+            report = gr.Markdown(texts.NO_REPORT, elem_id=elem_id("report"), elem_classes=["scapre-report"])
         with gr.Accordion("Help", open=False, elem_id=elem_id("help")):
-            gr.Markdown(texts.HELP)
+            gr.HTML(texts.help_page())
     values = [enabled, concepts, anchor, preserve, method, preset, strength, seed, file, settings]
     listed = [concepts, anchor, preserve]
     for part in listed:

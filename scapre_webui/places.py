@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache
 from pathlib import Path
-
-from modules import paths
+from typing import Any
 
 from ..scapre.concepts.lists import Lists
 from ..scapre.edits.edit import Edit
@@ -17,19 +16,26 @@ _SUFFIX = ".safetensors"
 _REFUSED = set('<>:"|?*\\') | {chr(code) for code in range(32)}
 
 
+def _host() -> Any:
+    """The host's module of paths: what is above it can be used without one."""
+    from modules import paths
+
+    return paths
+
+
 def edits_folder() -> Path:
     """Folder of edit files."""
-    return Path(paths.models_path) / "scapre"
+    return Path(_host().models_path) / "scapre"
 
 
 def cache_folder() -> Path:
     """Where figures of text encoders are kept; it may be deleted at any time."""
-    return Path(paths.data_path) / "cache" / "scapre"
+    return Path(_host().data_path) / "cache" / "scapre"
 
 
 def lists() -> Lists:
     """Those that are bundled, and those in the folder `scapre-lists` of the web UI."""
-    return Lists(Path(paths.data_path) / "scapre-lists", "the web UI's folder scapre-lists", "Refresh the lists")
+    return Lists(Path(_host().data_path) / "scapre-lists", "the web UI's folder scapre-lists", "Refresh the lists")
 
 
 def edit_files() -> list[str]:

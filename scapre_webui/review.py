@@ -27,6 +27,7 @@ _SAID = {
     "long": "is too long for the text encoder: tokens, and the most it reads:",
     "alias": "is also called up by these words, which you may add:",
 }
+_NO_VOCABULARY = "Names are not measured: no vocabulary of the text encoder was found."
 _SHAPES = "This does not look like a name a line, but like"
 
 
@@ -35,13 +36,13 @@ def html_of(check: NameCheck | None, concepts: str, anchor: str, preserve: str) 
     if not concepts.strip():
         return ""
     if check is None:
-        return _line("muted", _phrase("Token counts are shown when a model is loaded."))
+        return _line("muted", _phrase(_NO_VOCABULARY))
     found = check.check(concepts, anchor, preserve)
     if found["error"]:
         return _line("error", html.escape(found["error"]))
     rows, lines = found["rows"], split_lines(concepts)
     shape = found["shape"]
-    head = [f"<b>{len(rows)}</b>", _phrase("concepts")]
+    head = [f"<b>{len(rows)}</b>", _phrase("line" if len(rows) == 1 else "lines")]
     parts = [_line("head", *head)]
     if shape:
         parts.append(_line("warning", _phrase(_SHAPES), _name(Shape(**shape).said)))
@@ -59,7 +60,7 @@ def html_of(check: NameCheck | None, concepts: str, anchor: str, preserve: str) 
 
 def _row(row: Mapping[str, Any], line: str) -> str:
     pieces = " · ".join(row.get("pieces", ()))
-    tokens = f"{row['tokens']} " + _phrase("tokens") if "tokens" in row else ""
+    tokens = f"{row['tokens']} " + _phrase("token" if row["tokens"] == 1 else "tokens") if "tokens" in row else ""
     notes = "".join(_line(_kind(note), *_note(note)) for note in row["notes"])
     title = html.escape(pieces, quote=True)
     return (
@@ -85,12 +86,14 @@ def _note(note: Mapping[str, Any]) -> Iterator[str]:
     yield _phrase(_SAID[kind])
     if kind in ("duplicate", "conflict"):
         yield str(note["line"])
-    elif kind in ("near", "alias"):
-        yield ", ".join(map(_name, note["names"])) + (" …" if note.get("more") else "")
+    elif kind == "near":
+        yield ", ".join(map(_name, note["names"])) + (" …" if note["more"] else "")
+    elif kind == "alias":
+        yield ", ".join(map(_offered, note["names"]))
     elif kind == "cleaned":
         yield _name(note["name"])
     elif kind == "spelling":
-        yield _name(note["plain"])
+        yield _offered(note["plain"])
     elif kind == "odd":
         yield _name(" · ".join(note["pieces"]))
     elif kind == "long":
@@ -105,12 +108,17 @@ def _name(text: str) -> str:
     return f"<code>{html.escape(text)}</code>"
 
 
+def _offered(text: str) -> str:
+    """A name that a click adds to the list (`javascript/scapre.js`)."""
+    return f'<code data-add="{html.escape(text, quote=True)}">{html.escape(text)}</code>'
+
+
 def _line(kind: str, *parts: str) -> str:
     return f'<div class="scapre-{kind}">{" ".join(parts)}</div>'
 
 
 PHRASES: Sequence[str] = (
-    *_SAID.values(), _SHAPES, "Token counts are shown when a model is loaded.", "concepts", "tokens",
+    *_SAID.values(), _SHAPES, _NO_VOCABULARY, "line", "lines", "token", "tokens",
     "more lines, with nothing to note", "more lines",
 )  # fmt: skip
 """All that the localisations should have."""

@@ -13,16 +13,23 @@ SETTINGS = "name = value, one a line; as the preset has it unless given."
 FILE = "A file in models/scapre takes the place of the list. None: erase the list."
 NO_REPORT = "Nothing has been erased yet."
 FAILED = "Nothing was drawn."
-HELP = """
-* **Concepts** are gone in every picture that is drawn while the panel is open and ticked: in all of a batch, in the
-  second pass of Hires. fix, and after a switch to a refiner. The same list is solved once.
-* **LoRAs, styles and prompts** work as before. The edit counts LoRAs of the prompt as a part of the model.
-* **Where it cannot be applied**, nothing is drawn, and the reason stands under the picture and here.
-* **Strength** 1 is the edit as solved. More for what is stubborn, less to weaken a style.
-* **PNG info** has all of this panel: paste it back to get the same edit.
-* **Save edit** keeps the edit as a small file in `models/scapre`, which ComfyUI's nodes of this pack read, too.
-* How to erase: `auto` finds by itself what must stay. The other methods are described in the README.
-"""
+HELP = (
+    "Concepts are gone in every picture that is drawn while the panel is ticked: in a whole batch, in the second pass "
+    "of Hires. fix, and after a switch to a refiner. A list is solved once.",
+    "LoRAs, styles and prompts work as before. LoRAs of the prompt count as a part of the model.",
+    "Where an edit cannot be applied, nothing is drawn, and the reason stands under the picture and in the report.",
+    "Strength 1 is the edit as solved. Take more for what is stubborn, less to weaken a style.",
+    "PNG info has all of this panel: send it back, and you get the same edit.",
+    "Save edit writes a small file to models/scapre, which the nodes of this pack read in ComfyUI, too.",
+    "auto finds by itself what must stay. The README describes the other methods.",
+)
+PHRASES = (LEAD, CONCEPTS, ANCHOR, PRESERVE, SETTINGS, FILE, NO_REPORT, FAILED, *HELP)
+"""All that the localisations should have, beside labels."""
+
+
+def help_page() -> str:
+    """The help as HTML: each sentence is a whole text."""
+    return f"<ul>{''.join(f'<li>{html.escape(sentence)}</li>' for sentence in HELP)}</ul>"
 
 
 def failure(error: Exception) -> str:

@@ -79,9 +79,9 @@ class Model(LoadedModel):
 
     def read(self, name: str, device: torch.device) -> Tensor:
         """The weight with the LoRAs of this prompt: a module takes them in when it is called."""
-        module = self.modules()[name]
+        module: Any = self.modules()[name]
         weight: Any = module.weight
-        if _networks() or getattr(module, "network_current_names", ()):
+        if _networks() or getattr(module, "network_current_names", None):
             with torch.no_grad(), devices.autocast():
                 module(torch.zeros(1, weight.shape[1], dtype=devices.dtype, device=weight.device))
         half = getattr(module, "fp16_weight", None)  # beside a weight that is stored in eight bits
@@ -102,9 +102,25 @@ class Model(LoadedModel):
 
 def _encode(engine: Any, tokens: Tensor) -> Tensor:
     engine.hijack.fixes = None
+    tokens, inner = tokens.to(devices.device), engine.wrapped
+    short = hasattr(inner, "text_transformer_forward") and tokens.shape[1] < inner.model.positional_embedding.shape[0]
     with devices.autocast():
-        states: Tensor = engine.encode_with_transformers(tokens.to(devices.device))
+        states: Tensor = _of_prefixes(inner, tokens) if short else engine.encode_with_transformers(tokens)
     return states
+
+
+def _of_prefixes(inner: Any, tokens: Tensor) -> Tensor:
+    """States of OpenCLIP for less than a window, which its own call does not take: positions and mask are cut.
+
+    What calls it compares it with whole windows first.
+    """
+    length, model = tokens.shape[1], inner.model
+    places = model.token_embedding(tokens) + model.positional_embedding[:length]
+    found = inner.text_transformer_forward(places.permute(1, 0, 2), attn_mask=model.attn_mask[:length, :length])
+    if not isinstance(found, dict):
+        return model.ln_final(found.permute(1, 0, 2))  # type: ignore[no-any-return]
+    states: Tensor = found[inner.layer]
+    return model.ln_final(states) if inner.legacy else states
 
 
 def _original(module: nn.Module) -> Tensor:
@@ -116,7 +132,7 @@ def _original(module: nn.Module) -> Tensor:
 
 def _networks() -> list[Any]:
     """The LoRAs of this prompt, which the host's own extension keeps."""
-    return list(getattr(sys.modules.get("networks"), "loaded_networks", ()))
+    return list(getattr(sys.modules.get("networks"), "loaded_networks", []))
 
 
 def _replaced() -> bool:
