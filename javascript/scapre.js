@@ -12,5 +12,5 @@ document.addEventListener("click", (event) => {
     names.value = `${lines}${lines ? "\n" : ""}${word.dataset.add}`;
     names.dispatchEvent(new Event("input", { bubbles: true }));
     names.focus();
-    names.blur(); // the list is reviewed when it is left
+    setTimeout(() => names.blur(), 200); // the list is reviewed when it is left, and the page has to take it in before
 });

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,12 +38,16 @@ class Panel:
         self.text(name).fill(text)
         self.text(name).blur()
 
+    def log(self) -> str:
+        """What stands under the pictures."""
+        return str(self.page.locator(f"#html_log_{self.tab}").first.inner_text())
+
     def draw(self) -> None:
         """Draws a small picture, and waits for it or for what is wrong."""
         for part, value in (("width", 64), ("height", 64), ("steps", 6)):
             self.page.locator(f"#{self.tab}_{part} input[type=number]").fill(str(value))
             self.page.locator(f"#{self.tab}_{part} input[type=number]").blur()
-        before = self.page.locator(f"#html_log_{self.tab}").inner_text()
+        before = self.log()
         self.page.locator(f"#{self.tab}_generate").click()
         self.page.wait_for_function(
             "([id, before]) => { const found = document.querySelector(id);"
@@ -121,13 +124,13 @@ def test_a_run_reports_and_a_failure_too(panel: Panel) -> None:
     panel.page.locator("#txt2img_prompt textarea").fill("a red cross")
     panel.write("concepts", "cross")
     panel.draw()
-    assert "ScaPre: Erased 1 concept" in panel.page.locator("#html_log_txt2img").inner_text()
+    assert "ScaPre: Erased 1 concept" in panel.log()
     panel.open("report_box")
     wait_for(panel, "report", "Erased 1 concept")
     assert "remaining" in panel.part("report").inner_text()
     panel.write("concepts", "a -> b -> c")
     panel.draw()
-    assert "ScaPreError: concepts: line 1" in panel.page.locator("#html_log_txt2img").inner_text()
+    assert "ScaPreError: concepts: line 1" in panel.log()
     wait_for(panel, "report", "Nothing was drawn. concepts: line 1")
 
 
@@ -161,11 +164,11 @@ def test_an_edit_is_saved_and_used(panel: Panel, web: Web) -> None:
     panel.part("file", "input").press("Enter")
     panel.page.locator("#txt2img_prompt textarea").fill("a red cross")
     panel.draw()
-    assert "Edit file from the panel.safetensors" in panel.page.locator("#html_log_txt2img").inner_text()
+    assert "Edit file from the panel.safetensors" in panel.log()
 
 
 def test_img2img_has_a_panel_of_its_own(panel: Panel) -> None:
-    panel.page.locator("#tabs button").filter(has_text=re.compile("^img2img$", re.IGNORECASE)).first.click()
+    panel.page.evaluate("switch_to_img2img()")
     other = Panel(panel.page, "img2img")
     other.open("enabled")
     other.write("concepts", "cross\nmoon")
