@@ -19,6 +19,7 @@ from .choices import FIRST_PRESET, MOST_STRENGTH, NO_FILE, PRESETS
 from .review import html_of
 from .state import STATE
 
+_SMALL = {"size": "sm", "scale": 1, "min_width": 100}
 _HINTS = {"reading": "with lines, commas or columns", "column": "with another column"}
 
 
@@ -64,9 +65,10 @@ def build(elem_id: Callable[[str], str]) -> Panel:
                 label="List of names",
                 elem_id=elem_id("list"),
                 allow_custom_value=True,
+                scale=4,
             )
-            add = gr.Button("Add the list", elem_id=elem_id("add_list"))
-            tidy = gr.Button("Make it a name a line", elem_id=elem_id("tidy"))
+            add = gr.Button("Add the list", elem_id=elem_id("add_list"), **_SMALL)
+            tidy = gr.Button("Make it a name a line", elem_id=elem_id("tidy"), **_SMALL)
         review = gr.HTML("", elem_id=elem_id("review"))
         with gr.Row():
             anchor = gr.Textbox("", lines=1, label="Anchor", info=texts.ANCHOR, elem_id=elem_id("anchor"))
@@ -94,10 +96,10 @@ def build(elem_id: Callable[[str], str]) -> Panel:
                     [NO_FILE, *places.edit_files()], value=NO_FILE, label="Use an edit file", info=texts.FILE,
                     elem_id=elem_id("file"), allow_custom_value=True,
                 )  # fmt: skip
-                again = gr.Button("Refresh the lists", elem_id=elem_id("refresh"))
+                again = gr.Button("Refresh the lists", elem_id=elem_id("refresh"), **_SMALL)
             with gr.Row():
                 name = gr.Textbox("", lines=1, label="Save the edit as", elem_id=elem_id("name"))
-                save = gr.Button("Save edit", elem_id=elem_id("save"))
+                save = gr.Button("Save edit", elem_id=elem_id("save"), **_SMALL)
             saved = gr.HTML("", elem_id=elem_id("saved"))
         with gr.Accordion("Report of the last run", open=False, elem_id=elem_id("report_box")):
             report = gr.Markdown(texts.NO_REPORT, elem_id=elem_id("report"), elem_classes=["scapre-report"])
