@@ -242,7 +242,7 @@ def test_help_page_links_nowhere_within_the_server(node: str, language: str) -> 
         assert (DOCS / target).is_file() if picture else target.startswith("https://")
 
 
-@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md"])
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", "scapre_webui/README.md"])
 def test_links_lead_somewhere(name: str) -> None:
     page = (ROOT / name).read_text(encoding="utf-8")
     targets = [target for _, target in re.findall(r"\[([^\]]*)\]\(([^)\s]+)\)", page)]
