@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from types import MappingProxyType
 from typing import Any
 
 from ..scapre.concepts.concepts import name_notes, parse_concepts, parse_preserve
@@ -51,24 +52,23 @@ class Choices:
     settings: str = ""
 
     @classmethod
-    def of(cls, values: Sequence[Any]) -> Choices:
+    def of(cls, values: Sequence[Any], changes: Mapping[str, Any] = MappingProxyType({})) -> Choices:
         """From the values by their places; those that are missing at the end are as they are unless given.
 
+        Args:
+            values: As the host gives them.
+            changes: Other values for some fields, by their names.
+
         Raises:
-            ScaPreError: If there are too many, or one has no meaning.
+            ScaPreError: If it is on, and there are too many values, or one has no meaning.
         """
         known = fields(cls)
+        given = {field.name: value for field, value in zip(known, values, strict=False)} | dict(changes)
+        if given.get("enabled") in (None, False):
+            return cls()
         if len(values) > len(known):
             raise ScaPreError(f"args: {len(values)} values are more than this version knows ({len(known)}).")
-        given = {
-            field.name: _typed(field.name, field.default, value) for field, value in zip(known, values, strict=False)
-        }
-        return cls(**given)
-
-    def with_changes(self, changes: Mapping[str, Any]) -> Choices:
-        """With other values for some fields; see `of`."""
-        values = {field.name: changes.get(field.name, getattr(self, field.name)) for field in fields(self)}
-        return self.of(list(values.values()))
+        return cls(**{field.name: _typed(field.name, field.default, given.get(field.name)) for field in known})
 
     @property
     def has_file(self) -> bool:
@@ -102,10 +102,25 @@ def _typed(name: str, default: Any, value: Any) -> Any:
             return value
         raise ScaPreError(f"{name}: {shorten(value)} is neither true nor false.")
     if isinstance(default, str):
-        if isinstance(value, str):
-            return value
-        raise ScaPreError(f"{name}: {shorten(value)} is no text.")
+        return checked_text(name, value)
     return _number(name, value, whole=isinstance(default, int))
+
+
+def checked_text(name: str, value: Any) -> str:
+    """A text as a program has sent it.
+
+    Raises:
+        ScaPreError: If it is none, or cannot be written again.
+    """
+    if not isinstance(value, str):
+        raise ScaPreError(f"{name}: {shorten(value)} is no text.")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:  # JSON can carry halves of characters, which nothing else can write again
+        raise ScaPreError(
+            f"{name}: the character at position {error.start + 1} is half of one. Type it anew."
+        ) from None
+    return value
 
 
 def _number(name: str, value: Any, *, whole: bool) -> float | int:

@@ -42,7 +42,7 @@ class EraseConcepts(scripts.Script):
 
     def process(self, p: Any, *values: Any) -> None:
         """The model is there, and its LoRAs are not yet."""
-        STATE.session.begin(p, lambda: Choices.of(values).with_changes(axes.changes_of(p)))
+        STATE.session.begin(p, lambda: Choices.of(values, axes.changes_of(p)))
 
     def after_extra_networks_activate(self, p: Any, *values: Any, **kwargs: Any) -> None:
         """Forge calls it after a switch in the midst of a picture, too."""

@@ -56,16 +56,9 @@ def _text(name: str, value: Any) -> str:
     if name not in _TEXTS:
         return repr(value) if isinstance(value, float) else str(value)
     lines = value.split("\n")  # and at no other character: every other one is written as it is, or escaped
-    return json.dumps(lines, ensure_ascii=not _is_plain(value))
-
-
-def _is_plain(text: str) -> bool:
-    """Whether a text can stand in a picture as it is: halves of characters cannot, and line ends of other kinds end."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return len((text + ".").splitlines()) == text.count("\n") + 1
+    return json.dumps(
+        lines, ensure_ascii=len((value + ".").splitlines()) > len(lines)
+    )  # JSON escapes no line ends of Unicode
 
 
 def _value(name: str, text: str) -> Any:

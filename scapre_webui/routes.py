@@ -13,7 +13,7 @@ from modules import shared
 
 from ..scapre.errors import ScaPreError
 from . import places
-from .choices import Choices
+from .choices import Choices, checked_text
 from .state import STATE
 
 _NAMES = tuple(field.name for field in fields(Choices))
@@ -30,9 +30,10 @@ def add_routes(app: FastAPI) -> None:
         try:
             unknown = set(body) - {*_NAMES, "name"}
             if unknown:
-                raise ScaPreError(f"body: {min(unknown)} is unknown. Known: name, {', '.join(_NAMES)}.")
+                raise ScaPreError(f"body: {min(map(ascii, unknown))} is unknown. Known: name, {', '.join(_NAMES)}.")
             given = [body.get(name) for name in _NAMES]
-            return asdict(STATE.erase(given, str(body.get("name") or "")))
+            given[0] = True  # what is asked for here is on
+            return asdict(STATE.erase(given, checked_text("name", body.get("name", ""))))
         except ScaPreError as error:
             return JSONResponse({"error": str(error)}, status_code=400)
 

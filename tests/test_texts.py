@@ -246,7 +246,7 @@ def test_help_page_links_nowhere_within_the_server(node: str, language: str) -> 
 def test_links_lead_somewhere(name: str) -> None:
     page = (ROOT / name).read_text(encoding="utf-8")
     targets = [target for _, target in re.findall(r"\[([^\]]*)\]\(([^)\s]+)\)", page)]
-    assert [to for to in targets if not to.startswith("https://") and not (ROOT / to).is_file()] == []
+    assert [to for to in targets if not to.startswith("https://") and not ((ROOT / name).parent / to).is_file()] == []
 
 
 def test_readme_names_files_that_exist() -> None:

@@ -77,7 +77,6 @@ def test_another_picture_switches_it_off_and_leaves_the_rest() -> None:
 
 def test_arguments_go_by_their_places_and_may_end_early() -> None:
     assert Choices.of([True, "cat"]) == Choices(True, "cat")
-    assert Choices.of([]) == Choices()
     assert Choices.of([True, "cat", None, None, None, None, 1, 3.0]) == Choices(True, "cat", seed=3)
     names = [*Choices.__dataclass_fields__]
     assert names == [
@@ -87,6 +86,7 @@ def test_arguments_go_by_their_places_and_may_end_early() -> None:
 
 @pytest.mark.parametrize(("values", "said"), [
     ([True] * 11, "more than this version knows"),
+    (["x", "cat"], "enabled"),
     ([1, "cat"], "enabled"), ([True, 3], "concepts"), ([True, "a", "", "", "auto", "", float("nan")], "strength"),
     ([True, "a", "", "", "auto", "", 2.1], "strength"), ([True, "a", "", "", "auto", "", True], "strength"),
     ([True, "a", "", "", "auto", "", 1, 2**63], "seed"), ([True, "a", "", "", "auto", "", 1, 0.5], "seed"),
@@ -124,6 +124,21 @@ def test_a_preset_of_another_method_is_refused_in_words() -> None:
 
 
 def test_changes_are_checked_as_values_are() -> None:
-    assert Choices(True, "cat").with_changes({"strength": 0.5, "method": "uce"}).strength == 0.5
+    changed = Choices.of([False, "cat", "", "", "auto", "", "never read"], {"enabled": True, "strength": 0.5})
+    assert (changed.enabled, changed.strength) == (True, 0.5)
     with pytest.raises(ScaPreError, match="strength"):
-        Choices(True, "cat").with_changes({"strength": "much"})
+        Choices.of([True, "cat"], {"strength": "much"})
+
+
+@pytest.mark.parametrize("values", [[], [False, 3], [None], [False, "cat", "", "", "auto", "", 9, -1]])
+def test_what_is_off_is_not_read(values: list[Any]) -> None:
+    assert Choices.of(values) == Choices()
+
+
+@pytest.mark.parametrize("place", [1, 2, 3, 4, 5, 8, 9])
+def test_halves_of_characters_are_told_in_whole_ones(place: int) -> None:
+    values: list[Any] = [True, "cat", "", "", "auto", "usual", 1, 0, "None", ""]
+    values[place] = "ab\ud800"
+    with pytest.raises(ScaPreError, match="position 3 is half of one") as caught:
+        Choices.of(values)
+    str(caught.value).encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -108,13 +109,13 @@ def test_it_is_solved_once_for_batches_strengths_and_generations(session: Sessio
     model = host()
     for strength in (1.0, 0.5, 0.0):
         p = processing(model)
-        session.begin(p, lambda strength=strength: LIST.with_changes({"strength": strength}))
+        session.begin(p, lambda strength=strength: replace(LIST, strength=strength))
         session.put(p)
         session.put(p)
         session.end()
     assert model.encoded == 1
     for changes in ({"concepts": "cat"}, {"method": "uce"}, {"seed": 3}, {"anchor": "x"}, {"settings": "reach = 1"}):
-        session.begin(processing(model), lambda changes=changes: LIST.with_changes(changes))
+        session.begin(processing(model), lambda changes=changes: replace(LIST, **changes))
         session.put(processing(model))
     assert model.encoded == 6
     model.file = "one, with a LoRA"
@@ -150,7 +151,7 @@ def test_what_fails_ends_the_generation_and_claims_nothing(session: Session, fau
     def choose() -> Choices:
         if fault == "panel":
             raise ScaPreError("strength: no")
-        return LIST.with_changes({"concepts": "# none"} if fault == "list" else {})
+        return replace(LIST, concepts="# none") if fault == "list" else LIST
 
     if fault == "shape":
         model.projections = Projections([(7, WIDTH + 1), (5, WIDTH + 1)])
