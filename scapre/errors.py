@@ -11,7 +11,7 @@ class ScaPreError(ValueError):
 
 def shorten(value: object, limit: int = 60) -> str:
     """Quotes a user's value for a message, cut to `limit` characters so that the message stays readable."""
-    text = str(value)
+    text = str(value).encode(errors="backslashreplace").decode()  # halves of characters cannot be shown or sent
     return f'"{text}"' if len(text) <= limit else f'"{text[: limit - 1]}…" ({len(text):,} characters)'
 
 

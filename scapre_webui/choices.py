@@ -86,7 +86,7 @@ class Choices:
         preset = next(iter(solver.presets)) if self.preset in ("", FIRST_PRESET) else self.preset
         if preset not in solver.presets:
             raise ScaPreError(
-                f"preset: {shorten(preset)} is none of the method {self.method}. Choose {FIRST_PRESET}, or one of "
+                f"preset: {shorten(preset)} is none of the method {self.method}. Choose one of {FIRST_PRESET}, "
                 f"{', '.join(solver.presets)}."
             )
         settings = solver.choose(preset, _overrides(self.settings, declared(solver.settings)))
@@ -124,15 +124,13 @@ def checked_text(name: str, value: Any) -> str:
 
 
 def _number(name: str, value: Any, *, whole: bool) -> float | int:
-    try:
-        found = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        found = math.nan
-    least, most = (0, _SEEDS - 1) if whole else (0, MOST_STRENGTH)
-    if not least <= found <= most or (whole and found != int(found)):
-        kind = "a whole number" if whole else "a number"
-        raise ScaPreError(f"{name}: {shorten(value)} is not {kind} from 0 to {'2^63 - 1' if whole else f'{most:g}'}.")
-    return int(value) if whole else found
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if whole and number and value == int(value) and 0 <= int(value) < _SEEDS:
+        return int(value)
+    if not whole and number and 0 <= value <= MOST_STRENGTH:
+        return float(value)
+    kind, most = ("a whole number", "2^63 - 1") if whole else ("a number", f"{MOST_STRENGTH:g}")
+    raise ScaPreError(f"{name}: {shorten(value)} is not {kind} from 0 to {most}.")
 
 
 def _overrides(text: str, known: Sequence[Setting]) -> dict[str, Any]:

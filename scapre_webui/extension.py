@@ -8,7 +8,7 @@ from modules import script_callbacks, scripts
 
 from . import axes, panel
 from .choices import Choices
-from .state import STATE
+from .state import STATE, done
 
 
 class EraseConcepts(scripts.Script):
@@ -47,15 +47,20 @@ class EraseConcepts(scripts.Script):
     def after_extra_networks_activate(self, p: Any, *values: Any, **kwargs: Any) -> None:
         """Forge calls it after a switch in the midst of a picture, too."""
         if STATE.session.begun and not STATE.session.is_on(p.sd_model):
-            STATE.session.put(p)
+            _put(p)
 
     def process_before_every_sampling(self, p: Any, *values: Any, **kwargs: Any) -> None:
         """Once for each pass of a batch."""
-        STATE.session.put(p)
+        _put(p)
 
     def postprocess(self, p: Any, processed: Any, *values: Any) -> None:
         """The generation has ended."""
         STATE.session.end()
+
+
+def _put(p: Any) -> None:
+    STATE.session.put(p)
+    done()
 
 
 def register() -> None:
@@ -77,4 +82,4 @@ def _before_step(params: Any) -> None:
     p = getattr(getattr(params, "denoiser", None), "p", None)
     session = STATE.session
     if p is not None and session.begun and not hasattr(p.sd_model, "forge_objects") and not session.is_on(p.sd_model):
-        session.put(p)
+        _put(p)

@@ -11,9 +11,12 @@ from ..scapre.concepts.lists import Lists
 from ..scapre.edits.edit import Edit
 from ..scapre.errors import ScaPreError, shorten
 from ..scapre.files import read_edit, write_edit
+from .hosts.files import stamp
 
 _SUFFIX = ".safetensors"
-_REFUSED = set('<>:"|?*\\') | {chr(code) for code in range(32)}
+_REFUSED = set('<>:"|?*\\')
+_RESERVED = {"", "CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10))}
+_LONGEST = 120
 
 
 def _host() -> Any:
@@ -42,7 +45,7 @@ def edit_files() -> list[str]:
     """The names of all edit files."""
     folder = edits_folder()
     found = (path for path in folder.rglob("*" + _SUFFIX) if path.is_file() and _is_inside(path, folder))
-    return sorted(path.relative_to(folder).as_posix() for path in found)
+    return sorted(name for path in found if _can_be_sent(name := path.relative_to(folder).as_posix()))
 
 
 def edit_path(name: str) -> Path:
@@ -52,7 +55,7 @@ def edit_path(name: str) -> Path:
         ScaPreError: If there is none.
     """
     if name not in edit_files():
-        raise ScaPreError(f"file: there is no edit {shorten(name)} in {edits_folder()}. Put it there, or choose None.")
+        raise ScaPreError(f"file: there is no edit {shorten(name)} in models/scapre. Put it there, or choose None.")
     return edits_folder() / name
 
 
@@ -62,13 +65,12 @@ def read(name: str) -> tuple[Edit, str]:
     Raises:
         ScaPreError: If there is none, or it is damaged.
     """
-    path = edit_path(name)
-    status = path.stat()
-    return _read(path, status.st_mtime_ns, status.st_size)
+    return _read(stamp(edit_path(name)))
 
 
 @lru_cache(4)
-def _read(path: Path, changed: int, size: int) -> tuple[Edit, str]:
+def _read(held: tuple[str, int, int, int]) -> tuple[Edit, str]:
+    path = Path(held[0])
     return read_edit(path), hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -79,7 +81,7 @@ def save(edit: Edit, name: str) -> str:
         ScaPreError: If the name is none, or taken, or the file cannot be written.
     """
     plain = name.strip().removesuffix(_SUFFIX)
-    if not plain or _REFUSED & set(plain) or not _is_inside(edits_folder() / plain, edits_folder()):
+    if not _is_name(plain) or not _is_inside(edits_folder() / plain, edits_folder()):
         raise ScaPreError(f"name: {shorten(name)} cannot be a file's name. Write a word or two, such as painters.")
     path = edits_folder() / (plain + _SUFFIX)
     try:
@@ -88,8 +90,25 @@ def save(edit: Edit, name: str) -> str:
     except FileExistsError:
         raise ScaPreError(f"name: there is an edit {shorten(plain)} already. Choose another name.") from None
     except OSError as error:
-        raise ScaPreError(f"name: {shorten(path)} cannot be written ({error.strerror or error}).") from None
+        raise ScaPreError(
+            f"name: {shorten(plain)} cannot be written ({error.strerror or error}). Check the rights of models/scapre."
+        ) from None
     return path.relative_to(edits_folder()).as_posix()
+
+
+def _is_name(name: str) -> bool:
+    """Whether systems of all kinds take it for a file's name, perhaps in a folder or two."""
+    parts = name.split("/")
+    plain = all(part.strip(" .") == part and part.upper() not in _RESERVED for part in parts)
+    return plain and bool(name) and len(name) <= _LONGEST and name.isprintable() and not _REFUSED & set(name)
+
+
+def _can_be_sent(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # its bytes are no text
+        return False
+    return True
 
 
 def _is_inside(path: Path, folder: Path) -> bool:

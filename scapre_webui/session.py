@@ -41,10 +41,18 @@ class Session:
         begun: Whether an edit has been put on in this generation.
     """
 
-    def __init__(self, progress: Progress, find: Callable[[Any], LoadedModel] = loaded) -> None:
-        """Takes what is told of the progress of a solve, and may raise `Interrupted`."""
+    def __init__(
+        self, progress: Progress, stop: Callable[[], None], find: Callable[[Any], LoadedModel] = loaded
+    ) -> None:
+        """Begins with nothing.
+
+        Args:
+            progress: Told each step of a solve; may raise `Interrupted`.
+            stop: Ends the generation without pictures, where no guard can stand before the model.
+            find: Gives what this pack needs of a host's model.
+        """
         self.solver, self.outcome = Solver(), Outcome("")
-        self._progress, self._find = progress, find
+        self._progress, self._stop, self._find = progress, stop, find
         self._choices: Choices | Exception | None = None
         self._guard: Guard | None = None
         self._on = self.begun = False
@@ -65,23 +73,25 @@ class Session:
         """
         self.end()
         self._told.clear()
+        _forget(p)
         try:
             choices: Choices | Exception = choose()
-        except ScaPreError as error:
+        except Exception as error:  # whatever it is: the host would print it and draw
             choices = error
         if isinstance(choices, Choices) and not choices.enabled:
             return
         self._choices = choices
         self.switched(p.sd_model)
         if isinstance(choices, Choices):
-            p.extra_generation_params.update(infotext.written(choices))
+            p.extra_generation_params.update(infotext.written(choices))  # the host keeps them for its next start
 
     def switched(self, model: Any) -> None:
         """The host has loaded a model, perhaps into the modules of the last one: it does not draw before its edit."""
         if not self.active:
             return
         self._off()
-        self._stand_before(model).close()
+        if guard := self._stand_before(model):
+            guard.close()
 
     def put(self, p: Any) -> None:
         """The host is about to draw with the model that is loaded now."""
@@ -89,6 +99,8 @@ class Session:
             return
         self._off()
         guard = self._stand_before(p.sd_model)
+        if guard is None:
+            return
         guard.close()
         try:
             if not isinstance(self._choices, Choices):
@@ -98,7 +110,7 @@ class Session:
                 solved = self.solver(model, self._choices, self._progress)
                 self._take_off = model.put(solved.edit, self._choices.strength, solved.digest)
         except Interrupted:
-            self._forget(p)
+            _forget(p)
         except Exception as error:  # whatever it is, no picture may be drawn as if it had not been
             self._fail(p, guard, error)
         else:
@@ -124,13 +136,18 @@ class Session:
         if take_off:
             take_off()
 
-    def _stand_before(self, model: Any) -> Guard:
+    def _stand_before(self, model: Any) -> Guard | None:
         """One model draws at a time; the last one is let go, so that the host can give its memory back."""
-        module = self._module(model)
-        if self._guard is None or self._guard.model is not module:
-            if self._guard:
-                self._guard.remove()
-            self._guard = Guard(module)
+        try:
+            module = self._module(model)
+            if self._guard is None or self._guard.model is not module:
+                if self._guard:
+                    self._guard.remove()
+                self._guard = Guard(module)
+        except Exception as error:
+            log.exception("nothing can stand before this model, so the generation is ended")
+            self._guard, self.outcome = None, Outcome(f"model: {error}", failed=True)
+            self._stop()
         return self._guard
 
     def _module(self, model: Any) -> Any:
@@ -144,10 +161,11 @@ class Session:
 
     def _tell(self, p: Any, solved: Solved, choices: Choices) -> None:
         """What the picture, the page under it, and the panel say."""
+        p.extra_generation_params.update(infotext.written(choices))
         p.extra_generation_params[infotext.EDIT] = solved.digest[:12]
         if solved.file_hash:
             p.extra_generation_params[infotext.FILE_HASH] = solved.file_hash[:12]
-        for line in (f"ScaPre: {solved.about}, strength {choices.strength:g}", *solved.notes):
+        for line in (f"ScaPre: {solved.about}, strength {choices.strength:g}", *solved.remarks):
             if line not in self._told:
                 self._told.add(line)
                 p.comment(line)
@@ -161,11 +179,11 @@ class Session:
                 "drawn. Switch ScaPre off to draw without it; the console has the details."
             )
         guard.close(error)
-        self._forget(p)
+        _forget(p)
         self.outcome = Outcome(str(error), failed=True)
 
-    @staticmethod
-    def _forget(p: Any) -> None:
-        """A picture that is not erased does not say that it is."""
-        for key in infotext.KEYS:
-            p.extra_generation_params.pop(key, None)
+
+def _forget(p: Any) -> None:
+    """A picture that is not erased does not say that it is. Cells of a plot share a table, so this one gets its own."""
+    kept = {key: value for key, value in p.extra_generation_params.items() if key not in infotext.KEYS}
+    p.extra_generation_params = kept

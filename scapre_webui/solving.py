@@ -19,6 +19,7 @@ from ..scapre.report.markdown import render
 from ..scapre.solve import Request, encode_request, solve_edit
 from . import places
 from .choices import Choices
+from .hosts.files import stamp
 from .hosts.loaded import LoadedModel
 
 log = logging.getLogger("scapre")
@@ -37,6 +38,7 @@ class Solved:
         about: In a line.
         file_hash: Of the file that it comes from; empty without one.
         notes: What the user should know of it here.
+        remarks: What to say beside the pictures.
     """
 
     edit: Edit
@@ -44,6 +46,7 @@ class Solved:
     about: str
     file_hash: str = ""
     notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def report(self, strength: float) -> str:
         """What was erased and measured, as Markdown."""
@@ -82,7 +85,7 @@ class Solver:
     def _key(model: LoadedModel, choices: Choices) -> Hashable:
         """All that the edit depends on; how strongly it is applied is no part of it."""
         if choices.has_file:
-            return model.state(), places.edit_path(choices.file).stat().st_mtime_ns, choices.file
+            return model.state(), stamp(places.edit_path(choices.file))
         return model.state(), replace(choices, strength=1.0, enabled=True)
 
 
@@ -93,7 +96,7 @@ def _from_list(model: LoadedModel, choices: Choices, progress: Progress) -> Solv
     edit = _solve(model, request, states, seconds, progress)
     names = len(edit.concepts)
     about = f"Erased {names} concept{'' if names == 1 else 's'} from {edit.family} ({len(edit.shapes)} matrices)"
-    return Solved(edit, edit.digest, f"{about}, {edit.report.total_seconds:.1f} s")
+    return Solved(edit, edit.digest, f"{about}, {edit.report.total_seconds:.1f} s", remarks=request.notes)
 
 
 def _solve(model: LoadedModel, request: Request, states: Any, seconds: float, progress: Progress) -> Edit:
@@ -121,7 +124,7 @@ def _from_file(model: LoadedModel, choices: Choices) -> Solved:
         )
     apart = edit.difference(model.samples(edit.shapes))
     notes = (_other_weights(apart),) if apart else ()
-    return Solved(edit, edit.digest, f"{named}: {len(edit.concepts)} concepts, {edit.family}", file_hash, notes)
+    return Solved(edit, edit.digest, f"{named}: {len(edit.concepts)} concepts, {edit.family}", file_hash, notes, notes)
 
 
 def _other_weights(share: float) -> str:

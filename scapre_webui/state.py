@@ -11,7 +11,7 @@ from modules import sd_models, shared
 from modules.call_queue import queue_lock
 
 from ..scapre.concepts.name_check import NameCheck
-from ..scapre.progress import silent
+from ..scapre.errors import ScaPreError
 from . import places
 from .arithmetic import exact
 from .choices import Choices
@@ -35,7 +35,7 @@ class State:
 
     def __init__(self) -> None:
         """Begins with nothing."""
-        self.session = Session(_progress)
+        self.session = Session(_progress, shared.state.interrupt)
 
     @cached_property
     def names(self) -> NameCheck | None:
@@ -49,10 +49,18 @@ class State:
             ScaPreError: If there is no such edit, or it cannot be written under this name.
         """
         choices = Choices.of(values)
-        with queue_lock, exact():
-            model = loaded(_chosen_model())
-            solved = self.session.solver(model, choices, silent)
-            written = places.save(solved.edit, name)
+        with queue_lock:
+            shared.state.begin("scapre")
+            try:
+                model = loaded(_chosen_model())
+                with exact(), model.alone():
+                    solved = self.session.solver(model, choices, _progress)
+                written = places.save(solved.edit, name)
+            except Interrupted:
+                raise ScaPreError("erase: it was interrupted, and nothing was written. Ask for it again.") from None
+            finally:
+                shared.state.end()
+                done()
         return Saved(written, solved.about, solved.report(choices.strength), solved.digest)
 
 
@@ -61,6 +69,11 @@ def _chosen_model() -> Any:
     if hasattr(sd_models, "forge_model_reload"):
         sd_models.forge_model_reload()
     return shared.sd_model
+
+
+def done() -> None:
+    """What was said of the progress is said no longer."""
+    shared.state.textinfo = None
 
 
 def _progress(stage: str, done: int, total: int) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,10 @@ class Model(LoadedModel):
         half = getattr(module, "fp16_weight", None)  # beside a weight that is stored in eight bits
         return (module.weight if half is None or _networks() else half).detach().to(device, torch.float32).clone()
 
+    def alone(self) -> AbstractContextManager[None]:
+        """Without LoRAs of the last prompt, which the host takes out of a layer when it is called without them."""
+        return _without_networks()
+
     def put(self, edit: Edit, strength: float, digest: str) -> Callable[[], None]:
         """Puts the edit beside the layers."""
         if _replaced():
@@ -98,6 +103,16 @@ class Model(LoadedModel):
         if strength:
             hooks.put(self.modules(), lambda name: self.read(name, torch.device("cpu")))
         return hooks.remove
+
+
+@contextmanager
+def _without_networks() -> Iterator[None]:
+    there = getattr(sys.modules.get("networks"), "loaded_networks", [])
+    kept, there[:] = list(there), []
+    try:
+        yield
+    finally:
+        there[:] = kept
 
 
 def _encode(engine: Any, tokens: Tensor) -> Tensor:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from backend import memory_management, utils
 from backend.patcher import lora
+from modules import sd_models, shared
 from torch import Tensor
 
 from ...scapre.edits.edit import Edit
@@ -58,14 +60,19 @@ class Model(LoadedModel):
     def state(self) -> Hashable:
         """The files, patches, and clip skip."""
         objects, kmodel = self._model.forge_objects, self._model.forge_objects.unet.model
-        patches = [
-            str([key for key in part.lora_patches if not _is_ours(key)])
-            for part in (objects.unet, objects.clip.patcher)
-        ]
+        parts = objects.unet, objects.clip.patcher
+        keys = [[key for key in part.lora_patches if not _is_ours(key)] for part in parts]
+        patches = [(str(found), *(stamp(Path(str(key[0]))) for key in found)) for found in keys]
         skips = tuple(max(engine.clip_skip, engine.minimal_clip_skip) for engine in self._engines())
         file = Path(self._model.sd_checkpoint_info.filename)
         # The name of a loaded state has the text encoders and the kind of storage that were chosen beside the file.
-        return stamp(file), str(getattr(_model_data(), "forge_hash", "")), *patches, skips, str(kmodel.storage_dtype)
+        return (
+            stamp(file),
+            str(getattr(sd_models.model_data, "forge_hash", "")),
+            *patches,
+            skips,
+            str(kmodel.storage_dtype),
+        )
 
     def _engines(self) -> list[Any]:
         found = [getattr(self._model, name) for name in _ENGINES if hasattr(self._model, name)]
@@ -112,6 +119,17 @@ class Model(LoadedModel):
                 raise ScaPreError(f"model: {min(missed)} could not be patched. Load the model again.")
         objects.unet = unet
         return _nothing
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Without LoRAs of the last prompt; the host leaves them and its clip skip as they are until the next one."""
+        model, objects = self._model, self._model.forge_objects
+        model.forge_objects = model.forge_objects_original.shallow_copy()
+        model.set_clip_skip(int(shared.opts.CLIP_stop_at_last_layers))
+        try:
+            yield
+        finally:
+            model.forge_objects = objects
 
     def _rounds(self) -> bool:
         return self._model.forge_objects.unet.model.storage_dtype not in _FLOATS
@@ -160,12 +178,6 @@ def _values(weight: Tensor) -> Tensor:
 
 def _is_ours(key: tuple[Any, ...]) -> bool:
     return str(key[0]).startswith(f"{_KIND}:")
-
-
-def _model_data() -> Any:
-    from modules import sd_models
-
-    return sd_models.model_data
 
 
 def _nothing() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +48,10 @@ class LoadedModel(ABC):
     @abstractmethod
     def put(self, edit: Edit, strength: float, digest: str) -> Callable[[], None]:
         """Puts an edit on; returns what takes off whatever the host does not take off by itself."""
+
+    @abstractmethod
+    def alone(self) -> AbstractContextManager[None]:
+        """Inside of it, the model is without LoRAs of the last prompt, and with the clip skip that is chosen now."""
 
     def modules(self) -> dict[str, nn.Module]:
         """The module of each projection, by its weight's name."""

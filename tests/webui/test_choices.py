@@ -77,6 +77,7 @@ def test_another_picture_switches_it_off_and_leaves_the_rest() -> None:
 
 def test_arguments_go_by_their_places_and_may_end_early() -> None:
     assert Choices.of([True, "cat"]) == Choices(True, "cat")
+    assert Choices.of([True, "cat", "", "", "auto", "", 1, 2**63 - 1]).seed == 2**63 - 1
     assert Choices.of([True, "cat", None, None, None, None, 1, 3.0]) == Choices(True, "cat", seed=3)
     names = [*Choices.__dataclass_fields__]
     assert names == [
@@ -90,7 +91,8 @@ def test_arguments_go_by_their_places_and_may_end_early() -> None:
     ([1, "cat"], "enabled"), ([True, 3], "concepts"), ([True, "a", "", "", "auto", "", float("nan")], "strength"),
     ([True, "a", "", "", "auto", "", 2.1], "strength"), ([True, "a", "", "", "auto", "", True], "strength"),
     ([True, "a", "", "", "auto", "", 1, 2**63], "seed"), ([True, "a", "", "", "auto", "", 1, 0.5], "seed"),
-    ([True, "a", "", "", "auto", "", 1, "x"], "seed"),
+    ([True, "a", "", "", "auto", "", 1, "x"], "seed"), ([True, "a", "", "", "auto", "", 1, "1e5"], "seed"),
+    ([True, "a", "", "", "auto", "", "1"], "strength"),
 ])  # fmt: skip
 def test_values_without_a_meaning_are_refused(values: list[Any], said: str) -> None:
     with pytest.raises(ScaPreError, match=said):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -59,6 +60,9 @@ class Model(LoadedModel):
     def read(self, name: str, device: torch.device) -> Tensor:
         return self.host.projections.read(name, device)
 
+    def alone(self) -> Any:
+        return nullcontext()
+
     def modules(self) -> dict[str, nn.Module]:
         return {name: getattr(self.unet, plain) for name, plain in self.unet.names.items()}
 
@@ -85,7 +89,7 @@ STATES = torch.randn(1, 5, WIDTH, generator=torch.Generator().manual_seed(0))
 
 @pytest.fixture
 def session() -> Session:
-    return Session(lambda stage, done, total: None, Model)
+    return Session(lambda stage, done, total: None, lambda: None, Model)
 
 
 def test_a_generation_is_erased_and_the_next_is_not(session: Session) -> None:
@@ -181,7 +185,7 @@ def test_an_interrupted_solve_claims_nothing_and_fails_nothing() -> None:
     def stop(stage: str, done: int, total: int) -> None:
         raise Interrupted
 
-    session, model = Session(stop, Model), host()
+    session, model = Session(stop, lambda: None, Model), host()
     p = processing(model)
     session.begin(p, lambda: LIST)
     session.put(p)
@@ -199,3 +203,54 @@ def test_nothing_happens_where_it_is_off(session: Session) -> None:
     assert not session.active
     assert not p.extra_generation_params
     assert not p.sd_model.drawing._forward_pre_hooks
+
+
+def test_whatever_the_panel_raises_stops_the_model(session: Session) -> None:
+    def choose() -> Choices:
+        raise ValueError("any")
+
+    model = host()
+    p = processing(model)
+    session.begin(p, choose)
+    session.put(p)
+    with pytest.raises(ScaPreError, match="any"):
+        model.drawing(STATES)
+
+
+def test_where_no_guard_can_stand_the_generation_is_ended() -> None:
+    stopped: list[bool] = []
+    session = Session(lambda stage, done, total: None, lambda: stopped.append(True), Model)
+    session.begin(processing(SimpleNamespace()), lambda: LIST)
+    assert stopped == [True]
+    session.put(processing(SimpleNamespace()))
+    assert stopped == [True, True]
+    assert session.outcome.failed
+
+
+def test_cells_of_a_plot_that_share_what_they_say_do_not_claim_each_others_edits(session: Session) -> None:
+    model, table = host(), {"Steps": 6}
+    for enabled in (True, False):
+        p = processing(model)
+        p.extra_generation_params = table
+        session.begin(p, lambda enabled=enabled: replace(LIST, enabled=enabled))
+        session.put(p)
+        session.end()
+        assert ("ScaPre concepts" in p.extra_generation_params) == enabled
+        assert p.extra_generation_params["Steps"] == 6
+        table = p.extra_generation_params
+
+
+def test_what_is_erased_after_an_interrupted_solve_says_all_of_it() -> None:
+    stops = iter([True, *[False] * 1000])
+
+    def progress(stage: str, done: int, total: int) -> None:
+        if next(stops):
+            raise Interrupted
+
+    session, model = Session(progress, lambda: None, Model), host()
+    p = processing(model)
+    session.begin(p, lambda: LIST)
+    session.put(p)
+    assert not p.extra_generation_params
+    session.put(p)  # the next batch
+    assert infotext.read(p.extra_generation_params, "concepts") == LIST.concepts

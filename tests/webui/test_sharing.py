@@ -75,7 +75,8 @@ def test_erase_and_save(web: Web) -> None:
     ({"concepts": "cross", "name": "../out"}, "cannot be a file's name"),
     ({"concepts": "cross", "name": "folder/two"}, "there is an edit"),
     ({"concepts": "", "name": "x"}, "the list is empty"),
-    ({"concept": "cross", "name": "x"}, "'concept' is unknown"), ({"concepts": "cross", "name": "x\ud800"}, "half of one"),
+    ({"concept": "cross", "name": "x"}, "'concept' is unknown"),
+    ({"concepts": "cross", "name": "x\ud800"}, "half of one"),
     ({"concepts": "cross", "name": 3}, "is no text"),
     ({"concepts": "cross", "name": "x", "seed": 1.5}, "seed"),
 ])  # fmt: skip
