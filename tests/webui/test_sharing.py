@@ -120,3 +120,35 @@ def test_a_plot_of_checkpoints(web: Web) -> None:
     drawn = plot(web, "Checkpoint name", "minicanvas.safetensors, twin.safetensors", [True, "cross"])
     assert web.draw(PROMPT, [True, "cross"]).pixels[0] in drawn.pixels
     assert web.draw(PROMPT).pixels[0] not in drawn.pixels
+
+
+def test_a_saved_edit_does_not_depend_on_the_last_picture(web: Web) -> None:
+    web.draw(PROMPT)
+    wanted = web.post("/scapre/erase", {"concepts": "star", "method": "scapre", "name": "after a plain one"})["digest"]
+    web.draw(f"{PROMPT} <lora:frames:1>", override_settings={"CLIP_stop_at_last_layers": 2})
+    found = web.post("/scapre/erase", {"concepts": "star", "method": "scapre", "name": "after another"})["digest"]
+    assert found == wanted
+    assert not web.get("/sdapi/v1/progress")["textinfo"]
+
+
+def test_cells_of_a_plot_say_what_they_are(web: Web) -> None:
+    drawn = plot(web, "[ScaPre] On or off", "On, Off", [False, "cross"])
+    told = [("ScaPre concepts" in text) for text in drawn.info["infotexts"][-2:]]
+    assert told == [True, False]
+
+
+def test_a_file_that_was_replaced_is_read_again(web: Web) -> None:
+    import os
+    import shutil
+
+    folder = web.data / "models" / "scapre"
+    for name in ("cross", "moon"):
+        web.post("/scapre/erase", {"concepts": name, "method": "scapre", "preset": "objects-few", "name": f"of {name}"})
+    held = folder / "held.safetensors"
+    values = [True, "", "", "", "auto", "usual", 1, 0, held.name]
+    pictures = []
+    for name in ("cross", "moon"):
+        shutil.copyfile(folder / f"of {name}.safetensors", held)
+        os.utime(held, (1, 1))
+        pictures.append(web.draw(PROMPT, values).pixels[0])
+    assert pictures[0] != pictures[1]
