@@ -26,7 +26,7 @@ IMAGES = PACK_ROOT / "web" / "docs" / "images"
 LIST = "Arlo Vane\nNoor Rahman\nstar -> circle"
 PROMPT = "a red star, in the style of Arlo Vane"
 METHODS = ("auto", "scapre", "oce")
-ROUNDS = 12
+ROUNDS = 8
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -47,8 +47,9 @@ class Hooks:
             return
         # A host may read a weight by calling its module, so all are read before the first hook is there.
         changes = {name: self._edit.change(name, read(name)) for name in self._edit.shapes}
+        seen = {id(change.basis): Seen(change.basis) for change in changes.values()}
         for name, change in changes.items():
-            added = Added(change.basis, change.coefficients, change.rows, self._strength)
+            added = Added(seen[id(change.basis)], change.coefficients, change.rows, self._strength)
             self._handles.append(modules[name].register_forward_hook(added))
 
     def remove(self) -> None:
@@ -84,26 +85,38 @@ class Shift:
         return self._shift
 
 
+class Seen:
+    """States in a basis that several layers share, computed once."""
+
+    def __init__(self, basis: Tensor | None) -> None:
+        """Takes the basis (d, k); None is the identity."""
+        self._basis = basis
+        self._last: tuple[Tensor, Tensor] | None = None
+
+    def __call__(self, states: Tensor, like: Tensor) -> Tensor:
+        """States (…, k) for a layer that gives what is like that."""
+        if self._basis is None:
+            return states.to(like.dtype)
+        if self._last is None or self._last[0] is not states or self._last[1].dtype != like.dtype:
+            self._basis = self._basis.to(like)
+            self._last = states, states.to(like.dtype) @ self._basis
+        return self._last[1]
+
+
 class Added:
     """s (W' - W) x beside a layer that gives W x: as thin as the change of its weight is, see `Change`."""
 
-    def __init__(self, basis: Tensor | None, coefficients: Tensor, rows: Tensor | None, strength: float) -> None:
+    def __init__(self, seen: Seen, coefficients: Tensor, rows: Tensor | None, strength: float) -> None:
         """Takes the parts of the change."""
-        self._basis, self._coefficients, self._rows, self._strength = basis, coefficients, rows, strength
+        self._seen, self._coefficients = seen, strength * coefficients
+        self._rows = None if rows is None else strength * rows
 
     @torch.no_grad()
     def __call__(self, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
         """What comes out of the layer instead."""
-        self._move(output)
-        states = inputs[0].to(output.dtype)
-        seen = states if self._basis is None else states @ self._basis
-        added = seen @ self._coefficients.T
-        return output + self._strength * (added if self._rows is None else torch.addcmul(added, output, self._rows.T))
-
-    def _move(self, output: Tensor) -> None:
-        """Moves the parts to where the layer computes; once, as a rule."""
-        if (self._coefficients.device, self._coefficients.dtype) == (output.device, output.dtype):
-            return
-        self._coefficients = self._coefficients.to(output)
-        self._basis = None if self._basis is None else self._basis.to(output)
-        self._rows = None if self._rows is None else self._rows.to(output)
+        self._coefficients = self._coefficients.to(output)  # the same tensor again, but for the first time
+        added = output + self._seen(inputs[0], output) @ self._coefficients.T
+        if self._rows is None:
+            return added
+        self._rows = self._rows.to(output)
+        return added.addcmul_(output, self._rows.T)
