@@ -22,6 +22,7 @@ from .process import Process, free_port
 
 VARIABLE = "WEBUI_PATH"
 EXTENSION = "ScaPre, erase concepts"  # any name will do: this one has spaces and a comma
+_STARTED = "Startup time: "  # in the log
 _START = Path(__file__).with_name("webui_start.py")
 _SETTINGS = {
     "sd_vae_decode_method": "TAESD",
@@ -92,7 +93,9 @@ class WebUI(Process, Client):
         return kept | {"HF_HUB_OFFLINE": "1", "GRADIO_ANALYTICS_ENABLED": "False", "PYTHONDONTWRITEBYTECODE": "1"}
 
     def is_ready(self) -> bool:
-        """Tell whether it answers."""
+        """Tell whether it answers. AUTOMATIC1111 ends where something asks before it has said that it has started."""
+        if _STARTED not in self.log.read_text(encoding="utf-8", errors="replace"):
+            return False
         try:
             self.get("/sdapi/v1/scripts")
         except HostError:
