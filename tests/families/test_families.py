@@ -7,6 +7,7 @@ import pytest
 from pack.scapre.errors import ScaPreError
 from pack.scapre.families import FAMILIES, Role, find_projections
 from pack.scapre.families.others import part_of_a_model
+from pack.scapre.families.signatures import detect
 
 UNET = [
     "diffusion_model.input_blocks.1.1.transformer_blocks.0.attn1.to_k.weight",
@@ -70,3 +71,9 @@ def test_what_belongs_to_a_model_is_told_from_one(name, said):
     assert part_of_a_model([name]).startswith(said)
     assert part_of_a_model([name, "model.diffusion_model.some.weight"]) is None
     assert part_of_a_model(["some.weight"]) is None
+
+
+def test_a_model_that_is_refused_is_called_what_the_host_calls_it() -> None:
+    shapes = {"x_embedder.proj.weight": (1536, 16, 2, 2), "joint_blocks.0.x_block.attn.qkv.weight": (4608, 1536)}
+    with pytest.raises(ScaPreError, match="^model: its diffusion model is none that is supported"):
+        detect(shapes, field="model")
