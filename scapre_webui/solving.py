@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +26,7 @@ log = logging.getLogger("scapre")
 
 _KEPT = 8
 _FLOAT64 = ("cpu", "cuda")
+_OUT_OF_MEMORY: type[Exception] = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)  # by another name
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,7 @@ class Solver:
         """
         key = self._key(model, choices)
         if key not in self._found:
-            make: Callable[[], Solved] = (
-                (lambda: _from_file(model, choices))
-                if choices.has_file
-                else (lambda: _from_list(model, choices, progress))
-            )
-            self._found[key] = make()
+            self._found[key] = _from_file(model, choices) if choices.has_file else _from_list(model, choices, progress)
             while len(self._found) > _KEPT:
                 self._found.popitem(last=False)
         self._found.move_to_end(key)
@@ -106,7 +102,7 @@ def _solve(model: LoadedModel, request: Request, states: Any, seconds: float, pr
     if model.device.type in _FLOAT64:
         try:
             return solve(model.device)
-        except torch.OutOfMemoryError:
+        except _OUT_OF_MEMORY:
             log.warning("not enough GPU memory to compute the edit there; using the CPU")
     return solve(torch.device("cpu"))
 
