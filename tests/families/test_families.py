@@ -75,5 +75,5 @@ def test_what_belongs_to_a_model_is_told_from_one(name, said):
 
 def test_a_model_that_is_refused_is_called_what_the_host_calls_it() -> None:
     shapes = {"x_embedder.proj.weight": (1536, 16, 2, 2), "joint_blocks.0.x_block.attn.qkv.weight": (4608, 1536)}
-    with pytest.raises(ScaPreError, match="^model: its diffusion model is none that is supported"):
+    with pytest.raises(ScaPreError, match=r"^model: its diffusion model is none that is supported"):
         detect(shapes, field="model")
