@@ -20,7 +20,6 @@ from .host.base import PACK_ROOT
 from .host.browser import OPTIONS, find
 from .host.client import HostError
 from .host.places import cache_folder
-from .minicanvas.webui import add_minicanvas
 
 IMAGES = PACK_ROOT / "web" / "docs" / "images"
 LIST = "Arlo Vane\nNoor Rahman\nstar -> circle"
@@ -48,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 @contextmanager
 def running(*, page: bool) -> Iterator[webui.WebUI]:
     """A web UI with MiniCanvas."""
+    from .minicanvas.webui import add_minicanvas  # needs torch, which help does not
+
     folder = webui.find_webui()
     if folder is None:
         raise HostError(f"{webui.VARIABLE} names no folder of AUTOMATIC1111 or Forge")

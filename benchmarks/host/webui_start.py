@@ -13,6 +13,9 @@ from pathlib import Path
 
 
 def main() -> None:
+    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
+        print(__doc__.strip())
+        return
     folder, *arguments = sys.argv[1:]
     sys.path[0] = folder  # in the place of this file's folder, which has names of its own
     sys.argv = [str(Path(folder) / "launch.py"), *arguments]
