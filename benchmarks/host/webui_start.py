@@ -7,16 +7,17 @@ Run with the interpreter of the web UI, in its folder; nothing else of this repo
 
 from __future__ import annotations
 
+import argparse
 import runpy
 import sys
 from pathlib import Path
 
 
 def main() -> None:
-    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
-        print(__doc__.strip())
-        return
-    folder, *arguments = sys.argv[1:]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", help="of the web UI")
+    options, arguments = parser.parse_known_args()
+    folder = options.folder
     sys.path[0] = folder  # in the place of this file's folder, which has names of its own
     sys.argv = [str(Path(folder) / "launch.py"), *arguments]
     provide_operators()
