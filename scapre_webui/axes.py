@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,8 +10,6 @@ from modules import script_loading, scripts
 from ..scapre.methods import METHODS
 from . import places
 from .choices import NO_FILE
-
-log = logging.getLogger("scapre")
 
 CHANGES = "scapre_changes"
 _FILE = "xyz_grid.py"

@@ -9,12 +9,11 @@ from modules import paths
 
 from ..scapre.checkpoints.tokenizer import Tokenizer, literal
 from ..scapre.checkpoints.towers import WINDOW
-from ..scapre.concepts.name_check import Measure, NameCheck
+from ..scapre.concepts.name_check import Measure, NameCheck, words_of
 from ..scapre.errors import ScaPreError
 
 log = logging.getLogger("scapre")
 
-_WORD_END = "</w>"
 _PLACES = ("backend/huggingface/runwayml/stable-diffusion-v1-5/tokenizer", "openai/clip-vit-large-patch14")
 _WINDOW = WINDOW - 2  # less the start and the end
 
@@ -32,9 +31,6 @@ def name_check() -> NameCheck | None:
 
 def _measured(tokenizer: Tokenizer, name: str) -> Measure:
     ids = tokenizer.split(literal(name), truncation=False)["input_ids"][1:-1]
-    words: list[list[str]] = [[]]
-    for token, number in zip(tokenizer.split.convert_ids_to_tokens(ids), ids, strict=True):
-        words[-1].append(tokenizer.split.decode([number]).strip())
-        if token.endswith(_WORD_END):
-            words.append([])
-    return Measure(tuple(tuple(word) for word in words if word), tuple(ids), len(ids) <= _WINDOW, _WINDOW)
+    texts = (tokenizer.split.decode([number]).strip() for number in ids)
+    words = words_of(zip(tokenizer.split.convert_ids_to_tokens(ids), texts, strict=True))
+    return Measure(words, tuple(ids), len(ids) <= _WINDOW, _WINDOW)

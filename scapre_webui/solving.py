@@ -13,6 +13,7 @@ import torch
 from ..scapre.concepts.alike import remember
 from ..scapre.edits.edit import Edit
 from ..scapre.errors import ScaPreError, shorten
+from ..scapre.families import having
 from ..scapre.progress import Progress
 from ..scapre.report.data import report_data
 from ..scapre.report.markdown import render
@@ -110,9 +111,8 @@ def _solve(model: LoadedModel, request: Request, states: Any, seconds: float, pr
 def _from_file(model: LoadedModel, choices: Choices) -> Solved:
     edit, file_hash = places.read(choices.file)
     named = f"Edit file {choices.file}"
-    here = {name: tuple(model.read(name, torch.device("cpu")).shape) for name in model.roles}
-    wanted = {name: role for name, role in model.roles.items() if role in edit.solver.roles}
-    if {name: here[name] for name in wanted} != dict(edit.shapes):
+    wanted = having(model, edit.solver.roles)
+    if {name: tuple(model.read(name, torch.device("cpu")).shape) for name in wanted} != dict(edit.shapes):
         raise ScaPreError(
             f"file: {shorten(choices.file)} was made for a {edit.family} model with {len(edit.shapes)} text "
             f"projections, and this {model.family} model has {len(wanted)}, or others. Erase the list on this model "

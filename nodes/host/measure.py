@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from ...scapre.concepts.name_check import Measure
+from ...scapre.concepts.name_check import Measure, words_of
 from ...scapre.errors import ScaPreError
 from .text_encoder import ClipEncoder
 from .tokenizer import NameTokenizer
-
-_WORD_END = "</w>"
 
 
 class NameMeasure:
@@ -31,14 +29,9 @@ class _NameEncoder(ClipEncoder):
     def measure(self, name: str) -> Measure:
         """Cuts a name."""
         tokens = self._tokens(name)
-        words: list[list[str]] = [[]]
-        for token, text in self.clip.pieces(tokens):
-            words[-1].append(text)
-            if token.endswith(_WORD_END):
-                words.append([])
         window = len(next(iter(tokens.values()))[0]) - 2  # less the start and the end
         ids = tuple(entry[0] for section in next(iter(tokens.values())) for entry in section)
-        return Measure(tuple(tuple(word) for word in words if word), ids, self._fits(name), window)
+        return Measure(words_of(self.clip.pieces(tokens)), ids, self._fits(name), window)
 
     def _fits(self, name: str) -> bool:
         try:

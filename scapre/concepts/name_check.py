@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
@@ -15,6 +15,7 @@ from .review import Row, read_line, review
 from .spelling import plain
 
 _REMEMBERED = 20_000  # names, so that a keystroke in a list of thousands costs one of them
+_WORD_END = "</w>"
 _SHOWN = 4  # aliases of a name
 _REPEATS = ("duplicate", "conflict", "preserved")
 
@@ -39,6 +40,16 @@ class Measure:
     def tokens(self) -> int:
         """How many pieces there are."""
         return sum(map(len, self.words))
+
+
+def words_of(pieces: Iterable[tuple[str, str]]) -> tuple[tuple[str, ...], ...]:
+    """The pieces of each word, from each token as CLIP's vocabulary has it and as text."""
+    words: list[list[str]] = [[]]
+    for token, text in pieces:
+        words[-1].append(text)
+        if token.endswith(_WORD_END):
+            words.append([])
+    return tuple(tuple(word) for word in words if word)
 
 
 class NameCheck:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ...scapre.edits.edit import Edit
 from ...scapre.errors import ScaPreError
-from ...scapre.families import find_projections
+from ...scapre.families import Role, find_projections
 from ...scapre.families.signatures import detect
 from ...scapre.states.encoder import Encoder
 from .. import places
@@ -32,25 +32,11 @@ class Model(LoadedModel):
         self._model = model
         self.unet = model.model.diffusion_model
         self.device = devices.device
-        self._found: tuple[str, Any] | None = None
 
-    @property
-    def _projections(self) -> tuple[str, Any]:
-        if self._found is None:
-            shapes = {name: tuple(value.shape) for name, value in self.unet.named_parameters()}
-            named = (PREFIX + name for name in shapes)
-            self._found = find_projections(detect(shapes, field="model"), named)
-        return self._found
-
-    @property
-    def family(self) -> str:  # type: ignore[override]
-        """Title of the model's family."""
-        return self._projections[0]
-
-    @property
-    def roles(self) -> Any:  # type: ignore[override]
-        """Role of each projection."""
-        return self._projections[1]
+    def found(self) -> tuple[str, Mapping[str, Role]]:
+        """By the shapes: the host tells no class."""
+        shapes = {name: tuple(value.shape) for name, value in self.unet.named_parameters()}
+        return find_projections(detect(shapes, field="model"), (PREFIX + name for name in shapes))
 
     def state(self) -> Hashable:
         """The file, LoRAs, and clip skip."""
@@ -63,7 +49,7 @@ class Model(LoadedModel):
 
     def _marks(self) -> tuple[str, ...]:
         """A few values of the first and the last weight: a model may have been merged where it is, without a file."""
-        named = self.modules()
+        named = self.modules
         modules = named[next(iter(named))], named[next(reversed(named))]
         return tuple(str(_original(module).flatten()[:8].float().tolist()) for module in modules)
 
@@ -80,7 +66,7 @@ class Model(LoadedModel):
 
     def read(self, name: str, device: torch.device) -> Tensor:
         """The weight with the LoRAs of this prompt: a module takes them in when it is called."""
-        module: Any = self.modules()[name]
+        module: Any = self.modules[name]
         weight: Any = module.weight
         if _networks() or getattr(module, "network_current_names", None):
             with torch.no_grad(), devices.autocast():
@@ -101,7 +87,7 @@ class Model(LoadedModel):
             )
         hooks = Hooks(edit, strength)
         if strength:
-            hooks.put(self.modules(), lambda name: self.read(name, torch.device("cpu")))
+            hooks.put(self.modules, lambda name: self.read(name, torch.device("cpu")))
         return hooks.remove
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ...scapre.edits.edit import Edit
 from ...scapre.errors import ScaPreError
-from ...scapre.families import find_projections
+from ...scapre.families import Role, find_projections
 from ...scapre.states.encoder import Encoder
 from .. import places
 from ..arithmetic import exact
@@ -37,25 +37,11 @@ class Model(LoadedModel):
         self._model = model
         self.unet = model.forge_objects.unet.model.diffusion_model
         self.device = memory_management.get_torch_device()
-        self._found: tuple[str, Any] | None = None
 
-    @property
-    def _projections(self) -> tuple[str, Any]:
-        if self._found is None:
-            kmodel = self._model.forge_objects.unet.model
-            names = [PREFIX + name for name, _ in self.unet.named_parameters()]
-            self._found = find_projections(type(kmodel.config).__name__, names)
-        return self._found
-
-    @property
-    def family(self) -> str:  # type: ignore[override]
-        """Title of the model's family."""
-        return self._projections[0]
-
-    @property
-    def roles(self) -> Any:  # type: ignore[override]
-        """Role of each projection."""
-        return self._projections[1]
+    def found(self) -> tuple[str, Mapping[str, Role]]:
+        """By the class that the host has detected."""
+        names = [PREFIX + name for name, _ in self.unet.named_parameters()]
+        return find_projections(type(self._model.forge_objects.unet.model.config).__name__, names)
 
     def state(self) -> Hashable:
         """The files, patches, and clip skip."""
@@ -103,7 +89,7 @@ class Model(LoadedModel):
         objects = self._model.forge_objects
         if self._rounds() or not hasattr(lora, "extra_weight_calculators"):
             hooks = Hooks(edit, strength)
-            hooks.put(self.modules(), lambda name: self.read(name, torch.device("cpu")))
+            hooks.put(self.modules, lambda name: self.read(name, torch.device("cpu")))
             return hooks.remove
         lora.extra_weight_calculators[_KIND] = _calculate
         unet = objects.unet.clone()  # what is loaded already would not be loaded again

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextlib import AbstractContextManager
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -23,15 +24,33 @@ class LoadedModel(ABC):
 
     Attributes:
         unet: The diffusion model itself, which everything that draws calls.
-        family: Title of the model's family.
-        roles: Role of each projection by its name, in the model's order.
         device: Where the host computes.
     """
 
     unet: nn.Module
-    family: str
-    roles: Mapping[str, Role]
     device: torch.device
+
+    @abstractmethod
+    def found(self) -> tuple[str, Mapping[str, Role]]:
+        """Title of the model's family, and the role of each projection by its name, in the model's order.
+
+        Raises:
+            ScaPreError: If it is not supported.
+        """
+
+    @cached_property
+    def _found(self) -> tuple[str, Mapping[str, Role]]:
+        return self.found()
+
+    @property
+    def family(self) -> str:
+        """Title of the model's family."""
+        return self._found[0]
+
+    @property
+    def roles(self) -> Mapping[str, Role]:
+        """Role of each projection."""
+        return self._found[1]
 
     @abstractmethod
     def state(self) -> Hashable:
@@ -53,6 +72,7 @@ class LoadedModel(ABC):
     def alone(self) -> AbstractContextManager[None]:
         """Inside of it, the model is without LoRAs of the last prompt, and with the clip skip that is chosen now."""
 
+    @cached_property
     def modules(self) -> dict[str, nn.Module]:
         """The module of each projection, by its weight's name."""
         named = {f"{PREFIX}{name}{SUFFIX}": module for name, module in self.unet.named_modules()}

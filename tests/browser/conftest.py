@@ -24,11 +24,11 @@ from typing import Any
 
 import pytest
 
-from pack.benchmarks.host import browser as browsers
 from pack.benchmarks.host.base import PACK_ROOT, add_checkpoint
 from pack.benchmarks.host.page import ComfyPage, write_settings
 from pack.benchmarks.host.places import cache_folder
 from pack.benchmarks.host.server import Server
+from pack.tests.chromium import launched
 
 ARTIFACTS = Path(os.environ.get("SCAPRE_ARTIFACTS") or PACK_ROOT / ".artifacts").absolute()
 _FAILED, _DREW = pytest.StashKey[bool](), pytest.StashKey[bool]()
@@ -53,15 +53,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """The browser; for one module, because Playwright's event loop would stand in the way of other tests."""
-    program = browsers.find()
-    if program is None:
-        (pytest.fail if browsers.is_required() else pytest.skip)(browsers.MISSING)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=list(browsers.OPTIONS))
-        yield browser
-        browser.close()
+    yield from launched()
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pack.benchmarks.host import browser as browsers
+from pack.tests.chromium import launched
 from pack.tests.webui.conftest import Web, start
 
 LIST = 'cross\n"a, b" -> dot\n# x: 1'
@@ -60,15 +60,7 @@ class Panel:
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """The browser."""
-    program = browsers.find()
-    if program is None:
-        (pytest.fail if browsers.is_required() else pytest.skip)(browsers.MISSING)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=list(browsers.OPTIONS))
-        yield browser
-        browser.close()
+    yield from launched()
 
 
 def opened(chromium: Any, web: Web) -> Any:

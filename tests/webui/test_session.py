@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
 
@@ -46,7 +47,9 @@ class Model(LoadedModel):
 
     def __init__(self, host: Any) -> None:
         self.host, self.unet, self.device = host, host.drawing, torch.device("cpu")
-        self.family, self.roles = host.projections.family, host.projections.roles
+
+    def found(self) -> Any:
+        return self.host.projections.family, self.host.projections.roles
 
     def state(self) -> Hashable:
         return self.host.file
@@ -63,12 +66,13 @@ class Model(LoadedModel):
     def alone(self) -> Any:
         return nullcontext()
 
+    @cached_property
     def modules(self) -> dict[str, nn.Module]:
         return {name: getattr(self.unet, plain) for name, plain in self.unet.names.items()}
 
     def put(self, edit: Edit, strength: float, digest: str) -> Callable[[], None]:
         hooks = Hooks(edit, strength)
-        hooks.put(self.modules(), lambda name: self.read(name, torch.device("cpu")))
+        hooks.put(self.modules, lambda name: self.read(name, torch.device("cpu")))
         return hooks.remove
 
 
