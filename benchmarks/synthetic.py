@@ -64,7 +64,7 @@ class Weights:
         generator = torch.Generator().manual_seed(0)
         self.shapes = shapes
         self.held = {n: torch.randn(n, d, generator=generator).div_(d**0.5).to(device) for n, d in sorted(set(shapes))}
-        self.roles = {f"matrix {index}": tuple(Role)[index % 2] for index in range(len(shapes))}
+        self.roles = {f"matrix {index}": (Role.KEY, Role.VALUE)[index % 2] for index in range(len(shapes))}
 
     def read(self, name: str, device: torch.device) -> torch.Tensor:
         """A weight of its own."""

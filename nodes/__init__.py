@@ -10,6 +10,7 @@ from .before_after_grid import BeforeAfterGrid
 from .concept_list import ConceptList
 from .edit_map import EditMap
 from .erase_concepts import EraseConcepts
+from .erase_neurons import EraseNeurons
 from .export_edit import ExportEdit
 from .host.folders import register_folder
 from .load_edit import LoadEdit
@@ -19,6 +20,7 @@ from .save_edit import SaveEdit
 
 NODES: tuple[type[io.ComfyNode], ...] = (
     EraseConcepts,
+    EraseNeurons,
     ApplyEdit,
     ConceptList,
     SaveEdit,

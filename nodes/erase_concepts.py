@@ -12,8 +12,7 @@ from ..scapre.concepts.alike import remember
 from ..scapre.concepts.concepts import name_notes, parse_concepts, parse_preserve
 from ..scapre.concepts.readings import shape_note
 from ..scapre.edits.edit import Edit
-from ..scapre.methods import FIRST, METHODS, USUAL
-from ..scapre.methods import method as method_of
+from ..scapre.methods import FIRST, USUAL, closed_form, closed_forms
 from ..scapre.methods.settings import declared
 from ..scapre.solve import Request, encode_request, solve_edit
 from ..scapre.states.prompts import TEMPLATES
@@ -23,7 +22,15 @@ from .host.progress import HostProgress
 from .host.projections import HostProjections
 from .host.text_encoder import ClipEncoder
 from .inputs.settings import METHODS_OF, PRESETS_OF, setting_inputs, settings_from
-from .inputs.types import CATEGORY, EditType, device_input, strength_input
+from .inputs.types import (
+    CATEGORY,
+    EditType,
+    concepts_input,
+    device_input,
+    preserve_input,
+    seed_input,
+    strength_input,
+)
 from .page.summary import SHOWN_AGAIN, report, show
 
 _ALIASES = [
@@ -82,7 +89,7 @@ class EraseConcepts(io.ComfyNode):
     ) -> io.NodeOutput:
         """Solves, patches and reports."""
         parsed = parse_concepts(concepts, anchor)
-        names, solver = parse_preserve(preserve, parsed.concepts), method_of(method)
+        names, solver = parse_preserve(preserve, parsed.concepts), closed_form(method)
         preset, settings = settings_from(solver, preset, numerics)
         projections = HostProjections(model)
         notes = (*shape_note(concepts), *name_notes(preserve, "preserve"), *projections.notes())
@@ -108,18 +115,18 @@ def _solve(
 
 def _inputs() -> list[io.Input]:
     """Workflows keep the values of inputs by their places: a new one comes after all others."""
-    settings = setting_inputs(METHODS, FIRST)
-    early = len(declared(METHODS[FIRST].settings))
+    settings = setting_inputs(closed_forms(), FIRST)
+    early = len(declared(closed_forms()[FIRST].settings))
     return [*_main_inputs(), *_advanced_inputs(), *settings[:early], _method_input(), *settings[early:]]
 
 
 def _method_input() -> io.Input:
     return io.Combo.Input(
         "method",
-        options=list(METHODS),
+        options=list(closed_forms()),
         default=USUAL,
         optional=True,
-        tooltip="How to erase. " + " ".join(f"{name}: {solver.about}" for name, solver in METHODS.items()),
+        tooltip="How to erase. " + " ".join(f"{name}: {solver.about}" for name, solver in closed_forms().items()),
     )
 
 
@@ -127,14 +134,9 @@ def _main_inputs() -> Sequence[io.Input]:
     return (
         io.Model.Input("model", tooltip="The model to edit, with any LoRA that should be erased along with it."),
         io.Clip.Input("clip", tooltip="The text encoder of the same model; the one that your prompts use."),
-        io.String.Input(
-            "concepts",
-            multiline=True,
-            default="",
-            placeholder="one per line, such as\nVincent van Gogh\ncat -> dog",
-            dynamic_prompts=False,
-            tooltip='What to forget, one per line. "cat -> dog" makes the model answer a cat with a dog. Lines that '
-            "start with # are comments; double quotes take a name literally.",
+        concepts_input(
+            'What to forget, one per line. "cat -> dog" makes the model answer a cat with a dog. Lines that start with '
+            "# are comments; double quotes take a name literally."
         ),
         io.String.Input(
             "anchor",
@@ -144,35 +146,25 @@ def _main_inputs() -> Sequence[io.Input]:
             tooltip="What takes the place of concepts without an arrow, such as art or person. Empty: the kin of each "
             "name with the method auto, and nothing at all (the empty prompt) with others.",
         ),
-        io.String.Input(
-            "preserve",
-            multiline=True,
-            default="",
-            placeholder="names that must stay, one per line (optional)",
-            dynamic_prompts=False,
-            optional=True,
-            tooltip="Names that must stay, one per line. The method scapre only measures them; all others hold them.",
+        preserve_input(
+            "Names that must stay, one per line. The method scapre only measures them; all others hold them."
         ),
         io.Combo.Input(
             "preset",
-            options=list(dict.fromkeys(preset for name in (FIRST, *METHODS) for preset in METHODS[name].presets)),
+            options=list(
+                dict.fromkeys(preset for name in (FIRST, *closed_forms()) for preset in closed_forms()[name].presets)
+            ),
             default="objects-few",
             optional=True,
-            extra_dict={PRESETS_OF: {name: list(solver.presets) for name, solver in METHODS.items()}},
+            extra_dict={PRESETS_OF: {name: list(solver.presets) for name, solver in closed_forms().items()}},
             tooltip="Released settings. "
-            + " ".join(f"{preset.name}: {preset.about}" for preset in METHODS[FIRST].presets.values())
+            + " ".join(f"{preset.name}: {preset.about}" for preset in closed_forms()[FIRST].presets.values())
             + " Other methods have presets of their own.",
         ),
         strength_input(" To turn it without solving again, use Apply Edit."),
-        io.Int.Input(
-            "seed",
-            default=0,
-            min=0,
-            max=2**63 - 1,
-            optional=True,
-            control_after_generate=False,
-            extra_dict={METHODS_OF: [name for name, solver in METHODS.items() if solver.seeded]},
-            tooltip="Seed of the small noise that the method draws. The same seed gives the same edit.",
+        seed_input(
+            "Seed of the small noise that the method draws. The same seed gives the same edit.",
+            extra_dict={METHODS_OF: [name for name, solver in closed_forms().items() if solver.seeded]},
         ),
     )
 
@@ -185,7 +177,7 @@ def _advanced_inputs() -> Sequence[io.Input]:
             default="none",
             optional=True,
             advanced=True,
-            extra_dict={METHODS_OF: [name for name, solver in METHODS.items() if not solver.sums]},
+            extra_dict={METHODS_OF: [name for name, solver in closed_forms().items() if not solver.sums]},
             tooltip='Also erase each concept in common wordings, such as "painting by ...". More wordings, more time.',
         ),
         device_input(),

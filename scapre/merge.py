@@ -21,6 +21,8 @@ from .edits.edit import Edit
 from .edits.twins import NEAR, Part, apart, common_names
 from .errors import ScaPreError, shorten
 from .families import Projections
+from .methods import Method
+from .methods.method import Held
 from .methods.settings import declared
 from .progress import Progress, silent
 from .solve import Request, encode_request, solve_edit
@@ -75,26 +77,37 @@ def combine(
     )  # fmt: skip
     solver, missing = edits[lead].solver, _missing(edits, parts, concepts)
     hidden = any(is_hidden(concept.text) for concept in concepts)
-    if encoder is not None and (missing or solver.sums) and not hidden:
+    if encoder is not None and (missing or solver.sums) and not hidden and not solver.draws:
         return request, encode_request(encoder, request, progress)[0]
     if missing:
-        help_ = (
-            "Names are hidden here, so no text encoder can read them again. Take the file that has the names"
-            if hidden
-            else "Connect the text encoder (clip), so that the texts can be read again"
-        )
-        raise ScaPreError(f"edits: {missing}. {help_}.")
+        raise ScaPreError(f"edits: {missing}. {_help(solver, hidden)}.")
     sources = [
         (new, part.states, old)
         for part, known in zip(parts, names, strict=True)
         for new, old in renamed(part.concepts, part.preserve, part.templates, known)
     ]
     states = gather(request.pairs(), preserve, sources, solver.reads)
-    left = [edits[part.label] for part in parts if part.concepts]
-    if solver.sums and len(left) > 1:
+    if solver.sums and sum(bool(part.concepts) for part in parts) > 1:
         request = replace(request, notes=(*request.notes, _SUMMED))
-    moments = solver.joined([edit.payload for edit in left], [edit.states.moments for edit in left])
-    return request, replace(states, moments=moments)
+    brought = [_held(edits[part.label], part, known) for part, known in zip(parts, names, strict=True)]
+    wanted = [identity(concept.text) for concept in concepts], [identity(name) for name in preserve]
+    return request, replace(states, moments=solver.joined(brought, *wanted))
+
+
+def _held(edit: Edit, part: Part, names: Mapping[str, str]) -> Held:
+    """What an edit brings, of what is left of it, under common names."""
+    there = {concept.text: place for place, concept in enumerate(edit.concepts)}
+    concepts = {identity(names[concept.text]): there[concept.text] for concept in part.concepts}
+    preserve = {identity(names[name]): len(there) + place for place, name in enumerate(edit.preserve)}
+    return Held(edit.payload, edit.states.moments, concepts, preserve)
+
+
+def _help(solver: Method, hidden: bool) -> str:
+    if solver.draws:
+        return "Make it again, and save it with what Merge Edits needs"
+    if hidden:
+        return "Names are hidden here, so no text encoder can read them again. Take the file that has the names"
+    return "Connect the text encoder (clip), so that the texts can be read again"
 
 
 def _missing(edits: Mapping[str, Edit], parts: Sequence[Part], concepts: Sequence[Concept]) -> str:
@@ -141,10 +154,9 @@ def merge_edits(
     merged = solve_edit(states, projections, request, device=device, progress=progress)
     weaker = _weaker(edits, merged) if _SUMMED in request.notes else ()
     apart = {label: edit.difference_from(merged) for label, edit in edits.items()}
+    now = "what was seen there counts here, too" if merged.solver.draws else "here it is solved anew"
     told = tuple(
-        f"{label} had been solved from other weights ({_by(share)}); here it is solved anew"
-        for label, share in apart.items()
-        if share
+        f"{label} had been solved from other weights ({_by(share)}); {now}" for label, share in apart.items() if share
     )
     return replace(merged, report=replace(merged.report, notes=(*merged.report.notes, *weaker, *told)))
 

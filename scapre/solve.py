@@ -14,7 +14,7 @@ from torch import Tensor
 from .concepts.concepts import ConceptList
 from .concepts.spelling import core
 from .edits.edit import Edit
-from .edits.figures import Report, ResponseMeter
+from .edits.figures import ChangeMeter, Report, ResponseMeter
 from .edits.fingerprint import fingerprint, sample, sketch
 from .errors import ScaPreError, shorten, some
 from .families import Projections, having
@@ -129,7 +129,9 @@ def solve_edit(
         moved = replace(states, states=states.states.to(device))
         problem = Problem(moved, request.pairs(), request.preserve, request.settings, request.seed, dtype, progress)
         found = solver.anchors(moved.moments, request.concepts.concepts)
-        meter = ResponseMeter(moved, problem.pairs, request.preserve, dtype, found)
+        meter = (
+            ResponseMeter(moved, problem.pairs, request.preserve, dtype, found) if solver.reads_text else ChangeMeter()
+        )
         fit = solver.fit(problem, projections)
         del moved, problem
     matrices: dict[str, Tensors] = {}
@@ -138,7 +140,7 @@ def solve_edit(
     for index, name in enumerate(names):
         progress("solve", index, len(names))
         with watch("read"):
-            weight = _checked(projections.read(name, device), name, states.width)
+            weight = _checked(projections.read(name, device), name, states.width if solver.reads_text else None)
             samples[name], shapes[name] = sample(weight), (weight.shape[0], weight.shape[1])
         with watch(fit.stage):
             own = fit.own(name, weight)
@@ -150,7 +152,10 @@ def solve_edit(
     progress("solve", len(names), len(names))
     report = meter.report({"text encoding": encode_seconds} | watch.seconds, (*_notes(request), *states.notes))
     _check_result(report.change)
-    report = replace(report, notes=(*report.notes, *_hardly(report, solver, request.preserve)))
+    payload = Payload({key: value.cpu() for key, value in fit.shared.items()}, matrices)
+    moments = {key: states.moments[key] for key in solver.moments}
+    remarks = solver.remarks(payload, moments, shapes, [concept.text for concept in request.concepts.concepts])
+    report = replace(report, notes=(*report.notes, *_hardly(report, solver, request.preserve), *remarks))
     edit = Edit(
         method=request.method,
         settings=request.settings,
@@ -159,11 +164,11 @@ def solve_edit(
         seed=request.seed,
         family=projections.family,
         fingerprint=fingerprint(samples.items()),
-        payload=Payload({key: value.cpu() for key, value in fit.shared.items()}, matrices),
+        payload=payload,
         shapes=shapes,
         report=report,
         templates=tuple(request.templates),
-        states=replace(states, moments={key: states.moments[key] for key in solver.moments}, notes=(), alike={}),
+        states=replace(states, moments=moments, notes=(), alike={}),
         sketch={name: sketch(values) for name, values in samples.items()},
     )
     log.info("erased %d concepts in %d matrices, %.2f s", len(edit.concepts), len(matrices), report.total_seconds)
@@ -237,8 +242,8 @@ def _hardly(report: Report, solver: Method, preserve: Sequence[str]) -> tuple[st
     return tuple(notes)
 
 
-def _checked(weight: Tensor, name: str, width: int) -> Tensor:
-    if weight.shape[1] != width:
+def _checked(weight: Tensor, name: str, width: int | None) -> Tensor:
+    if width not in (None, weight.shape[1]):
         raise ScaPreError(
             f"clip: the text encoder gives states of width {width}, but this model's {name} takes {weight.shape[1]}. "
             "Connect the CLIP that belongs to the model, such as the CLIP output of the same checkpoint loader."

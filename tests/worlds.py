@@ -82,7 +82,7 @@ class Projections:
             f"block.{i}.weight": (torch.randn(n, d, generator=generator) / d**0.5).to(dtype)
             for i, (n, d) in enumerate(shapes)
         }
-        self.roles = dict(zip(self.weights, itertools.cycle(Role), strict=False))
+        self.roles = dict(zip(self.weights, itertools.cycle((Role.KEY, Role.VALUE)), strict=False))
 
     def read(self, name: str, device: torch.device) -> torch.Tensor:
         return self.weights[name].to(device)

@@ -141,13 +141,27 @@ def add_lora(model: Any, file: Path) -> Any:
 
 
 def edited_weights(model: Any) -> dict[str, Tensor]:
-    """Return the text projections of a MODEL as its patches give them."""
+    """Return what edits can change of a MODEL as its patches give it: text projections, and others that have any."""
     projections = pack("nodes.host.projections").HostProjections(model)
+    names = [name for name, role in projections.roles.items() if role.reads_text or name in model.patches]
     with torch.inference_mode():
-        return {name: projections.read(name, torch.device("cpu")) for name in projections.roles}
+        return {name: projections.read(name, torch.device("cpu")) for name in names}
+
+
+ERASERS = {"concepts": ("nodes.erase_concepts", "EraseConcepts"), "neurons": ("nodes.erase_neurons", "EraseNeurons")}
+"""Module and class of the nodes that erase, by a word for each."""
 
 
 def erase(loaded: Loaded, concepts: Sequence[str], inputs: Mapping[str, Any]) -> Any:
-    """Return the MODEL that Erase Concepts gives for these inputs."""
-    node = pack("nodes.erase_concepts").EraseConcepts
-    return node.execute(loaded.model, loaded.clip, "\n".join(concepts), **inputs).args[0]
+    """Return the MODEL that the nodes that are asked for give, one after another, for these inputs.
+
+    An input may begin with the word of its node, as in `neurons.preset`. Erase Concepts is asked unless all do.
+    """
+    model, shared = loaded.model, {name: value for name, value in inputs.items() if "." not in name}
+    for word, (module, name) in ERASERS.items():
+        own = {key.partition(".")[2]: value for key, value in inputs.items() if key.startswith(f"{word}.")}
+        if own or (word == "concepts" and not any("." in key for key in inputs)):
+            node = getattr(pack(module), name)
+            with torch.inference_mode():
+                model = node.execute(model, loaded.clip, "\n".join(concepts), **{**shared, **own}).args[0]
+    return model

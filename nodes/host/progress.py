@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import comfy.model_management as management
 import comfy.utils
 
 from .server import prompt_server
 
 _STAGES = {"text encoding": (0.0, 0.4), "statistics": (0.4, 0.55), "solve": (0.55, 1.0), "export": (0.0, 1.0)}
+DRAWING_STAGES = {
+    "text encoding": (0.0, 0.02), "drawing": (0.02, 0.96), "selection": (0.96, 0.98), "statistics": (0.98, 0.98),
+    "solve": (0.98, 1.0),
+}  # fmt: skip
+"""Of what watches the model draw, which takes nearly all of the time."""
 
 
 class HostProgress:
     """Progress on the node, and the host's Cancel."""
 
-    def __init__(self, node_id: str | None) -> None:
-        """Shows progress on the node of this id."""
-        self.node_id, self.stage, self.share = node_id, "", 0.0
+    def __init__(self, node_id: str | None, stages: Mapping[str, tuple[float, float]] = _STAGES) -> None:
+        """Shows progress on the node of this id; `stages` are parts of the bar."""
+        self._stages, self.node_id, self.stage, self.share = stages, node_id, "", 0.0
         self.bar = comfy.utils.ProgressBar(1000, node_id=node_id)
 
     def say(self, text: str) -> None:
@@ -30,6 +37,6 @@ class HostProgress:
         if stage != self.stage:
             self.stage = stage
             self.say(f"{stage} …")
-        start, end = _STAGES.get(stage, _STAGES["statistics"])  # a method may have stages of its own
+        start, end = self._stages.get(stage, self._stages["statistics"])  # a method may have stages of its own
         self.share = max(self.share, start + (end - start) * done / max(total, 1))  # a stage may have several parts
         self.bar.update_absolute(round(1000 * self.share))

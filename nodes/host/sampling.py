@@ -100,10 +100,16 @@ class PictureBar:
 
 def sample(model: Any, positives: Sequence[Any], negative: Any, settings: Sampling, bar: PictureBar) -> list[Tensor]:
     """One latent for each prompt, each from the noise of the same seed."""
+    latent = empty_latent(model, settings)
+    return [_sample_one(model, positive, negative, latent, settings, bar) for positive in positives]
+
+
+def empty_latent(model: Any, settings: Sampling) -> Tensor:
+    """What Empty Latent Image gives for one picture, in the model's own format."""
     empty = stock.EmptyLatentImage().generate(settings.width, settings.height)[0]
     ratios = {key: value for key, value in empty.items() if key != "samples"}
-    latent = comfy.sample.fix_empty_latent_channels(model, empty["samples"], **ratios)
-    return [_sample_one(model, positive, negative, latent, settings, bar) for positive in positives]
+    latent: Tensor = comfy.sample.fix_empty_latent_channels(model, empty["samples"], **ratios)
+    return latent
 
 
 def _sample_one(

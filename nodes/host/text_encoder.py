@@ -112,6 +112,15 @@ class ClipEncoder:
             return self._whole(texts)[:, :length]
         return PrefixEncoder(self.clip)(_ids(self._merged(texts)), length)
 
+    def conditioning(self, text: str) -> Any:
+        """What CLIP Text Encode gives for a text without any prompt syntax.
+
+        Raises:
+            ScaPreError: If it is longer than the encoder's window.
+        """
+        self.tokens(text)
+        return self.clip.encode_from_tokens_scheduled(self._tokens(text))
+
     def _whole(self, texts: Sequence[str]) -> Tensor:
         batch = self.clip.encode_from_tokens(self._merged(texts))
         return batch.reshape(len(texts), -1, batch.shape[-1]).to("cpu", torch.float32)

@@ -8,7 +8,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ...scapre.methods import METHODS, Method
+from ...scapre.methods import Method, closed_forms
 from ...scapre.methods.settings import Setting, declared
 
 KEEP = "preset"
@@ -87,6 +87,6 @@ def settings_from(method: Method, preset: str, values: Mapping[str, Any]) -> tup
     chosen = {
         key: value for key, value in values.items() if value not in kept and (isinstance(value, str) or value >= 0)
     }
-    known = any(preset in other.presets for other in METHODS.values())
+    known = any(preset in other.presets for other in closed_forms().values())
     taken = next(iter(method.presets)) if known and preset not in method.presets else preset
     return taken, method.choose(taken, {key: _SWITCH.get(value, value) for key, value in chosen.items() if key in own})

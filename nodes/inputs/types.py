@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from comfy_api.latest import io
 
 EditType = io.Custom("SCAPRE_EDIT")
@@ -31,4 +33,36 @@ def device_input() -> io.Input:
         optional=True,
         advanced=True,
         tooltip="Where to solve. auto: the GPU, or the CPU where its memory or float64 is missing.",
+    )
+
+
+def concepts_input(tooltip: str) -> io.Input:
+    """The input `concepts`."""
+    return io.String.Input(
+        "concepts",
+        multiline=True,
+        default="",
+        placeholder="one per line, such as\nVincent van Gogh\ncat -> dog",
+        dynamic_prompts=False,
+        tooltip=tooltip,
+    )
+
+
+def preserve_input(tooltip: str) -> io.Input:
+    """The input `preserve`."""
+    return io.String.Input(
+        "preserve",
+        multiline=True,
+        default="",
+        placeholder="names that must stay, one per line (optional)",
+        dynamic_prompts=False,
+        optional=True,
+        tooltip=tooltip,
+    )
+
+
+def seed_input(tooltip: str, **more: Any) -> io.Input:
+    """The input `seed`."""
+    return io.Int.Input(
+        "seed", default=0, min=0, max=2**63 - 1, optional=True, control_after_generate=False, tooltip=tooltip, **more
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from PIL import Image
 
 from ...scapre.report.conflicts import Conflicts
-from ...scapre.report.data import NOTE, ConceptRow, ReportData
+from ...scapre.report.data import NOTE, NOTE_ON_NEURONS, ConceptRow, ReportData
 from .bars import Bar, axis, draw_bars, longest_first
 from .heat_map import draw_heat_map
 from .matrix import draw_matrix
@@ -44,15 +44,17 @@ def _parts(style: Style, width: int, data: ReportData) -> Iterator[Page]:
     yield section(
         style,
         "Change by layer",
-        "How much of each key (K) and value (V) matrix is new.",
+        "How much of each matrix is new: keys (K) and values (V) of the text, outputs (F) of feed-forward layers.",
         [draw_heat_map(style, width, data["blocks"])],
     )
     if data["conflicts"]:
         yield _conflicts(style, width, data["conflicts"], data["concepts"])
-    yield paragraph(style, NOTE, width)
+    yield paragraph(style, NOTE_ON_NEURONS if data["neurons"] else NOTE, width)
 
 
 def _concepts(style: Style, width: int, data: ReportData) -> Page:
+    if data["neurons"]:
+        return _neurons(style, width, data)
     rows = enumerate(data["concepts"], 1)
     bars = longest_first(Bar(row["name"], row["remaining"], row["kept"], place) for place, row in rows)
     return section(
@@ -63,12 +65,32 @@ def _concepts(style: Style, width: int, data: ReportData) -> Page:
     )
 
 
+def _neurons(style: Style, width: int, data: ReportData) -> Page:
+    rows = [row for row in data["neurons"] if row["role"] == "erased"]
+    most = max((row["answering"] or 0 for row in rows), default=0) or 1
+    bars = longest_first(
+        Bar(row["name"], _share(row["answering"], most), _share(row["cut"], most), place)
+        for place, row in enumerate(rows, 1)
+    )
+    return section(
+        style,
+        "Weights that answer",
+        f"1 is {most:,} weights that answer a name. The orange mark is how many of them are cut.",
+        [draw_bars(style, width, bars, _CONCEPTS, axis(bars))],
+    )
+
+
+def _share(count: int | None, most: int) -> float | None:
+    return None if count is None else count / most
+
+
 def _right(style: Style, width: int, data: ReportData) -> Iterator[Page]:
     roles = {"anchor": " (anchor)"}
     rows = enumerate(data["drift"])  # the empty prompt is the first
     held = longest_first(Bar(row["name"], row["drift"], None, place, roles.get(row["role"], "")) for place, row in rows)
-    bars = draw_bars(style, width, held, _HELD, axis(held))
-    yield section(style, "Drift of what should stay", "0: the answer has not moved.", [bars])
+    if held:
+        bars = draw_bars(style, width, held, _HELD, axis(held))
+        yield section(style, "Drift of what should stay", "0: the answer has not moved.", [bars])
     times = [Bar(stage, seconds) for stage, seconds in data["seconds"].items()]
     longest = max((bar.value or 0.0 for bar in times), default=0.0)
     drawn = draw_bars(style, width, times, _STAGES, longest or 1.0)

@@ -1,9 +1,10 @@
-"""The change of a model's layers: keys and values in two rows, layers in columns."""
+"""The change of a model's layers: a row for each kind of matrix, layers in columns."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby, pairwise
+from typing import Literal
 
 from ...scapre.report.data import BlockRow
 from .page import Page, beside, fits, stack
@@ -12,17 +13,20 @@ from .themes import SMALL, Style
 
 _SIDE = 1.6  # units a row is high, and for the letter before it
 
+_ROWS: Mapping[Literal["key", "value", "output"], str] = {"key": "K", "value": "V", "output": "F"}
+
 Span = tuple[str, int, int]  # a text and its left and right edge
 
 
 def draw_heat_map(style: Style, width: int, blocks: Sequence[BlockRow]) -> Page:
-    """Keys and values in two rows, the model's layers in columns, and the scale."""
-    values = [[row["key"] for row in blocks], [row["value"] for row in blocks]]
+    """What is changed of each layer in a row for each kind of matrix, the model's layers in columns, and the scale."""
+    kinds = [kind for kind in _ROWS if any(row[kind] is not None for row in blocks)] or ["key", "value"]
+    values = [[row[kind] for row in blocks] for kind in kinds]
     top = max((value for row in values for value in row if value is not None), default=0.0)
-    left, bottom, gap = style.px(_SIDE), 2 * style.px(_SIDE), style.px(0.1)
+    left, bottom, gap = style.px(_SIDE), len(kinds) * style.px(_SIDE), style.px(0.1)
     page = Page(style, width, bottom + gap + 2 * style.line(SMALL))
-    for row, letter in enumerate("KV"):
-        page.write(letter, (0, row * left), left - style.px(0.3))
+    for row, kind in enumerate(kinds):
+        page.write(_ROWS[kind], (0, row * left), left - style.px(0.3))
     edges = cells(page, (left, 0, width, bottom), values, top)
     _label(page, edges, [row["block"] for row in blocks], bottom + gap)
     return stack(style, [page, beside(style, None, scale(style, top), width)], 0.2)

@@ -18,7 +18,7 @@ from ..edits.edit import Edit
 from ..errors import ScaPreError, shorten
 from ..export import DTYPES, FORMATS, Options, Rank
 from ..files.write import try_writing
-from ..methods import METHODS, USUAL
+from ..methods import USUAL, closed_forms
 from ..methods.settings import MethodSettings, Setting, declared
 from .console import note
 
@@ -117,8 +117,10 @@ def add_format(parser: argparse.ArgumentParser, flag: str, **more: Any) -> None:
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """The method, its preset, and one option for each setting of any method."""
-    presets = "; ".join(f"{name}: {', '.join(solver.presets)}" for name, solver in METHODS.items())
-    parser.add_argument("--method", choices=METHODS, help=f"how to erase ({USUAL}, or the one that has the preset)")
+    presets = "; ".join(f"{name}: {', '.join(solver.presets)}" for name, solver in closed_forms().items())
+    parser.add_argument(
+        "--method", choices=closed_forms(), help=f"how to erase ({USUAL}, or the one that has the preset)"
+    )
     parser.add_argument("--preset", metavar="NAME", help=f"documented settings; the first unless given. {presets}")
     group = parser.add_argument_group("settings, as the preset has them unless given")
     for setting in _settings():
@@ -130,12 +132,14 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 def _settings() -> Iterable[Setting]:
     """Every setting of any method by its name; those of one name mean the same."""
-    return {setting.name: setting for solver in METHODS.values() for setting in declared(solver.settings)}.values()
+    return {
+        setting.name: setting for solver in closed_forms().values() for setting in declared(solver.settings)
+    }.values()
 
 
 def given_method(options: argparse.Namespace) -> str:
     """The method that was given, or else the first that has the preset."""
-    having = [name for name, solver in METHODS.items() if options.preset in solver.presets]
+    having = [name for name, solver in closed_forms().items() if options.preset in solver.presets]
     return options.method or next(iter(having), USUAL)
 
 
@@ -145,7 +149,7 @@ def given_settings(options: argparse.Namespace) -> tuple[str, MethodSettings]:
     Raises:
         ScaPreError: If the method has no such preset or setting, or a value is outside its range.
     """
-    solver = METHODS[given_method(options)]
+    solver = closed_forms()[given_method(options)]
     values = {setting.name: getattr(options, setting.name) for setting in _settings()}
     given = {name: _SWITCH.get(value, value) for name, value in values.items() if value is not None}
     preset = options.preset or next(iter(solver.presets))

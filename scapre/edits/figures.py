@@ -27,6 +27,8 @@ class Report:
         kept: W' c · W c / ‖W c‖² by concept text: the share of the old answer in the new one.
         drift: ‖(W' - W) q‖ / ‖W q‖ by text, for anchors, preserved names and the null prompt.
         notes: What the user should know.
+
+    Of an edit of matrices that read no text, only the change is known.
     """
 
     seconds: Mapping[str, float]
@@ -48,7 +50,23 @@ def held_prompts(pairs: Sequence[Pair], preserve: Sequence[str]) -> dict[str, Pr
     return {**anchors, **{name: Prompt(name, name) for name in preserve}}
 
 
-class ResponseMeter:
+class ChangeMeter:
+    """How much of each matrix is new: all that can be said of matrices that read no text."""
+
+    def __init__(self) -> None:
+        """Starts with no matrix."""
+        self.change: dict[str, float] = {}
+
+    def add(self, name: str, change: Change) -> None:
+        """Adds the change of one matrix."""
+        self.change[name] = _ratio(change.norm, change.weight.norm().item())
+
+    def report(self, seconds: Mapping[str, float], notes: tuple[str, ...]) -> Report:
+        """The figures so far."""
+        return Report(seconds, self.change, {}, {}, {}, notes)
+
+
+class ResponseMeter(ChangeMeter):
     """Adds up the responses of the probed states, matrix by matrix."""
 
     def __init__(
@@ -68,6 +86,7 @@ class ResponseMeter:
             dtype: Of the arithmetic.
             found: Anchors that the method has found, (d,), by concept text.
         """
+        super().__init__()
         self.concepts, held = [pair.concept.text for pair in pairs], held_prompts(pairs, preserve)
         self.held = list(held)
         null = states.of(NULL)
@@ -83,11 +102,10 @@ class ResponseMeter:
         anchors = [own.get(pair.concept.text, place[pair.anchor.text]) for pair in pairs]
         self.anchor_columns = torch.tensor(anchors, device=null.device)
         self.sums = torch.zeros(6, self.columns.shape[1], dtype=torch.float64, device=null.device)
-        self.change: dict[str, float] = {}
 
     def add(self, name: str, change: Change) -> None:
         """Adds the change of one projection."""
-        self.change[name] = _ratio(change.norm, change.weight.norm().item())
+        super().add(name, change)
         before = product(change.weight, self.columns)
         moved = change.respond(self._in(change.basis), before)
         m = len(self.concepts)

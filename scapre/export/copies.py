@@ -13,6 +13,7 @@ from .names import by_blocks, by_path
 # Dots and underscores are left out by some who write such names, and changed into each other by others.
 _SEPARATORS = str.maketrans("", "", "._")
 _CROSS_ATTENTION = re.compile(r"attn2(processor)?to(k|v|kv|qkv)(?!ip)", re.IGNORECASE)
+_FEED_FORWARD = re.compile(r"ffnet2(?!\d)", re.IGNORECASE)
 _LORA = "lora_unet_"
 _BUNDLED = "bundle_emb."  # textual inversions that A1111 reads from a checkpoint
 
@@ -23,7 +24,7 @@ class Copies:
 
     Attributes:
         edited: Name of the projection that a tensor is a copy of, by the tensor's name: same place, same shape.
-        left: Tensors that belong to cross-attention with a text and cannot be edited.
+        left: Tensors that belong to layers like those that are edited, and cannot be edited.
         embeddings: Textual inversions.
     """
 
@@ -68,15 +69,16 @@ def find_copies(checkpoint: Checkpoint, edited: Collection[str]) -> Copies:
     """
     entries, own = checkpoint.file.entries, {checkpoint.stored_name(name): name for name in checkpoint.roles}
     shapes = {name: entries[stored].shape for stored, name in own.items()}
-    places = _places(tuple(own.values()))
+    texts = any(checkpoint.roles[name].reads_text for name in edited)
+    places, alike = _places(tuple(own.values())), _CROSS_ATTENTION if texts else _FEED_FORWARD
     copies, left = {}, []
     for name in sorted(entries.keys() - own.keys()):
-        found = _ending(name.translate(_SEPARATORS), places)
+        found = _ending(name.translate(_SEPARATORS), places, alike)
         if found and found not in edited:
             continue  # the model's own is not edited either
         if found and entries[name].shape == shapes[found] and entries[name].dtype in FLOATS:
             copies[name] = found
-        elif _CROSS_ATTENTION.search(name.translate(_SEPARATORS)):
+        elif alike.search(name.translate(_SEPARATORS)) and not name.endswith("bias"):
             left.append(name)
     return Copies(copies, tuple(left), tuple(sorted(name for name in entries if name.startswith(_BUNDLED))))
 
@@ -90,8 +92,8 @@ def _places(names: tuple[str, ...]) -> dict[str, str]:
     }
 
 
-def _ending(bare: str, places: Mapping[str, str]) -> str | None:
-    """The projection that a name ends with, after whatever prefix."""
-    if not _CROSS_ATTENTION.search(bare):
+def _ending(bare: str, places: Mapping[str, str], alike: re.Pattern[str]) -> str | None:
+    """The projection that a name ends with, after whatever prefix, if it is one like those that are edited."""
+    if not alike.search(bare):
         return None
     return next((places[bare[at:]] for at in range(len(bare)) if bare[at:] in places), None)

@@ -10,7 +10,18 @@ from ..errors import ScaPreError
 from . import stable_diffusion
 from .roles import Projections, Role, having
 
-__all__ = ["FAMILIES", "Family", "Place", "Projections", "Role", "find_projections", "having", "place", "supported"]
+__all__ = [
+    "FAMILIES",
+    "Family",
+    "Place",
+    "Projections",
+    "Role",
+    "find_projections",
+    "having",
+    "place",
+    "side",
+    "supported",
+]
 
 
 @dataclass(frozen=True)
@@ -21,16 +32,18 @@ class Family:
         title: Name for people.
         roles: Finds the projections among a model's parameter names, and what each is for, in the model's order.
         place: Tells a projection's layer, as people call it, and its role.
+        side: Pixels of a side that it draws at.
     """
 
     title: str
     roles: Callable[[Iterable[str]], Mapping[str, Role]]
     place: Callable[[str], tuple[str, Role] | None]
+    side: int
 
 
 # By the class that ComfyUI detects a checkpoint as.
 FAMILIES: Mapping[str, Family] = {
-    name: Family(title, stable_diffusion.roles, stable_diffusion.place)
+    name: Family(title, stable_diffusion.roles, stable_diffusion.place, stable_diffusion.SIDES.get(title, 1024))
     for name, title in stable_diffusion.TITLES.items()
 }
 
@@ -55,11 +68,16 @@ def find_projections(detected: str, parameters: Iterable[str], field: str = "mod
         raise ScaPreError(f"{field}: {detected} models are not supported. Supported: {supported()}.")
     family = FAMILIES[detected]
     found = family.roles(parameters)
-    if not found:
+    if not any(role.reads_text for role in found.values()):
         raise ScaPreError(
             f"{field}: this {family.title} model has no text cross-attention, so there is nothing to edit."
         )
     return family.title, found
+
+
+def side(title: str) -> int:
+    """Pixels of a side that a family of this title draws at."""
+    return next(family.side for family in FAMILIES.values() if family.title == title)
 
 
 class Place(NamedTuple):
@@ -68,6 +86,11 @@ class Place(NamedTuple):
     layer: str
     label: str
     role: Role
+
+
+def _layer(name: str) -> str:
+    """Name of the transformer block that a matrix is in."""
+    return name.rpartition(".attn2.to_")[0] or name.rpartition(".ff.net.")[0]
 
 
 def place(title: str, name: str) -> Place:
@@ -79,4 +102,4 @@ def place(title: str, name: str) -> Place:
     """
     family = next((family for family in FAMILIES.values() if family.title == title), None)
     found = family and family.place(name)
-    return Place(name.rpartition(".to_")[0], *found) if found else Place(name, name.removesuffix(".weight"), Role.VALUE)
+    return Place(_layer(name), *found) if found else Place(name, name.removesuffix(".weight"), Role.VALUE)

@@ -11,10 +11,16 @@ from torch import Tensor
 
 
 class Role(str, Enum):
-    """What a matrix does with the text. Families declare it, and a method says which roles it edits."""
+    """What a matrix is for. Families declare it, and a method says which roles it edits."""
 
     KEY = "cross-attention key"
     VALUE = "cross-attention value"
+    FEED_FORWARD = "feed-forward output"
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether such a matrix reads the text encoder's states."""
+        return self in (Role.KEY, Role.VALUE)
 
 
 class Projections(Protocol):

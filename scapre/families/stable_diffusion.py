@@ -1,4 +1,7 @@
-"""Stable Diffusion UNets: cross-attention keys and values read the text encoder's states directly."""
+"""Stable Diffusion UNets: cross-attention keys and values read the text encoder's states directly.
+
+Every transformer block ends with a gated feed-forward network, whose second matrix gives the block's answer.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +25,16 @@ TITLES = {
     "KOALA_1B": "KOALA",
 }
 
-_ROLES = {"k": Role.KEY, "v": Role.VALUE}
-_PROJECTION = re.compile(r"attn2\.to_([kv])\.weight$")
-_PLACE = re.compile(r"(input|middle|output)_block(?:s\.(\d+))?\.\d+\.transformer_blocks\.(\d+)\." + _PROJECTION.pattern)
+SIDES = {"SD1.x": 512, "SD2.x": 512}
+"""Pixels of a side that a family draws at, where it is not 1,024."""
+
+_ROLES = {"attn2.to_k": Role.KEY, "attn2.to_v": Role.VALUE, "ff.net.2": Role.FEED_FORWARD}
+_PROJECTION = re.compile(r"\.(attn2\.to_[kv]|ff\.net\.2)\.weight$")
+_PLACE = re.compile(r"(input|middle|output)_block(?:s\.(\d+))?\.\d+\.transformer_blocks\.(\d+)" + _PROJECTION.pattern)
 
 
 def roles(parameters: Iterable[str]) -> dict[str, Role]:
-    """Key and value projections of every cross-attention block, in the model's order."""
+    """Key, value and feed-forward output of every transformer block, in the model's order."""
     found = ((name, _PROJECTION.search(name)) for name in parameters)
     return {name: _ROLES[match[1]] for name, match in found if match}
 

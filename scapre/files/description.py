@@ -23,6 +23,7 @@ class Description:
     """Everything about an edit but its tensors; the attributes are those of `Edit`.
 
     Attributes:
+        width: Of a text state.
         shapes: (n, d) of every projection.
         window: Tokens of a whole text.
         tokens: Token ids of every head, in the order of `heads_of`; none in a file of the first format.
@@ -37,6 +38,7 @@ class Description:
     concepts: tuple[Concept, ...]
     preserve: tuple[str, ...]
     templates: tuple[str, ...]
+    width: int
     window: int
     tokens: tuple[str, ...]
     shapes: Mapping[str, tuple[int, int]]
@@ -55,6 +57,7 @@ def table_of(edit: Edit) -> dict[str, Any]:
         "concepts": [asdict(concept) for concept in edit.concepts],
         "preserve": edit.preserve,
         "templates": edit.templates,
+        **({} if edit.solver.reads_text else {"width": edit.states.width}),
         "window": edit.states.window,
         **({"tokens": [edit.states.tokens.get(head, "") for head in heads_of(edit)]} if edit.states.tokens else {}),
         "shapes": dict(edit.shapes),
@@ -63,9 +66,9 @@ def table_of(edit: Edit) -> dict[str, Any]:
             "notes": report.notes,
             # Numbers alone: whom they belong to follows from the names above, so that names are in one place.
             "change": [report.change[name] for name in edit.shapes],
-            "remaining": [report.remaining[text] for text in _erased(edit.pairs)],
-            "kept": [report.kept[text] for text in _erased(edit.pairs)],
-            "drift": [report.drift[text] for text in _held(edit.pairs, edit.preserve)],
+            "remaining": [report.remaining[text] for text in _erased(edit.pairs) if edit.solver.reads_text],
+            "kept": [report.kept[text] for text in _erased(edit.pairs) if edit.solver.reads_text],
+            "drift": [report.drift[text] for text in _held(edit.pairs, edit.preserve) if edit.solver.reads_text],
         },
     }
 
@@ -96,8 +99,10 @@ def described(version: str, name: str, table: Mapping[str, Any], size: int) -> D
     Raises:
         ScaPreError, LookupError, TypeError, ValueError, AttributeError: If a value is not what it should be.
     """
+    solver = method(name)
     known = {field.name for field in fields(Description)} - {"version", "method", "pairs"}
-    values.has(table, known if "tokens" in table else known - {"tokens"})
+    early = set() if "tokens" in table else {"tokens"}
+    values.has(table, known - early - ({"width"} if solver.reads_text else set()))
     templates = _templates(table["templates"])
     concepts = tuple(_concept(entry) for entry in table["concepts"])
     preserve = tuple(check_stored(values.text(name), "preserve") for name in table["preserve"] if name)
@@ -110,7 +115,8 @@ def described(version: str, name: str, table: Mapping[str, Any], size: int) -> D
     if not 0 < letters <= size:  # a file has states of every text it names, and they are larger than the text
         raise ValueError("it names no concept, or more than it has states of")
     shapes = {name: values.shape(*shape) for name, shape in table["shapes"].items()}
-    if len({columns for _, columns in shapes.values()}) != 1:
+    widths = {columns for _, columns in shapes.values()}
+    if not widths or (solver.reads_text and len(widths) != 1):
         raise ValueError("its matrices have no width in common")
     pairs = expand(concepts, templates)
     return Description(
@@ -119,15 +125,16 @@ def described(version: str, name: str, table: Mapping[str, Any], size: int) -> D
         family=values.word(table["family"]),
         fingerprint=_fingerprint(table["fingerprint"]),
         seed=values.count(table["seed"], 0, 2**63 - 1),
-        settings=_settings(method(name).settings, table["settings"]),
+        settings=_settings(solver.settings, table["settings"]),
         concepts=concepts,
         preserve=preserve,
         templates=templates,
+        width=min(widths) if solver.reads_text else values.count(table["width"], 1, 2**20),
         window=values.count(table["window"], 2, 2**16),
         tokens=_tokens(table.get("tokens", ())),
         shapes=shapes,
         pairs=pairs,
-        report=_report(table["report"], list(shapes), pairs, preserve),
+        report=_report(table["report"], list(shapes), pairs if solver.reads_text else (), preserve),
     )
 
 
@@ -176,11 +183,12 @@ def _report(
     def figures(key: str, names: list[str]) -> dict[str, float]:
         return {name: values.number(value) for name, value in zip(names, table[key], strict=True)}
 
+    held = _held(pairs, preserve) if pairs else []  # without pairs, nothing was asked of text
     return Report(
         seconds={values.text(stage): values.number(value) for stage, value in table["seconds"].items()},
         change=figures("change", matrices),
         remaining=figures("remaining", _erased(pairs)),
         kept=figures("kept", _erased(pairs)),
-        drift=figures("drift", _held(pairs, preserve)),
+        drift=figures("drift", held),
         notes=tuple(values.text(note) for note in table["notes"]),
     )

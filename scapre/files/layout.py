@@ -20,7 +20,7 @@ _REALS = (torch.float32, torch.float64)
 
 
 _LAST = Kind(torch.int64, "H", 0)
-_TOKENS = Kind(torch.float32, "Nd")
+_TOKENS = Kind(torch.float32, "Nw")
 _SKETCH = Kind(torch.float32, "s")
 Group = tuple[Mapping[str, Kind], dict[str, int]]
 
@@ -49,13 +49,28 @@ def read_tensors(file: TensorFile, description: Description) -> dict[str, Tensor
     odd = sorted(expected ^ file.entries.keys())
     if odd:
         raise file.broken(f"the tensor {odd[0][:80]} is {'missing' if odd[0] in expected else 'unknown'}")
-    width = next(iter(description.shapes.values()))[1]
-    common = {"m": len(description.pairs), "H": len(heads_of(description)), "d": width}
+    subjects = len(description.concepts) + len(description.preserve)
+    common = {"m": len(description.pairs), "H": len(heads_of(description)), "u": subjects, "w": description.width}
+    if method(description.method).reads_text:
+        common["d"] = description.width
     real = next((file.entries[n].dtype for kinds, _ in groups for n, kind in kinds.items() if kind.dtype is None), None)
     for kinds, sizes in groups:
         for name, kind in kinds.items():
             _bind(file, name, kind, real, common, sizes)
-    return {name: _checked(file, name, kind, common | sizes) for kinds, sizes in groups for name, kind in kinds.items()}
+    found = {
+        name: _checked(file, name, kind, common | sizes) for kinds, sizes in groups for name, kind in kinds.items()
+    }
+    _check_together(file, description, found)
+    return found
+
+
+def _check_together(file: TensorFile, description: Description, tensors: Mapping[str, Tensor]) -> None:
+    """Accepts tensors of each matrix, and moments, that belong together."""
+    solver = method(description.method)
+    for prefix in ("moments.", *(f"rows.{name}." for name in description.shapes)):
+        own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        if own and not solver.holds(own):
+            raise file.broken(f"the tensors {prefix[:80]}* do not belong together")
 
 
 def _groups(description: Description, there: Collection[str]) -> Iterator[Group]:
@@ -73,11 +88,11 @@ def _groups(description: Description, there: Collection[str]) -> Iterator[Group]
         states |= {f"moments.{key}": kind for key, kind in solver.moments.items()}
     yield shared, {}
     yield states, {}
-    whole = {letter for kinds in (shared, states) for kind in kinds.values() for letter in kind.shape} | {"m", "d"}
+    whole = {letter for kinds in (shared, states) for kind in kinds.values() for letter in kind.shape} | {"m", "u"}
     letters = {letter for kind in layout.own.values() for letter in kind.shape} - whole
     for name, (n, d) in description.shapes.items():
         own = {f"rows.{name}.{key}": kind for key, kind in layout.own.items()}
-        yield own | {f"sketch.{name}": _SKETCH}, dict.fromkeys(letters, 0) | {"n": n, "s": sketch_size(n, d)}
+        yield own | {f"sketch.{name}": _SKETCH}, dict.fromkeys(letters, 0) | {"n": n, "d": d, "s": sketch_size(n, d)}
 
 
 def _bind(
@@ -88,7 +103,7 @@ def _bind(
     fits = entry.dtype == (kind.dtype or real) and real in (None, *_REALS) and len(entry.shape) == len(kind.shape)
     for letter, size in zip(kind.shape, entry.shape, strict=False):
         sizes = own if letter in own else common
-        fits &= size > 0 and sizes.get(letter, 0) in (0, size)
+        fits &= (size > 0 or letter == kind.empty) and sizes.get(letter, 0) in (0, size)
         sizes[letter] = size
     if not fits:
         raise file.broken(f"{name[:80]} is {entry.dtype} {entry.shape}, which does not fit the rest")
@@ -96,6 +111,8 @@ def _bind(
 
 def _checked(file: TensorFile, name: str, kind: Kind, sizes: Mapping[str, int]) -> Tensor:
     value = file.read(name)
+    if not value.numel():
+        return value
     least, most = (0, sizes[kind.index] - 1) if kind.index else (kind.least, kind.most)
     low, high = (bound.item() for bound in value.aminmax())
     if not (least <= low and high <= most and math.isfinite(low) and math.isfinite(high)):
@@ -118,8 +135,7 @@ def token_states(file: TensorFile, description: Description, tensors: Mapping[st
         raise file.broken(f"it has the tokens of {len(description.tokens)} names, where it has {len(heads)}")
     tokens = dict(zip(heads, description.tokens, strict=False))
     if "states.tokens" not in tensors:
-        width = next(iter(description.shapes.values()))[1]
-        return TokenStates(torch.empty(0, width), {}, last, window, tokens)
+        return TokenStates(torch.empty(0, description.width), {}, last, window, tokens)
     kept = needed(description.pairs, description.preserve, last, window, method(description.method).reads)
     states = tensors["states.tokens"]
     if sum(map(len, kept.values())) != len(states):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..errors import ScaPreError, shorten
 from .auto import Auto
 from .dp import DP
+from .fia import FIA
 from .method import Fit, Method, Problem
 from .oce import OCE
 from .rece import RECE
@@ -12,7 +13,7 @@ from .scapre import ScaPre
 from .speed import SPEED
 from .uce import UCE
 
-__all__ = ["FIRST", "METHODS", "USUAL", "Fit", "Method", "Problem", "method"]
+__all__ = ["FIRST", "METHODS", "USUAL", "Fit", "Method", "Problem", "closed_form", "closed_forms", "method"]
 
 FIRST = "scapre"
 """The method of files, workflows and calls that name none: they are older than the second one."""
@@ -21,7 +22,24 @@ USUAL = "auto"
 
 METHODS: dict[str, Method] = {
     "auto": Auto(), "scapre": ScaPre(), "uce": UCE(), "rece": RECE(), "speed": SPEED(), "oce": OCE(), "dp": DP(),
+    "fia": FIA(),
 }  # fmt: skip
+
+
+def closed_forms() -> dict[str, Method]:
+    """The methods that need nothing but texts and weights."""
+    return {name: solver for name, solver in METHODS.items() if not solver.draws}
+
+
+def closed_form(name: str) -> Method:
+    """Looks up a method that needs nothing but texts and weights.
+
+    Raises:
+        ScaPreError: If there is none of this name.
+    """
+    if name not in closed_forms():
+        raise ScaPreError(f"method: {shorten(name)} is unknown here. Choose one of {', '.join(closed_forms())}.")
+    return METHODS[name]
 
 
 def method(name: str) -> Method:

@@ -60,6 +60,23 @@ class Studied:
     alike: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Held:
+    """What one edit brings to a union.
+
+    Attributes:
+        payload: What its method had found.
+        moments: What it had read.
+        concepts: Its concepts that go in, under their names in the union, each with its place in the edit's list.
+        preserve: The same for preserved names.
+    """
+
+    payload: Payload
+    moments: Tensors
+    concepts: Mapping[str, int]
+    preserve: Mapping[str, int]
+
+
 def _nothing(name: str, weight: Tensor) -> Tensors:
     return {}
 
@@ -97,6 +114,7 @@ class Method(ABC):
         kin: Whether kin that it finds take the place of concepts without an anchor, in place of the empty prompt.
         seeded: Whether it draws noise.
         preserves: Whether preserved names enter the solve; else they are only measured.
+        draws: Whether its moments come from watching the model draw, which a host must do; others are read of texts.
     """
 
     title: ClassVar[str]
@@ -112,6 +130,12 @@ class Method(ABC):
     kin: ClassVar[bool] = False
     seeded: ClassVar[bool] = False
     preserves: ClassVar[bool] = False
+    draws: ClassVar[bool] = False
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether what it edits reads the text encoder's states, so that it can be asked how it answers them."""
+        return all(role.reads_text for role in self.roles)
 
     def study(
         self, encoder: Encoder, concepts: Sequence[Concept], preserve: Sequence[str], settings: Any, progress: Progress
@@ -123,14 +147,15 @@ class Method(ABC):
         """States (d,) that it has found to take the place of concepts, by their texts; others go to their anchors."""
         return {}
 
-    def joined(self, parts: Sequence[Payload], moments: Sequence[Tensors]) -> Tensors:
-        """The moments of several edits as those of one: what `study` would have given for all their concepts.
+    def joined(self, held: Sequence[Held], concepts: Sequence[str], preserve: Sequence[str]) -> Tensors:
+        """The moments of several edits as those of one: what would have been read for all their concepts.
 
         Args:
-            parts: What the edits' methods had found.
-            moments: Of each edit.
+            held: Of each edit that has a concept in it, or a preserved name.
+            concepts: All of them, in the order of the union.
+            preserve: All preserved names.
         """
-        return moments[0]
+        return held[0].moments
 
     @abstractmethod
     def fit(self, problem: Problem, projections: Projections) -> Fit:
@@ -162,6 +187,27 @@ class Method(ABC):
             settings: The edit's.
             held: Names of the shared tensors that are there, for a method whose payload has several forms.
         """
+
+    def holds(self, tensors: Tensors) -> bool:
+        """Whether tensors of a matrix, or moments, that are of their kinds also belong together."""
+        return True
+
+    def counted(self, payload: Payload, moments: Tensors) -> Sequence[tuple[int, int]]:
+        """How many weights answer each concept and preserved name, and how many of those are cut."""
+        return ()
+
+    def remarks(
+        self, payload: Payload, moments: Tensors, shapes: Mapping[str, tuple[int, int]], names: Sequence[str]
+    ) -> tuple[str, ...]:
+        """What the user should know of an edit that was solved.
+
+        Args:
+            payload: Of the edit.
+            moments: What it was solved from.
+            shapes: Of the matrices.
+            names: Of the concepts.
+        """
+        return ()
 
     def describe(self, settings: Any) -> str:
         """The method and its kind in a few words, for reports."""

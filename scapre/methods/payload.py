@@ -63,11 +63,12 @@ class Kind:
     Attributes:
         dtype: Its dtype; None is float32 or float64, whichever the other such tensors have.
         shape: A letter for each of its dimensions; one letter is one number throughout the edit, but for the letters
-            that only tensors of single matrices have, which are one number a matrix. n x d is a matrix's shape, and m
-            the number of pairs of a concept and its anchor.
+            that only tensors of single matrices have, which are one number a matrix. n x d is a matrix's shape, m the
+            number of pairs of a concept and its anchor, and u that of concepts and preserved names.
         least: No value is less.
         most: No value is greater.
         index: Letter of the dimension that its values count, if they do.
+        empty: Letter of the dimension that may have nothing in it.
     """
 
     dtype: torch.dtype | None
@@ -75,6 +76,7 @@ class Kind:
     least: float = -math.inf
     most: float = math.inf
     index: str = ""
+    empty: str = ""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ class Conflicts(TypedDict):
 
 
 def conflicts_of(edit: Edit) -> Conflicts | None:
-    """Cosines of the concepts' vectors, in float64; None for a single concept, or without states.
+    """Cosines of the concepts' vectors, in float64; None for a single concept, or where no states tell.
 
     A concept's vector is c_i, the state of its last token in its first wording, as the solve has it in P = Σ c_i c_iᵀ:
     nothing is subtracted from it. CLIP's states have much in common, so that unrelated names reach about a half. The
@@ -34,7 +34,7 @@ def conflicts_of(edit: Edit) -> Conflicts | None:
 
     Of more than `MOST` concepts those are taken that lie closest to another one, in the order of the list.
     """
-    if len(edit.concepts) < 2 or not edit.states.whole:
+    if len(edit.concepts) < 2 or not edit.states.whole or not edit.solver.reads_text:
         return None
     unit = F.normalize(_vectors(edit).double(), dim=1)
     chosen = _closest(unit, MOST)

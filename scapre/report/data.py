@@ -16,9 +16,13 @@ NOTE = (
     "These figures check the solver: how the edited projections answer the text encoder's states. "
     "They do not prove what a picture shows; look at pictures."
 )
+NOTE_ON_NEURONS = (
+    "These figures count weights; they do not prove what a picture shows. Look at pictures, with Before and After."
+)
 
-
-_COLUMNS: Mapping[Role, Literal["key", "value"]] = {Role.KEY: "key", Role.VALUE: "value"}
+_COLUMNS: Mapping[Role, Literal["key", "value", "output"]] = {
+    Role.KEY: "key", Role.VALUE: "value", Role.FEED_FORWARD: "output"
+}  # fmt: skip
 
 
 class ConceptRow(TypedDict):
@@ -40,11 +44,21 @@ class DriftRow(TypedDict):
 
 
 class BlockRow(TypedDict):
-    """Relative change of one layer's key and value matrix, None where it has no such matrix."""
+    """Relative change of one layer's key, value and feed-forward output, None where that is not changed."""
 
     block: str
     key: float | None
     value: float | None
+    output: float | None
+
+
+class NeuronRow(TypedDict):
+    """How many weights answer a name, and how many of them are cut; the role is erased or stays."""
+
+    name: str
+    role: str
+    answering: int | None
+    cut: int | None
 
 
 class ReportData(TypedDict):
@@ -56,6 +70,7 @@ class ReportData(TypedDict):
     concepts: list[ConceptRow]
     drift: list[DriftRow]
     blocks: list[BlockRow]
+    neurons: list[NeuronRow]
     conflicts: Conflicts | None
     notes: list[str]
 
@@ -76,8 +91,9 @@ def report_data(edit: Edit, title: str, lines: Sequence[str] = ()) -> ReportData
         "concepts": _concepts(edit),
         "drift": _drift(edit),
         "blocks": _blocks(edit),
+        "neurons": _neurons(edit),
         "conflicts": _conflicts(edit),
-        "notes": [*report.notes, NOTE],
+        "notes": [*report.notes, NOTE if edit.solver.reads_text else NOTE_ON_NEURONS],
     }
 
 
@@ -92,6 +108,10 @@ def _rounded(value: float) -> float | None:
     return rounded if math.isfinite(rounded) else None  # the largest numbers round to infinity
 
 
+def _known(figures: Mapping[str, float], text: str) -> float | None:
+    return _rounded(figures[text]) if text in figures else None
+
+
 def _concepts(edit: Edit) -> list[ConceptRow]:
     """A row for each wording, in the order of the list; the figures of one text belong to its last pair."""
     report, anchors = edit.report, {pair.concept.text: pair.anchor.text for pair in edit.pairs}
@@ -101,8 +121,8 @@ def _concepts(edit: Edit) -> list[ConceptRow]:
             "name": text,
             "anchor": anchors[text],
             "kin": edit.solver.kin and anchors[text] == NULL,
-            "remaining": _rounded(report.remaining[text]),
-            "kept": _rounded(report.kept[text]),
+            "remaining": _known(report.remaining, text),
+            "kept": _known(report.kept, text),
         }
         for text in texts
     ]
@@ -112,16 +132,34 @@ def _drift(edit: Edit) -> list[DriftRow]:
     """The empty prompt first; an anchor that is preserved counts as preserved."""
     roles = {NULL: "empty"} | dict.fromkeys(edit.preserve, "stays" if edit.solver.preserves else "preserved")
     figures, order = edit.report.drift, [NULL, *held_prompts(edit.pairs, edit.preserve)]
-    return [{"name": text, "role": roles.get(text, "anchor"), "drift": _rounded(figures[text])} for text in order]
+    return [
+        {"name": text, "role": roles.get(text, "anchor"), "drift": _rounded(figures[text])}
+        for text in order
+        if text in figures
+    ]
 
 
 def _blocks(edit: Edit) -> list[BlockRow]:
     found: dict[str, BlockRow] = {}
     for name, change in edit.report.change.items():
         where = place(edit.family, name)
-        row = found.setdefault(where.layer, {"block": where.label, "key": None, "value": None})
+        row = found.setdefault(where.layer, {"block": where.label, "key": None, "value": None, "output": None})
         row[_COLUMNS[where.role]] = _rounded(change)
     return list(found.values())
+
+
+def _neurons(edit: Edit) -> list[NeuronRow]:
+    """A row for each name, of edits that cut weights."""
+    if not edit.solver.draws:
+        return []
+    names = [(concept.text, "erased") for concept in edit.concepts] + [(name, "stays") for name in edit.preserve]
+    found: Sequence[tuple[int | None, int | None]] = [(None, None)] * len(names)
+    if edit.states.moments:
+        found = edit.solver.counted(edit.payload, edit.states.moments)
+    return [
+        {"name": name, "role": role, "answering": answering, "cut": cut}
+        for (name, role), (answering, cut) in zip(names, found, strict=True)
+    ]
 
 
 def _conflicts(edit: Edit) -> Conflicts | None:

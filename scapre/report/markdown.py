@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from .conflicts import Conflicts
 from .data import BlockRow, ConceptRow, ReportData
@@ -15,7 +16,9 @@ _ERASED = (
     "1 = untouched."
 )
 _KIN = " Where kin are the anchor, it is the part of the way to them that is left, and 0 also beyond them."
+_CUT = "answering: weights that answer the name more than everyday words. cut: how many of them are zero now."
 _DRIFT = "How far the answers of anchors, preserved names and the empty prompt moved: 0 = untouched."
+_CHANGED: Sequence[tuple[str, Literal["key", "value", "output"]]] = (("K", "key"), ("V", "value"), ("F", "output"))
 _WIDTH = 6  # of a number
 
 # What would begin markup inside a line. An underscore within a word and an ampersand without a semicolon begin none.
@@ -37,6 +40,23 @@ def _tables(data: ReportData) -> Iterable[str]:
     seconds = data["seconds"]
     yield f"Seconds: {', '.join(f'{escape(stage)} {_number(value)}' for stage, value in seconds.items())}"
     yield "## Erased"
+    if data["neurons"]:
+        yield _CUT
+        cut: list[Row] = [((row["answering"], row["cut"]), (row["name"], row["role"])) for row in data["neurons"]]
+        yield _table(("answering", "cut"), ("name", "role"), cut)
+    else:
+        yield from _answers(data)
+    yield "## Relative change of the weights"
+    yield _change(data["blocks"])
+    columns = [(letter, told) for letter, told in _CHANGED if any(row[told] is not None for row in data["blocks"])]
+    rows = [(tuple(row[told] for _, told in columns), (row["block"],)) for row in data["blocks"]]
+    yield _table([letter for letter, _ in columns], ("layer",), rows)
+    if data["conflicts"]:
+        yield from _closest(data["conflicts"])
+
+
+def _answers(data: ReportData) -> Iterable[str]:
+    """How texts are answered now."""
     kin = any(row["kin"] for row in data["concepts"])
     summed = _summed([(row["name"], row["remaining"]) for row in data["concepts"]], "remaining")
     yield _ERASED + (_KIN if kin else "") + summed
@@ -45,11 +65,6 @@ def _tables(data: ReportData) -> Iterable[str]:
     yield "## Drift of what should stay"
     yield _DRIFT + _summed([(row["name"], row["drift"]) for row in data["drift"]], "drift")
     yield _table(("drift",), ("role", "name"), [((row["drift"],), (row["role"], row["name"])) for row in data["drift"]])
-    yield "## Relative change of the weights"
-    yield _change(data["blocks"])
-    yield _table(("K", "V"), ("layer",), [((row["key"], row["value"]), (row["block"],)) for row in data["blocks"]])
-    if data["conflicts"]:
-        yield from _closest(data["conflicts"])
 
 
 def _summed(rows: Sequence[tuple[str, float | None]], figure: str) -> str:
@@ -67,8 +82,11 @@ def _anchor(row: ConceptRow) -> str:
 
 
 def _change(blocks: Sequence[BlockRow]) -> str:
-    values = [value for row in blocks for value in (row["key"], row["value"]) if value is not None]
+    every = [row[kind] for _, kind in _CHANGED for row in blocks]
+    values = [value for value in every if value is not None]
     told = "How much of each key (K) and value (V) matrix is new"
+    if any(row["output"] is not None for row in blocks):
+        told = "How much of each output of a feed-forward layer (F) is new"
     if not values:
         return f"{told}."
     least, mean, most = (_number(value) for value in (min(values), sum(values) / len(values), max(values)))
@@ -86,7 +104,7 @@ def _closest(conflicts: Conflicts) -> Iterable[str]:
     yield _table(("cosine",), ("concept", "and"), pairs[:_PAIRS])
 
 
-Row = tuple[Sequence[float | None], Sequence[str]]
+Row = tuple[Sequence[float | int | None], Sequence[str]]
 
 
 def _table(numbers: Sequence[str], texts: Sequence[str], rows: Iterable[Row]) -> str:
@@ -105,7 +123,9 @@ def _cell(text: str) -> str:
     return escape(text) or "(empty prompt)"
 
 
-def _number(value: float | None) -> str:
+def _number(value: float | int | None) -> str:
+    if isinstance(value, int):
+        return f"{value:,}"
     return "-" if value is None else f"{value:.3f}"
 
 

@@ -50,7 +50,7 @@ class Unet(Projections):
     def __init__(self, seed: int = 0) -> None:
         super().__init__([(4 + index, WIDTH) for index in range(len(UNET))], seed=seed)
         self.weights = dict(zip(UNET, self.weights.values(), strict=True))
-        self.roles = dict(zip(self.weights, itertools.cycle(Role), strict=False))
+        self.roles = dict(zip(self.weights, itertools.cycle((Role.KEY, Role.VALUE)), strict=False))
 
 
 def solved(text=TEXT, case="preset objects-few", preserve=PRESERVE, **more):

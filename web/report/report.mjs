@@ -4,7 +4,7 @@ import { app } from "../../../../scripts/app.js";
 import { after, element, memory, stylesheet, takePlace } from "../dom.mjs";
 import { contents } from "./panel.mjs";
 
-const NODES = ["ScaPreEraseConcepts", "ScaPreMergeEdits", "ScaPreLoadEdit"];
+const NODES = ["ScaPreEraseConcepts", "ScaPreEraseNeurons", "ScaPreMergeEdits", "ScaPreLoadEdit"];
 const SETTING = "ScaPre.ReportPanel";
 const NAME = "scapre_report";
 const WIDTH = 340; // pixels, of the node at least

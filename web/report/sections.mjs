@@ -2,18 +2,18 @@
 /** The panel's sections. */
 import { element } from "../dom.mjs";
 import { bar, map } from "./charts.mjs";
-import { figure, named, say } from "./tables.mjs";
+import { figure, kinds, named, say } from "./tables.mjs";
 
 const CELL = 28; // pixels of a matrix cell, while they fit
 
 export const button = (words, act) => element("button", { type: "button", "aria-live": "polite", onclick: act }, words);
 
 /** A table with its bars: its first rows, and the others when asked for. */
-function table({ rows, sign, head, shown, top, line }) {
+function table({ rows, sign, head, shown, top, line, written = figure }) {
   const row = ([name, of, ...numbers]) => {
     const what = element("th", { scope: "row" }, name, element("small", {}, of && ` ${sign} ${of}`));
     const drawn = top ? element("td", { class: "bar" }, bar(numbers[0], top, line)) : "";
-    return element("tr", {}, what, drawn, ...numbers.map((value) => element("td", {}, figure(value))));
+    return element("tr", {}, what, drawn, ...numbers.map((value) => element("td", {}, written(value))));
   };
   const heads = head.map((key) => element("th", {}, key.length > 1 ? say(key) : key));
   const title = element("tr", {}, element("th", { colspan: top && 2 }, say("name")), ...heads);
@@ -36,11 +36,13 @@ function labelled(key, values, top, tip) {
 }
 
 function heatMap(key, { blocks }) {
-  const values = ["key", "value"].map((kind) => blocks.map((block) => block[kind]));
-  const tip = (y, x) => `${blocks[x].block} ${"KV"[y]}: ${figure(values[y][x])}`;
+  const held = kinds(blocks);
+  const values = held.map(([kind]) => blocks.map((block) => block[kind]));
+  const tip = (y, x) => `${blocks[x].block} ${held[y][1]}: ${figure(values[y][x])}`;
   const [drawn, scale] = labelled(key, values, Math.max(...values.flat()) || 1, tip);
   const ends = element("div", { class: "ends" }, blocks[0].block, scale, blocks.at(-1).block);
-  return [element("div", { class: "kv" }, drawn), ends];
+  const letters = element("div", { class: "letters" }, ...held.map(([, letter]) => element("span", {}, letter)));
+  return [element("div", { class: "kinds" }, letters, drawn), ends];
 }
 
 function matrix(key, { conflicts: { names, cosines, of } }) {

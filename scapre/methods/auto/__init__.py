@@ -15,7 +15,7 @@ from ...progress import Progress
 from ...states.encoder import Encoder
 from ...states.prompts import NULL
 from ...states.token_states import Reads
-from ..method import Fit, Problem, Studied
+from ..method import Fit, Held, Problem, Studied
 from ..payload import Kind, Layout, Payload, Tensors
 from ..right import RightMethod, right_matrix
 from ..settings import MethodSettings, Preset, choice, number, switch, text
@@ -119,10 +119,11 @@ class Auto(RightMethod):
         rows = zip(concepts, moments["kin"], strict=True)
         return {concept.text: state for concept, state in rows if concept.anchor == NULL}
 
-    def joined(self, parts: Sequence[Payload], moments: Sequence[Tensors]) -> Tensors:
+    def joined(self, held: Sequence[Held], concepts: Sequence[str], preserve: Sequence[str]) -> Tensors:
         """Sums of the moments; the edit reaches no farther than the most careful of the edits."""
-        reach = min(float(part.shared["reach"][0]) for part in parts)
-        return joined([Moments.of(tensors) for tensors in moments], reach).tensors()
+        left = [found for found in held if found.concepts]
+        reach = min(float(found.payload.shared["reach"][0]) for found in left)
+        return joined([Moments.of(found.moments) for found in left], reach).tensors()
 
     def fit(self, problem: Problem, projections: Projections) -> Fit:
         """B."""

@@ -1,0 +1,204 @@
+"""Erase Neurons: watches the model draw, and cuts the weights that answer the concepts."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+from typing import Any
+
+import comfy.model_management as management
+import comfy.samplers
+import torch
+from comfy_api.latest import io
+
+from ..scapre.concepts.concepts import ConceptList, name_notes, parse_concepts, parse_preserve
+from ..scapre.concepts.readings import shape_note
+from ..scapre.edits.edit import Edit
+from ..scapre.errors import ScaPreError
+from ..scapre.families import having, side
+from ..scapre.methods import METHODS
+from ..scapre.methods.fia.observe import observe
+from ..scapre.methods.fia.prompts import Plan, plan
+from ..scapre.methods.payload import Tensors
+from ..scapre.solve import Request, encode_request, solve_edit
+from .host.device import raise_unless_out_of_memory
+from .host.patch import apply_edit
+from .host.progress import DRAWING_STAGES, HostProgress
+from .host.projections import HostProjections
+from .host.sampling import Sampling
+from .host.text_encoder import ClipEncoder
+from .host.trajectories import HostTrajectories, fitting_batch
+from .inputs.settings import setting_inputs, settings_from
+from .inputs.types import CATEGORY, EditType, concepts_input, preserve_input, seed_input, strength_input
+from .page.summary import SHOWN_AGAIN, report, show
+
+log = logging.getLogger("scapre")
+
+METHOD = "fia"
+_SAMPLER, _SCHEDULER = "euler", "normal"
+_ALIASES = [
+    *("prune", "pruning", "neurons", "neuron", "FIA", "forget", "forget it all", "mask", "cut", "erase", "unlearn"),
+    *("remove", "training-free", "concept erasure", "scapre"),
+]
+
+
+class EraseNeurons(io.ComfyNode):
+    """Finds the weights that answer concepts while the model draws, and cuts them."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return io.Schema(
+            node_id="ScaPreEraseNeurons",
+            display_name="Erase Neurons",
+            category=CATEGORY,
+            description="Watches the model draw the concepts you name, finds the weights that answer them and nothing "
+            "else, and cuts those. It needs no images and no training, and takes as long as a few dozen short pictures "
+            "for each name.",
+            search_aliases=_ALIASES,
+            hidden=[io.Hidden.unique_id],
+            inputs=_inputs(),
+            outputs=[
+                io.Model.Output(
+                    display_name="model", tooltip="The model without the weights. Connect it to a sampler."
+                ),
+                EditType.Output(
+                    display_name="edit", tooltip="The edit alone, for Apply Edit, Save Edit and Merge Edits."
+                ),
+                io.String.Output(
+                    display_name="report",
+                    tooltip="How many weights answer each name and how many are cut, as Markdown. Connect it to "
+                    "Preview as Text.",
+                ),
+            ],
+            **SHOWN_AGAIN,
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        clip: Any,
+        concepts: str,
+        preserve: str = "",
+        preset: str = "object",
+        strength: float = 1.0,
+        seed: int = 0,
+        **numerics: Any,
+    ) -> io.NodeOutput:
+        """Draws, selects, patches and reports."""
+        solver, projections = METHODS[METHOD], HostProjections(model)
+        preset, settings = settings_from(solver, preset, numerics)
+        settings = replace(
+            settings, sampler_name=settings.sampler_name or _SAMPLER, scheduler=settings.scheduler or _SCHEDULER
+        )
+        parsed, notes = _without_anchors(parse_concepts(concepts, ""))
+        names = parse_preserve(preserve, parsed.concepts)
+        notes = (*notes, *shape_note(concepts), *name_notes(preserve, "preserve"), *projections.notes())
+        request = Request(parsed, names, settings, seed, notes=notes, method=METHOD)
+        progress = HostProgress(getattr(cls.hidden, "unique_id", None), DRAWING_STAGES)
+        edit = _solve(model, clip, projections, request, progress)
+        progress.say(f"Done in {edit.report.total_seconds:.1f} s")
+        lines = [f"Preset {preset}, {edit.described}, strength {strength:g}"]
+        return show(apply_edit(model, edit, strength), edit, data=report(edit, lines))
+
+
+def _without_anchors(parsed: ConceptList) -> tuple[ConceptList, tuple[str, ...]]:
+    """The list without what should take the place of a name: nothing does where weights are cut."""
+    if not any(concept.anchor for concept in parsed.concepts):
+        return parsed, ()
+    note = "what stands after an arrow has no part in this: weights are cut, and nothing takes a name's place"
+    return replace(parsed, concepts=tuple(replace(concept, anchor="") for concept in parsed.concepts)), (note,)
+
+
+def _solve(model: Any, clip: Any, projections: HostProjections, request: Request, progress: HostProgress) -> Edit:
+    watched = having(projections, METHODS[METHOD].roles)
+    if not watched:
+        raise ScaPreError(
+            f"model: this {projections.family} model has no feed-forward layers that can be cut. Use Erase Concepts."
+        )
+    erased = [concept.text for concept in request.concepts.concepts]
+    settings: Any = request.settings
+    drawn = plan(settings.kind, settings.words, settings.pairs, [*erased, *request.preserve])
+    states, seconds = encode_request(ClipEncoder(clip), request, progress)
+    pixels = settings.size or side(projections.family)
+    sampling = Sampling(
+        request.seed, settings.steps, settings.cfg, settings.sampler_name, settings.scheduler, pixels, pixels
+    )
+    moments, drawing = _observed(model, clip, sampling, drawn, projections, watched, settings, progress)
+    edit = solve_edit(replace(states, moments=moments), projections, request, progress=progress, encode_seconds=seconds)
+    return replace(edit, report=replace(edit.report, seconds={"drawing": drawing, **edit.report.seconds}))
+
+
+def _observed(
+    model: Any,
+    clip: Any,
+    sampling: Sampling,
+    drawn: Plan,
+    projections: HostProjections,
+    watched: tuple[str, ...],
+    settings: Any,
+    progress: HostProgress,
+) -> tuple[Tensors, float]:
+    """Draws with as many pictures at once as memory holds: fewer each time it does not, and at last sums on the CPU."""
+    batch, device, warned = fitting_batch(model, sampling, settings.pairs), None, False
+    while True:
+        began = time.perf_counter()
+        draw = HostTrajectories(model, clip, sampling, watched, batch, device)
+        try:
+            found = observe(draw, projections, watched, drawn, settings, progress=progress)
+            return found, time.perf_counter() - began
+        except Exception as error:
+            raise_unless_out_of_memory(error)
+            if batch == 1 and device is not None:
+                raise
+        management.soft_empty_cache()
+        batch, device = max(1, batch // 2), torch.device("cpu") if batch == 1 else device
+        if not warned:
+            log.warning("not enough memory to draw as many pictures at once; drawing fewer, and then on the CPU")
+        warned = True
+
+
+def _inputs() -> list[io.Input]:
+    """Workflows keep the values of inputs by their places: a new one comes after all others."""
+    own = [
+        one for one in setting_inputs({METHOD: METHODS[METHOD]}, METHOD) if one.id not in ("sampler_name", "scheduler")
+    ]
+    return [
+        io.Model.Input("model", tooltip="The model to edit; it also draws, with any LoRA before this node."),
+        io.Clip.Input("clip", tooltip="The text encoder of the same model; the one that your prompts use."),
+        concepts_input(
+            "What to forget, one per line. Lines that start with # are comments; double quotes take a name literally."
+        ),
+        preserve_input(
+            "Names that must stay, one per line. What answers them is not cut; each takes as long as a concept."
+        ),
+        io.Combo.Input(
+            "preset",
+            options=list(METHODS[METHOD].presets),
+            default="object",
+            optional=True,
+            tooltip="Released settings, and the prompts that are drawn. "
+            + " ".join(f"{preset.name}: {preset.about}" for preset in METHODS[METHOD].presets.values()),
+        ),
+        strength_input(" Here 1 sets weights to zero, and more reverses them."),
+        seed_input("Seed of the noise that all pictures start from. The same seed gives the same edit."),
+        *own,
+        io.Combo.Input(
+            "sampler_name",
+            options=comfy.samplers.KSampler.SAMPLERS,
+            default=_SAMPLER,
+            optional=True,
+            advanced=True,
+            tooltip="The sampling algorithm. Each step starts anew, so those that look back at earlier steps do not.",
+        ),
+        io.Combo.Input(
+            "scheduler",
+            options=comfy.samplers.KSampler.SCHEDULERS,
+            default=_SCHEDULER,
+            optional=True,
+            advanced=True,
+            tooltip="How the noise is taken away over the steps, as in KSampler.",
+        ),
+    ]

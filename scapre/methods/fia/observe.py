@@ -1,0 +1,172 @@
+"""Watches a model draw, and finds the weights that answer each name. Nothing that was seen is kept but sums.
+
+All pictures go one step at a time: the base prompts first, which every name is compared with, then name after name. So
+base prompts are drawn once for any number of names, and sums over prompts are there for one step only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from ...errors import ScaPreError, shorten
+from ...families import Projections
+from ...progress import Progress, silent
+from ..payload import Tensors
+from . import lists, saliency
+from .prompts import Plan
+from .saliency import Contrast, Moments
+from .selection import Sensitivity, select
+
+Watch = Callable[[str, Tensor, Tensor], None]
+"""Told of a matrix, by name, what entered it, (pictures, positions, d), and what it answered, (…, n)."""
+
+_MEASURES = {"exact": saliency.exact, "released": saliency.released}
+STAGE = "drawing"
+
+
+class Trajectories(Protocol):
+    """Pictures on their way; hosts provide them."""
+
+    @property
+    def batch(self) -> int:
+        """How many pictures are drawn together."""
+        ...
+
+    def begin(self, texts: Sequence[str]) -> None:
+        """Sets out from noise for every prompt, from the same noise for all."""
+        ...
+
+    def advance(self, places: Sequence[int], step: int, watch: Watch) -> None:
+        """Takes the pictures at some places one step on, and shows what their feed-forward layers do meanwhile."""
+        ...
+
+
+@dataclass
+class _Run:
+    draw: Trajectories
+    weights: Projections
+    names: tuple[str, ...]
+    plan: Plan
+    settings: Any
+    dtype: torch.dtype
+    progress: Progress
+    done: int = 0
+    seen: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.measure = _MEASURES[self.settings.saliency]
+
+    def step(self, step: int, sums: Sequence[Mapping[str, Sensitivity]]) -> None:
+        """One step of all pictures; what the names make of it is added to their sums."""
+        base = {name: Moments() for name in self.names}
+        self._watch(self.plan.base, step, base)
+        self._check_seen()
+        bounds = {name: found.bound() for name, found in base.items()}
+        for places, sensitivity in zip(self.plan.named, sums, strict=True):
+            found = {name: Contrast(bound, len(places)) for name, bound in bounds.items()}
+            self._watch(places, step, found)
+            for name in self.names:
+                self.progress(STAGE, self.done, self.total)
+                contrast = found.pop(name)
+                weight = self.weights.read(name, contrast.device).to(self.dtype)
+                sensitivity[name].add(contrast.of(weight))
+
+    @property
+    def total(self) -> int:
+        """Pictures times steps."""
+        return len(self.plan.texts) * int(self.settings.recorded)
+
+    def _watch(self, places: Sequence[int], step: int, sums: Mapping[str, Moments | Contrast]) -> None:
+        for some in _batches(places, self.draw):
+            self.progress(STAGE, self.done, self.total)
+            self.draw.advance(some, step, partial(self._add, sums))
+            self.done += len(some)
+
+    def _add(self, sums: Mapping[str, Moments | Contrast], name: str, inputs: Tensor, outputs: Tensor) -> None:
+        self.seen.add(name)
+        for entered, answered in zip(inputs, outputs, strict=True):
+            self.progress(STAGE, self.done, self.total)
+            found = self.measure(entered.to(self.dtype).flatten(0, -2), answered.to(self.dtype).flatten(0, -2))
+            if not found.isfinite().all():
+                raise ScaPreError(
+                    f"model: it gave NaN or infinity in {shorten(name)} while it was drawing, so its neurons cannot be "
+                    "told apart. Load the model in another precision (bf16 or fp32), or another file."
+                )
+            sums[name].add(found)
+
+    def _check_seen(self) -> None:
+        missing = [name for name in self.names if name not in self.seen]
+        if missing:
+            raise ScaPreError(
+                f"model: {len(missing)} of {len(self.names)} feed-forward layers did nothing that can be watched, such "
+                f"as {shorten(missing[0])}. Take away what compiles or replaces the model (torch.compile, TensorRT)."
+            )
+
+
+def _batches(places: Sequence[int], draw: Trajectories) -> Iterator[Sequence[int]]:
+    """The places in parts, as large as the device bears at that moment."""
+    first = 0
+    while first < len(places):
+        some = places[first : first + max(1, draw.batch)]
+        yield some
+        first += len(some)
+
+
+@torch.no_grad()
+def observe(
+    draw: Trajectories,
+    weights: Projections,
+    names: tuple[str, ...],
+    plan: Plan,
+    settings: Any,
+    *,
+    dtype: torch.dtype = torch.float32,
+    progress: Progress = silent,
+) -> Tensors:
+    """Q of every name, as moments of an edit: see `FIA.moments`.
+
+    Args:
+        draw: Draws with the model.
+        weights: Of the same model.
+        names: Of the matrices to watch.
+        plan: What to draw.
+        settings: Of FIA.
+        dtype: Of the arithmetic.
+        progress: Told each picture; may raise to stop.
+
+    Raises:
+        ScaPreError: If the model gives numbers that are not finite, or layers cannot be watched.
+    """
+    run = _Run(draw, weights, names, plan, settings, dtype, progress)
+    scaled = settings.saliency == "released"
+
+    def blank() -> dict[str, Sensitivity]:
+        return {name: Sensitivity(settings.persistence_ratio, settings.recorded, scaled) for name in names}
+
+    sums = [blank() for _ in plan.named]
+    draw.begin(plan.texts)
+    for step in range(settings.recorded):
+        run.step(step, sums)
+    progress(STAGE, run.total, run.total)
+    counts: list[Tensor] = []
+    columns: list[Tensor] = []
+    heights: list[int] = []
+    for sensitivity in sums:
+        for name in names:
+            progress("selection", len(counts), len(sums) * len(names))
+            mask = select(sensitivity.pop(name).value(), settings.neuron_ratio)
+            some, places = lists.pack(mask)
+            counts.append(some)
+            columns.append(places)
+            heights.append(len(some))
+    return {
+        "counts": torch.cat(counts).view(len(sums), -1),
+        "columns": torch.cat(columns),
+        "heights": torch.tensor(heights[: len(names)], dtype=torch.int32),
+    }

@@ -1,0 +1,71 @@
+"""Eq. 1 and 2 of FIA: how strongly each weight takes part in an answer, and how much more it does for a concept."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_TINY = 1e-8
+
+
+def exact(inputs: Tensor, outputs: Tensor) -> Tensor:
+    """Eq. 1 without |W|, (n, d): ‖X_j‖ · |<X_j, Y_i>| / (‖X_j‖ ‖Y_i‖ + ε), of one prompt at one step.
+
+    Args:
+        inputs: X, (positions, d), what enters the matrix.
+        outputs: Y = X Wᵀ, (positions, n).
+    """
+    across, along = inputs.norm(dim=0), outputs.norm(dim=0)
+    found: Tensor = (outputs.T @ inputs).abs_()
+    scale = torch.outer(along, across).add_(_TINY)
+    saliency: Tensor = found.mul_(across).div_(scale)
+    return saliency
+
+
+def released(inputs: Tensor, outputs: Tensor) -> Tensor:
+    """What the paper's code computes instead, (1, d): ‖X_j‖ with every position of X scaled to length 1."""
+    return F.normalize(inputs, dim=1).norm(dim=0, keepdim=True)
+
+
+class Moments:
+    """Mean and deviation over prompts of one matrix's saliency, without keeping any of them (Welford's sums)."""
+
+    def __init__(self) -> None:
+        """Starts with no prompt."""
+        self.count, self._mean, self._squares = 0, torch.zeros(()), torch.zeros(())
+
+    def add(self, saliency: Tensor) -> None:
+        """One more prompt's saliency."""
+        self.count += 1
+        if self.count == 1:
+            self._mean, self._squares = saliency, torch.zeros_like(saliency)
+            return
+        apart = saliency - self._mean
+        self._mean += apart / self.count
+        self._squares.addcmul_(apart, saliency.sub_(self._mean))
+
+    def bound(self) -> Tensor:
+        """μ + σ, which takes the place of both, so that they can be let go of."""
+        return self._mean.add_(self._squares.div_(self.count).sqrt_())
+
+
+class Contrast:
+    """μ_c - μ_b - σ_b of one matrix: prompts of a concept are added to what the base prompts gave."""
+
+    def __init__(self, bound: Tensor, count: int) -> None:
+        """Takes μ_b + σ_b, and the number of prompts that will be added."""
+        self._count, self._found = count, -bound
+
+    @property
+    def device(self) -> torch.device:
+        """Where the sums are."""
+        return self._found.device
+
+    def add(self, saliency: Tensor) -> None:
+        """One more prompt's saliency."""
+        self._found.add_(saliency, alpha=1 / self._count)
+
+    def of(self, weight: Tensor) -> Tensor:
+        """Eq. 2, S = max(0, μ_c - μ_b - σ_b) with |W| in it, (n, d)."""
+        return weight.abs() * self._found.clamp_(min=0)

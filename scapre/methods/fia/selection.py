@@ -1,0 +1,95 @@
+"""Eq. 3 to 8 of FIA: which weights answer a concept, and which of them are cut for a list of concepts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_ROUNDING = 1e-9  # 0.7 x 10 is a little more than 7 in binary
+
+
+class Sensitivity:
+    """Eq. 3, A = ½ mean_t S + ½ mean_t 1[S > τ_t] of one matrix, step by step."""
+
+    def __init__(self, share: float, steps: int, scaled: bool) -> None:
+        """Takes r1, the number of steps, and whether the first term is scaled by its greatest value."""
+        self._share, self._steps, self._scaled = share, steps, scaled
+        self._strength: Tensor | None = None
+        self._often: Tensor | None = None
+
+    def add(self, saliency: Tensor) -> None:
+        """S of one more step, (n, d)."""
+        if self._strength is None or self._often is None:
+            self._strength, self._often = torch.zeros_like(saliency), torch.zeros_like(saliency, dtype=torch.int16)
+        self._strength += saliency
+        self._often += saliency > _threshold(saliency, self._share)
+
+    def value(self) -> Tensor:
+        """A, (n, d)."""
+        assert self._strength is not None and self._often is not None
+        strength = self._strength / self._steps
+        if self._scaled:
+            strength /= strength.max().clamp(min=torch.finfo(strength.dtype).tiny)
+        return strength.mul_(0.5).add_(self._often, alpha=0.5 / self._steps)
+
+
+def _threshold(values: Tensor, share: float) -> Tensor:
+    """The greatest value that no more than a share of the values exceeds."""
+    flat = values.flatten()
+    return flat.kthvalue(len(flat) - min(int(share * len(flat)), len(flat) - 1)).values
+
+
+def select(sensitivity: Tensor, share: float) -> Tensor:
+    """Eq. 4 to 6, Q (n, d): what is in the top share r2 of its row and of the matrix; at least one of each.
+
+    What answers no more than without the concept is in neither, and of equal values those on the left count first.
+    """
+    n, d = sensitivity.shape
+    ranked = torch.zeros_like(sensitivity, dtype=torch.bool)
+    ranked.scatter_(1, _first(sensitivity, max(1, int(share * d))), True)
+    layer = torch.zeros(n * d, dtype=torch.bool, device=sensitivity.device)
+    layer[_first(sensitivity.flatten(), max(1, int(share * n * d)))] = True
+    return ranked & layer.view(n, d) & (sensitivity > 0)
+
+
+def _first(values: Tensor, count: int) -> Tensor:
+    """Places of the greatest values along the last dimension; of equal ones the first, on every device."""
+    return values.sort(dim=-1, descending=True, stable=True).indices[..., :count]
+
+
+@dataclass(frozen=True)
+class Fused:
+    """Eq. 7 and 8 for one matrix.
+
+    Attributes:
+        cut: (n, d), what is set to zero.
+        shared: (n, d), what so many concepts have in common that it stays.
+        kept: (n, d), what would be cut if no preserved name needed it.
+    """
+
+    cut: Tensor
+    shared: Tensor
+    kept: Tensor
+
+
+def agnostic_from(ratio: float, concepts: int) -> int:
+    """How many concepts a weight must answer to be no concept's own: ⌈α C⌉, and never one alone."""
+    return max(2, math.ceil(ratio * concepts - _ROUNDING))
+
+
+def fuse(selected: Tensor, concepts: int, ratio: float) -> Fused:
+    """Which weights are cut.
+
+    Args:
+        selected: (names, n, d), Q of every concept and then of every preserved name.
+        concepts: How many of them are concepts.
+        ratio: α.
+    """
+    counts = selected[:concepts].sum(0)
+    shared = counts >= agnostic_from(ratio, concepts)
+    own = (counts > 0) & ~shared
+    needed = selected[concepts:].any(0)
+    return Fused(own & ~needed, shared, own & needed)
