@@ -26,7 +26,7 @@ from .host.device import raise_unless_out_of_memory
 from .host.patch import apply_edit
 from .host.progress import DRAWING_STAGES, HostProgress
 from .host.projections import HostProjections
-from .host.sampling import Sampling
+from .host.sampling import Sampling, check_width
 from .host.text_encoder import ClipEncoder
 from .host.trajectories import HostTrajectories, fitting_batch
 from .inputs.settings import setting_inputs, settings_from
@@ -121,7 +121,9 @@ def _solve(model: Any, clip: Any, projections: HostProjections, request: Request
     erased = [concept.text for concept in request.concepts.concepts]
     settings: Any = request.settings
     drawn = plan(settings.kind, settings.words, settings.pairs, [*erased, *request.preserve])
+    projections.shapes(watched)  # refuses quantised weights before anything is drawn
     states, seconds = encode_request(ClipEncoder(clip), request, progress)
+    check_width(model, states.width)
     pixels = settings.size or side(projections.family)
     sampling = Sampling(
         request.seed, settings.steps, settings.cfg, settings.sampler_name, settings.scheduler, pixels, pixels

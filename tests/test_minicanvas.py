@@ -46,7 +46,7 @@ from pack.benchmarks.minicanvas.world import (
     TWINS,
     Picture,
 )
-from pack.scapre.methods import METHODS as ERASING
+from pack.scapre.methods import closed_forms
 from pack.scapre.methods.scapre.settings import PRESETS
 
 RED_STAR = Picture("star", "red", "Arlo Vane")
@@ -195,7 +195,7 @@ class TestTasks:
     def test_methods_name_presets_that_exist_and_others_are_refused(self) -> None:
         inputs = [settings for kinds in METHODS.values() for settings in kinds.values()]
         assert {entry["preset"] for entry in inputs if "preset" in entry} <= set(PRESETS)
-        assert {entry["method"] for entry in inputs if "method" in entry} == set(ERASING) - {"scapre"}
+        assert {entry["method"] for entry in inputs if "method" in entry} == set(closed_forms()) - {"scapre"}
         assert set(methods(["precise", "explicit"])) == {"precise", "explicit"}
         task = next(tasks.hard_tasks("held-out", tasks.QUICK))
         assert listed(task, {}) == () and not {*listed(task, {LISTED: "all"})} & set(task.concepts)

@@ -18,7 +18,8 @@ from pack.nodes import NODES
 from pack.nodes.concept_list import ConceptList
 from pack.nodes.inputs.types import CATEGORY
 from pack.scapre.families import FAMILIES
-from pack.scapre.methods import FIRST, METHODS
+from pack.scapre.methods import FIRST, METHODS, closed_forms
+from pack.scapre.methods.fia.prompts import SETTINGS
 from pack.scapre.methods.scapre.settings import PRESETS
 from pack.scapre.methods.settings import declared
 from pack.scapre.states.prompts import TEMPLATES
@@ -27,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 DOCS, LOCALES = ROOT / "web" / "docs", ROOT / "locales"
 SCHEMAS: dict[str, io.Schema] = {schema.node_id: schema for schema in (node.GET_SCHEMA() for node in NODES)}
 LANGUAGES = sorted(folder.name for folder in LOCALES.iterdir())
-ERASE, LIST = "ScaPreEraseConcepts", "ScaPreConceptList"
+ERASE, LIST, NEURONS = "ScaPreEraseConcepts", "ScaPreConceptList", "ScaPreEraseNeurons"
 
 each_node = pytest.mark.parametrize("node", SCHEMAS)
 each_language = pytest.mark.parametrize("language", LANGUAGES)
@@ -165,7 +166,7 @@ def stated(text: str) -> dict[str, str]:
 
 
 @each_language
-@pytest.mark.parametrize("method", [name for name in METHODS if name != FIRST])
+@pytest.mark.parametrize("method", [name for name in closed_forms() if name != FIRST])
 def test_help_page_describes_the_presets_of_every_method(method: str, language: str) -> None:
     solver, page = METHODS[method], help_page(ERASE, language)
     rows = re.findall(rf"^\| {method} \| `([\w-]+)` \| (.+) \| (.*)\|$", page, re.MULTILINE)
@@ -197,7 +198,7 @@ def test_help_page_tells_the_value_of_every_setting(language: str) -> None:
     }
     settings = {
         method: {setting.name: as_shown(setting.default) for setting in declared(solver.settings)}
-        for method, solver in METHODS.items()
+        for method, solver in closed_forms().items()
     }
     assert shown == {"": {"templates": "none", "device": "auto"}, **settings}
     described = [code_in(head)[0] for lines, _ in told.values() for head, _ in lines]
@@ -208,10 +209,26 @@ def test_english_help_page_says_of_a_setting_what_its_declaration_says() -> None
     said = [line for text in chapters("en").values() for line in text.splitlines() if line.startswith("* ")]
     of_all = {
         f"* `{setting.name}`: {setting.about} ({as_shown(setting.default)})"
-        for solver in METHODS.values()
+        for solver in closed_forms().values()
         for setting in declared(solver.settings)
     }
     assert [line for line in said if line not in of_all and not line.startswith(("* `templates`", "* `device`"))] == []
+
+
+@each_language
+def test_help_page_on_neurons_tells_presets_and_values(language: str) -> None:
+    page, solver = help_page(NEURONS, language), METHODS["fia"]
+    rows = re.findall(r"^\| `(\w+)` \| .+ \| (.+) \| (.*)\|$", page, re.MULTILINE)
+    assert [name for name, _, _ in rows] == list(solver.presets)
+    for (_, drawn, sets), preset in zip(rows, solver.presets.values(), strict=True):
+        usual = asdict(solver.settings()) | {"kind": preset.settings.kind}
+        assert stated(sets) == {k: as_shown(v) for k, v in asdict(preset.settings).items() if v != usual[k]}
+        setting = SETTINGS[preset.settings.kind]
+        assert all(wording in drawn for wording in (setting.base, *setting.wordings))
+    advanced = page[page.index("* `kind`") :].split("\n## ")[0]
+    told = {code_in(head)[0]: re.findall(r"[\w.]+", text)[-1] for head, text in entries(advanced)}
+    given = {setting.name: as_shown(setting.default) for setting in declared(solver.settings)}
+    assert told == given | {"sampler_name": "euler", "scheduler": "normal"}
 
 
 @each_language

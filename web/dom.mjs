@@ -1,5 +1,5 @@
 // @ts-check
-/** Small helpers for drawing in a node: elements, SVG, a stylesheet, hooks, and what a tab remembers about a node. */
+/** Helpers for drawing in a node: elements, SVG, stylesheets, hooks, and what a tab remembers. */
 import { app } from "../../../scripts/app.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -56,8 +56,7 @@ export function after(object, method, act) {
 }
 
 /**
- * Shows an element of a node where Nodes 2.0 has that of an earlier node of the same number, as after an undo: it looks
- * for a widget's element once.
+ * Shows an element where Nodes 2.0 has that of an earlier node of the same number, as after an undo.
  * @param {any} node
  * @param {HTMLElement} root
  */
@@ -68,7 +67,7 @@ export function takePlace(node, root) {
 }
 
 /**
- * What this browser tab remembers about a node until it is closed: it survives a reload and is not in the workflow.
+ * What this browser tab remembers about a node: it survives a reload and is not in the workflow.
  * @param {any} node
  * @param {string} kind
  */

@@ -73,13 +73,22 @@ def encode(model: Any, clip: Any, texts: Sequence[str]) -> list[Any]:
     """
     encoder = stock.CLIPTextEncode()
     conditionings = [_uninterrupted(encoder.encode, clip, text) for text in texts]
-    wanted, given = _architecture(model)[1], conditionings[0][0][0].shape[-1]
+    check_width(model, conditionings[0][0][0].shape[-1])
+    return conditionings
+
+
+def check_width(model: Any, given: int) -> None:
+    """Accepts text states of a width that a model reads.
+
+    Raises:
+        ScaPreError: If the text encoder belongs to another model.
+    """
+    wanted = _architecture(model)[1]
     if isinstance(wanted, int) and wanted != given:
         raise ScaPreError(
             f"clip: its states are {given:,} numbers wide, and the model reads {wanted:,}. Connect the text encoder "
             "that belongs to the model."
         )
-    return conditionings
 
 
 class PictureBar:

@@ -21,7 +21,7 @@ from pack.scapre import linalg
 from pack.scapre.concepts.concepts import Concept
 from pack.scapre.edits.edit import Edit
 from pack.scapre.errors import ScaPreError
-from pack.scapre.methods import FIRST, METHODS, Method
+from pack.scapre.methods import FIRST, Method, closed_forms
 from pack.scapre.methods.scapre.settings import PRESETS
 from pack.scapre.methods.settings import Setting
 from pack.scapre.methods.settings import declared as declared_of
@@ -35,6 +35,8 @@ INPUTS = {
     "spectral_temperature spectral_power samples bins bures_steps method kind search hold keep reach simplify "
     "preserve_scale search_ridge round_ridge round_preserve rounds influence_filter null_threshold invariant_ridge "
     "augment general_scale held_share wordings",
+    "ScaPreEraseNeurons": "model clip concepts preserve preset strength seed kind saliency neuron_ratio agnostic_ratio "
+    "persistence_ratio cfg pairs steps recorded size words sampler_name scheduler",
     "ScaPreApplyEdit": "model edit strength",
     "ScaPreConceptList": "source filter more read_as column",
     "ScaPreSaveEdit": "edit filename_prefix include_names for_merging",
@@ -47,6 +49,7 @@ INPUTS = {
 }
 OUTPUTS = {
     "ScaPreEraseConcepts": {"model": "MODEL", "edit": "SCAPRE_EDIT", "report": "STRING"},
+    "ScaPreEraseNeurons": {"model": "MODEL", "edit": "SCAPRE_EDIT", "report": "STRING"},
     "ScaPreApplyEdit": {"model": "MODEL"},
     "ScaPreConceptList": {"concepts": "STRING"},
     "ScaPreSaveEdit": {},
@@ -59,6 +62,7 @@ OUTPUTS = {
 }
 NAMES = {
     "ScaPreEraseConcepts": "Erase Concepts",
+    "ScaPreEraseNeurons": "Erase Neurons",
     "ScaPreApplyEdit": "Apply Edit",
     "ScaPreConceptList": "Concept List",
     "ScaPreSaveEdit": "Save Edit",
@@ -72,6 +76,7 @@ NAMES = {
 SHOWN = {"ScaPreSaveEdit", "ScaPreExportEdit", "ScaPreBeforeAfter"}  # can be queued alone
 SEARCHES = {
     "ScaPreEraseConcepts": "erase remove forget unlearn ban artist style object nsfw explicit scapre",
+    "ScaPreEraseNeurons": "prune neurons FIA forget erase scapre",
     "ScaPreApplyEdit": "erase strength scapre",
     "ScaPreConceptList": "names list artists file txt scapre",
     "ScaPreSaveEdit": "store share export file scapre",
@@ -167,14 +172,18 @@ def test_what_a_new_node_starts_with() -> None:
     assert main == {"anchor": "", "preserve": "", "preset": "objects-few", "strength": 1.0, "seed": 0}
     assert [name for name, more in declared.items() if more.get("advanced")] == ADVANCED
     assert {declared[name]["default"] for name in NUMERIC} == {"preset", -1, ""}
-    presets = [list(solver.presets) for name, solver in METHODS.items() if name != FIRST]
+    presets = [list(solver.presets) for name, solver in closed_forms().items() if name != FIRST]
     assert declared["preset"]["options"] == list(
         dict.fromkeys([*PRESETS, *(name for some in presets for name in some)])
     )
-    assert declared["preset"]["scapre_presets"] == {name: list(solver.presets) for name, solver in METHODS.items()}
-    assert (declared["method"]["default"], declared["method"]["options"]) == ("auto", list(METHODS))
+    assert declared["preset"]["scapre_presets"] == {
+        name: list(solver.presets) for name, solver in closed_forms().items()
+    }
+    assert (declared["method"]["default"], declared["method"]["options"]) == ("auto", list(closed_forms()))
     for name in NUMERIC:
-        having = {method for method, solver in METHODS.items() if name in {one.name for one in settings_of(solver)}}
+        having = {
+            method for method, solver in closed_forms().items() if name in {one.name for one in settings_of(solver)}
+        }
         assert set(declared[name]["scapre_methods"]) == having
     assert not declared["seed"]["control_after_generate"]  # else every run would solve again
     assert dict(inputs_of(ApplyEdit))["strength"][1]["default"] == 1.0
@@ -184,7 +193,7 @@ def test_what_a_new_node_starts_with() -> None:
 
 
 def test_every_setting_has_an_input_and_every_numeric_input_a_setting() -> None:
-    assert set(NUMERIC) == {setting.name for solver in METHODS.values() for setting in settings_of(solver)}
+    assert set(NUMERIC) == {setting.name for solver in closed_forms().values() for setting in settings_of(solver)}
 
 
 # --- Erase Concepts ---

@@ -21,7 +21,7 @@ function fold(node) {
   fit(node);
 }
 
-/** The canvas does not draw advanced widgets, but leaves room for them unless they are hidden. */
+/** The canvas leaves room for advanced widgets, which it does not draw, unless they are hidden. */
 function hide(widget, folded) {
   let hidden = widget.hidden;
   Object.defineProperty(widget, "hidden", {

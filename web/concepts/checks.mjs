@@ -1,5 +1,5 @@
 // @ts-check
-/** What the server says of the list: notes for its rows, a mistake of the whole, and that it looks like another shape. */
+/** What the server says of the list: notes for rows, a mistake of the whole, another shape. */
 import { element } from "../dom.mjs";
 import { button, say } from "./parts.mjs";
 import { described, readInto } from "./readings.mjs";

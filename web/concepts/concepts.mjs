@@ -1,5 +1,5 @@
 // @ts-check
-/** The concept editor of nodes that erase: a row for each concept, over the same plain text. */
+/** The concept editor: a row for each concept, over the same plain text. */
 import { app } from "../../../../scripts/app.js";
 import { stylesheet } from "../dom.mjs";
 import { dress } from "./widget.mjs";

@@ -1,5 +1,5 @@
 // @ts-check
-/** The panel that adds names from a list: a bundled one, one in the host's input folder, or a file. */
+/** The panel that adds names from a list: bundled, in the host's input folder, or a file. */
 import { element } from "../dom.mjs";
 import { readLine } from "./lines.mjs";
 import { button, counted, say, windowed } from "./parts.mjs";

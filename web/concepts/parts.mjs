@@ -1,5 +1,5 @@
 // @ts-check
-/** What the editor's parts are made of: words, buttons, and a list that draws only what can be seen of it. */
+/** The editor's parts: words, buttons, and a list that draws only what can be seen. */
 import { element } from "../dom.mjs";
 import { lookup } from "../words.mjs";
 import { WORDS } from "./words.mjs";

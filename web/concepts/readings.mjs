@@ -51,7 +51,7 @@ function columns(heads, chosen, ask) {
   return made;
 }
 
-/** Puts a pasted text into the list: as lines at once, and as the server reads it as soon as it has. */
+/** Puts a pasted text into the list: as lines at once, then as the server reads it. */
 export function paste(editor, text, first, replaced) {
   const before = editor.text;
   const lines = split(text).map(({ raw }) => raw.trim());

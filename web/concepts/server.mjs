@@ -3,9 +3,8 @@
 import { api } from "../../../../scripts/api.js";
 
 /**
- * A line of questions in which the newest wins; there is no other way to ask. `ask` puts a question after a pause in
- * milliseconds and hands its answer to `take`, unless another one was put since, or `drop` was called: then the request
- * is cancelled, and nobody hears of it.
+ * A line of questions in which the newest wins. `ask` puts a question after a pause in milliseconds and hands its answer
+ * to `take`, unless another one was put since, or `drop` was called: then the request is cancelled.
  */
 export function latest() {
   let newest = new AbortController();

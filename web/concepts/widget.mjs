@@ -53,7 +53,7 @@ function sourceOf(node, widget) {
   };
 }
 
-/** Shows the editor where the host would show its box, except in a subgraph whose own face has the list. */
+/** Shows the editor in place of the box, except in a subgraph whose own face has the list. */
 function replace(node, widget, editor) {
   const { type, element: textarea, name } = widget;
   let promoting = false;
@@ -75,7 +75,7 @@ function replace(node, widget, editor) {
   if (node.graph) swap(node.widgets, widget, textarea, editor.root);
 }
 
-/** Puts the editor where the box is shown already: the canvas knows its element, and Nodes 2.0 its place in the list. */
+/** Puts the editor where the box is shown: the canvas knows its element, Nodes 2.0 its place in the list. */
 function swap(widgets, widget, textarea, root) {
   textarea.replaceWith(root);
   const index = widgets.indexOf(widget);
@@ -97,7 +97,7 @@ function watchLink(node, name, { root, bar, body }) {
   after(node, "onConfigure", show);
 }
 
-/** Makes a new node high enough, and lets a saved one grow as little as will do. */
+/** Makes a node high enough; a saved one grows as little as will do. */
 function fit(node, widget, editor) {
   let least = USUAL;
   widget.options.getMinHeight = () => least;

@@ -1,5 +1,5 @@
 // @ts-check
-/** Shows of Erase Concepts what belongs to the chosen method, and gives workflows that are older than it the first one. */
+/** Shows what belongs to the chosen method of Erase Concepts; workflows older than it get the first one. */
 import { app } from "../../../../scripts/app.js";
 import { after } from "../dom.mjs";
 
@@ -8,7 +8,7 @@ const FIRST = "scapre"; // the only method that there was
 
 const inputs = (node) => ({ ...node.constructor.nodeData?.input?.required, ...node.constructor.nodeData?.input?.optional });
 
-/** Values are kept by their places, and the method came after those of its time: where there is none, it is theirs. */
+/** Values are kept by place, and the method came later: where there is none, it is the first. */
 function adopt(node, saved) {
   const place = node.widgets.findIndex(({ name }) => name === "method");
   if (Array.isArray(saved?.widgets_values) && saved.widgets_values.length <= place) saved.widgets_values[place] = FIRST;

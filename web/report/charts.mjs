@@ -27,7 +27,7 @@ function cells(values, top) {
   return drawing(values[0].length, values.length, paths.map((d) => shape("path", { d })));
 }
 
-/** A map of values whose last shade means `top`, with a tip for the cell at the pointer or the arrow keys' cursor. */
+/** A map of values whose last shade means `top`, with a tip for the cell at the pointer or cursor. */
 export function map(values, top, label, tip) {
   const [rows, columns] = [values.length, values[0].length];
   let [y, x] = [0, 0];

@@ -23,7 +23,7 @@ function add(node) {
   return widget;
 }
 
-/** The wheel zooms the canvas where it cannot scroll the panel; Nodes 2.0 sees to that itself. */
+/** The wheel zooms the canvas where it cannot scroll the panel; Nodes 2.0 does so itself. */
 function wheel(event) {
   const list = event.target.closest(".scroll");
   if (globalThis.LiteGraph.vueNodesMode || (list?.scrollHeight > list?.clientHeight && !event.ctrlKey)) return;

@@ -9,11 +9,11 @@ const CELL = 28; // pixels of a matrix cell, while they fit
 export const button = (words, act) => element("button", { type: "button", "aria-live": "polite", onclick: act }, words);
 
 /** A table with its bars: its first rows, and the others when asked for. */
-function table({ rows, sign, head, shown, top, line, written = figure }) {
+function table({ rows, sign, head, shown, top, line, digits }) {
   const row = ([name, of, ...numbers]) => {
     const what = element("th", { scope: "row" }, name, element("small", {}, of && ` ${sign} ${of}`));
     const drawn = top ? element("td", { class: "bar" }, bar(numbers[0], top, line)) : "";
-    return element("tr", {}, what, drawn, ...numbers.map((value) => element("td", {}, written(value))));
+    return element("tr", {}, what, drawn, ...numbers.map((value) => element("td", {}, figure(value, digits))));
   };
   const heads = head.map((key) => element("th", {}, key.length > 1 ? say(key) : key));
   const title = element("tr", {}, element("th", { colspan: top && 2 }, say("name")), ...heads);
@@ -36,13 +36,13 @@ function labelled(key, values, top, tip) {
 }
 
 function heatMap(key, { blocks }) {
-  const held = kinds(blocks);
-  const values = held.map(([kind]) => blocks.map((block) => block[kind]));
-  const tip = (y, x) => `${blocks[x].block} ${held[y][1]}: ${figure(values[y][x])}`;
+  const letters = kinds(blocks);
+  const values = letters.map(([, kind]) => blocks.map((block) => block[kind]));
+  const tip = (y, x) => `${blocks[x].block} ${letters[y][0]}: ${figure(values[y][x])}`;
   const [drawn, scale] = labelled(key, values, Math.max(...values.flat()) || 1, tip);
   const ends = element("div", { class: "ends" }, blocks[0].block, scale, blocks.at(-1).block);
-  const letters = element("div", { class: "letters" }, ...held.map(([, letter]) => element("span", {}, letter)));
-  return [element("div", { class: "kinds" }, letters, drawn), ends];
+  const heads = element("div", {}, ...letters.map(([letter]) => element("span", {}, letter)));
+  return [element("div", { class: "kinds" }, heads, drawn), ends];
 }
 
 function matrix(key, { conflicts: { names, cosines, of } }) {
@@ -65,7 +65,7 @@ export function section(key, content, { data, folded }, keep) {
     folded[key] = !made.open;
     keep();
   };
-  const inside = [element("p", {}, say(`${key}Help`)), ...(CHARTS[key]?.(key, data) ?? []), table(content)];
+  const inside = [element("p", {}, say(`${content.help ?? key}Help`)), ...(CHARTS[key]?.(key, data) ?? []), table(content)];
   const made = element("details", { open: !folded[key], ontoggle: fold }, element("summary", {}, say(key)), ...inside);
   return made;
 }

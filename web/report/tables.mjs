@@ -7,8 +7,7 @@ export const say = lookup(WORDS);
 export const named = (name) => name || say("empty");
 
 /** A number for the eye. */
-export const figure = (value) => value?.toFixed(Math.abs(value) < 0.1 ? 3 : 2) ?? "–";
-export const count = (value) => value?.toLocaleString("en") ?? "–";
+export const figure = (value, digits) => value?.toFixed(digits ?? (Math.abs(value) < 0.1 ? 3 : 2)) ?? "–";
 
 const LONGEST = 2; // a bar of more fills its row, so that the others stay readable
 const highestFirst = (rows) => rows.sort((a, b) => b[2] - a[2]);
@@ -21,35 +20,27 @@ function responses(rows, sign, ...head) {
 
 /**
  * The tables of a report. A row has a name, what belongs to it (after `sign`), and a number for each head. `shown` rows
- * are there from the start. Bars are of the first number: a whole one means `top`. `written` writes a number.
+ * are there from the start. Bars are of the first number: a whole one means `top`.
  */
 export function tables({ concepts, drift, blocks, neurons, conflicts, seconds }) {
-  const asked = concepts.filter(() => drift.length); // edits of other layers answer no text
-  const erased = asked.map((row) => [named(row.name), row.anchor, row.remaining, row.kept]);
-  const cut = (neurons ?? []).map((row) => [row.name, row.role === "stays" ? say("stays") : "", row.answering, row.cut]);
+  const erased = concepts.map((row) => [named(row.name), row.anchor, row.remaining, row.kept]);
+  const cut = neurons?.map((row) => [row.name, row.role === "stays" ? say("stays") : "", row.answering, row.cut]);
+  const letters = kinds(blocks);
   const held = drift.map((row) => [named(row.name), row.role === "empty" ? "" : say(row.role), row.drift]);
   const times = Object.entries(seconds).map(([stage, count]) => [stage, "", count]);
   return {
-    concepts: responses(erased, "→", "remaining", "kept"),
+    concepts: cut?.length
+      ? { rows: cut, head: ["answering", "cut"], shown: 30, help: "neurons", digits: 0 }
+      : responses(erased, "→", "remaining", "kept"),
     held: responses(held, "", "drift"),
-    neurons: { rows: cut, sign: "", head: ["answering", "cut"], shown: 30, written: count },
-    change: change(blocks),
+    change: { rows: blocks.map((row) => [row.block, "", ...letters.map(([, kind]) => row[kind])]), head: letters.map(([letter]) => letter), shown: 0 },
     conflicts: { rows: pairs(conflicts), sign: "–", head: ["cosine"], shown: 5 },
     time: { rows: times, head: ["seconds"], shown: 30, top: most(times) || 1 },
   };
 }
 
-/** Letters of the matrices that an edit changes, by their names in the report. */
-export const kinds = (blocks) =>
-  Object.entries({ key: "K", value: "V", output: "F" }).filter(([kind]) =>
-    blocks.some((block) => (block[kind] ?? null) !== null),
-  );
-
-function change(blocks) {
-  const held = kinds(blocks);
-  const rows = blocks.map((row) => [row.block, "", ...held.map(([kind]) => row[kind])]);
-  return { rows, head: held.map(([, letter]) => letter), shown: 0 };
-}
+/** Letters and names of the matrices that an edit changes. */
+export const kinds = (blocks) => (blocks.some((row) => row.output) ? [["F", "output"]] : [["K", "key"], ["V", "value"]]);
 
 function pairs(conflicts) {
   const { names, cosines } = conflicts ?? { names: [], cosines: [] };
@@ -65,7 +56,7 @@ export function csv(data) {
   return ["table,name,of,measure,value", ...lines.map((line) => line.map(field).join(","))].join("\n");
 }
 
-/** A CSV field. Spreadsheets run a text that starts like a formula, and names come from shared workflows. */
+/** A CSV field. Spreadsheets run a text that starts like a formula, and names come from strangers. */
 function field(value) {
   const text = typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value ?? "");
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;

@@ -25,7 +25,8 @@ def exact(inputs: Tensor, outputs: Tensor) -> Tensor:
 
 def released(inputs: Tensor, outputs: Tensor) -> Tensor:
     """What the paper's code computes instead, (1, d): ‖X_j‖ with every position of X scaled to length 1."""
-    return F.normalize(inputs, dim=1).norm(dim=0, keepdim=True)
+    lengths: Tensor = F.normalize(inputs, dim=1).norm(dim=0, keepdim=True)
+    return lengths
 
 
 class Moments:
