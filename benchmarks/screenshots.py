@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from .host.base import PACK_ROOT, add_checkpoint
 from .host.places import comfy_root
+from .minicanvas.neurons import INPUTS
 
 if TYPE_CHECKING:
     from .host.page import ComfyPage
@@ -53,6 +54,19 @@ ERASE = Node(
     {"concepts": "Arlo Vane\nNoor Rahman\nstar -> circle", "preserve": "Mina Okoro\nhexagram"},
     {"model": (0, 0), "clip": (0, 1)},
 )
+NEURONS = Node(
+    "ScaPreEraseNeurons",
+    (350, 0),
+    {
+        "concepts": "Arlo Vane\nNoor Rahman",
+        "preserve": "Mina Okoro",
+        "preset": "style",
+        "saliency": "released",
+        **INPUTS,
+        "pairs": 5,
+    },
+    {"model": (0, 0), "clip": (0, 1)},
+)
 LOAD = Node(LOADER, (0, 0))
 SAMPLED = {"width": 64, "height": 64, "steps": 20, "cfg": 3.0, "seed": 0}
 PAIR = Node(
@@ -84,6 +98,7 @@ class Shot:
 SHOTS = {
     "workflow": Shot([LOAD, ERASE, PAIR]),
     "ScaPreEraseConcepts": Shot([LOAD, ERASE, PAIR], [1]),
+    "ScaPreEraseNeurons": Shot([LOAD, NEURONS, Node("PreviewAny", (830, 0), {}, {"source": (1, 2)})], [1]),
     "ScaPreBeforeAfter": Shot([LOAD, ERASE, PAIR], [2]),
     "ScaPreBeforeAfterGrid": Shot(
         [

@@ -7,7 +7,7 @@ from typing import Any
 
 from modules import script_loading, scripts
 
-from ..scapre.methods import METHODS
+from ..scapre.methods import closed_forms
 from . import places
 from .choices import NO_FILE
 
@@ -46,7 +46,7 @@ def _options(make: Any) -> Iterator[Any]:
         choices=lambda: list(_STATES),
     )
     yield make(_SIGN + "Strength", float, _setter("strength"))
-    yield make(_SIGN + "Method", str, _setter("method"), choices=lambda: list(METHODS))
+    yield make(_SIGN + "Method", str, _setter("method"), choices=lambda: list(closed_forms()))
     yield make(_SIGN + "Concepts (name; name)", str, _setter("concepts", lambda text: text.replace(";", "\n")))
     yield make(_SIGN + "Edit file", str, _setter("file"), choices=lambda: [NO_FILE, *places.edit_files()])
 

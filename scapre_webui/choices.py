@@ -11,7 +11,7 @@ from typing import Any
 from ..scapre.concepts.concepts import name_notes, parse_concepts, parse_preserve
 from ..scapre.concepts.readings import shape_note
 from ..scapre.errors import ScaPreError, shorten
-from ..scapre.methods import METHODS, USUAL, method
+from ..scapre.methods import USUAL, closed_form, closed_forms
 from ..scapre.methods.settings import Setting, declared
 from ..scapre.solve import Request
 
@@ -82,7 +82,7 @@ class Choices:
             ScaPreError: If they cannot be meant.
         """
         parsed = parse_concepts(self.concepts, self.anchor)
-        names, solver = parse_preserve(self.preserve, parsed.concepts), method(self.method)
+        names, solver = parse_preserve(self.preserve, parsed.concepts), closed_form(self.method)
         preset = next(iter(solver.presets)) if self.preset in ("", FIRST_PRESET) else self.preset
         if preset not in solver.presets:
             raise ScaPreError(
@@ -165,4 +165,4 @@ def _value(setting: Setting, value: str) -> Any:
         raise ScaPreError(f"settings: {setting.name} is {kind}, and not {shorten(value)}.") from None
 
 
-PRESETS = (FIRST_PRESET, *dict.fromkeys(preset for solver in METHODS.values() for preset in solver.presets))
+PRESETS = (FIRST_PRESET, *dict.fromkeys(preset for solver in closed_forms().values() for preset in solver.presets))

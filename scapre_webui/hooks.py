@@ -7,7 +7,7 @@ as thin products where they are that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from typing import Any
 
 import torch
@@ -15,9 +15,13 @@ from torch import Tensor, nn
 
 from ..scapre.edits.edit import Edit
 from ..scapre.errors import ScaPreError
+from ..scapre.methods.change import Change
 from .arithmetic import exact
 
 Read = Callable[[str], Tensor]
+
+_KEPT = 4
+"""Texts that are remembered: a prompt's parts and the negative prompt may come one after another at each step."""
 
 
 class Hooks:
@@ -28,12 +32,13 @@ class Hooks:
         self._edit, self._strength = edit, strength
         self._handles: list[Any] = []
 
-    def put(self, modules: Mapping[str, nn.Module], read: Read) -> None:
+    def put(self, modules: Mapping[str, nn.Module], read: Read, text: Collection[str] | None = None) -> None:
         """Puts the edit on.
 
         Args:
             modules: Of all projections, by the weights' names.
             read: Gives a weight, float32 on the CPU; asked only for edits that depend on weights.
+            text: Names of those that read the text, the same at every step; all of them where it is left out.
 
         Raises:
             ScaPreError: If a projection is missing.
@@ -47,9 +52,10 @@ class Hooks:
             return
         # A host may read a weight by calling its module, so all are read before the first hook is there.
         changes = {name: self._edit.change(name, read(name)) for name in self._edit.shapes}
-        seen = {id(change.basis): Seen(change.basis) for change in changes.values()}
+        bases, known = {id(change.basis): Basis(change.basis) for change in changes.values()}, Known()
         for name, change in changes.items():
-            added = Added(seen[id(change.basis)], change.coefficients, change.rows, self._strength)
+            again = known if text is None or name in text else None
+            added = Added(bases[id(change.basis)], again, change, self._strength)
             self._handles.append(modules[name].register_forward_hook(added))
 
     def remove(self) -> None:
@@ -67,16 +73,17 @@ class Shift:
         self._edit, self._strength = edit, strength
         self._device: torch.device | None = None
         self._shift: Callable[[Tensor], Tensor] | None = None
-        self._last: tuple[Tensor, Tensor] | None = None
+        self._known = Known()
 
     def __call__(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         """What goes into the layer instead."""
         states, *rest = inputs
-        if self._last is None or self._last[0] is not states:
-            with exact():
-                moved = self._on(states.device)(states.float())
-                self._last = states, (states.float() + self._strength * moved).to(states.dtype)
-        return (self._last[1], *rest)
+        return (self._known(states).get(self, lambda: self._moved(states)), *rest)
+
+    def _moved(self, states: Tensor) -> Tensor:
+        with exact():
+            moved = self._on(states.device)(states.float())
+            return (states.float() + self._strength * moved).to(states.dtype)
 
     def _on(self, device: torch.device) -> Callable[[Tensor], Tensor]:
         if self._shift is None or device != self._device:
@@ -85,38 +92,105 @@ class Shift:
         return self._shift
 
 
-class Seen:
-    """States in a basis that several layers share, computed once."""
-
-    def __init__(self, basis: Tensor | None) -> None:
-        """Takes the basis (d, k); None is the identity."""
-        self._basis = basis
-        self._last: tuple[Tensor, Tensor] | None = None
-
-    def __call__(self, states: Tensor, like: Tensor) -> Tensor:
-        """States (…, k) for a layer that gives what is like that."""
-        if self._basis is None:
-            return states.to(like.dtype)
-        if self._last is None or self._last[0] is not states or self._last[1].dtype != like.dtype:
-            self._basis = self._basis.to(like)
-            self._last = states, states.to(like.dtype) @ self._basis
-        return self._last[1]
-
-
 class Added:
     """s (W' - W) x beside a layer that gives W x: as thin as the change of its weight is, see `Change`."""
 
-    def __init__(self, seen: Seen, coefficients: Tensor, rows: Tensor | None, strength: float) -> None:
-        """Takes the parts of the change."""
-        self._seen, self._coefficients = seen, strength * coefficients
-        self._rows = None if rows is None else strength * rows
+    def __init__(self, basis: Basis, known: Known | None, change: Change, strength: float) -> None:
+        """Takes the change of the layer's weight, and what it shares with the layers that read the same."""
+        self._basis, self._known = basis, known
+        self._coefficients = strength * change.coefficients
+        self._rows = None if change.rows is None else strength * change.rows
 
     @torch.no_grad()
     def __call__(self, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
         """What comes out of the layer instead."""
         self._coefficients = self._coefficients.to(output)  # the same tensor again, but for the first time
-        added = output + self._seen(inputs[0], output) @ self._coefficients.T
+        added = output + self._product(inputs[0], output)
         if self._rows is None:
             return added
         self._rows = self._rows.to(output)
         return added.addcmul_(output, self._rows.T)
+
+    def _product(self, states: Tensor, like: Tensor) -> Tensor:
+        if self._known is None:
+            return self._basis(states, like) @ self._coefficients.T
+        results = self._known(states)
+
+        def product() -> Tensor:
+            seen = results.get((self._basis, like.dtype), lambda: self._basis(states, like))
+            return seen @ self._coefficients.T
+
+        return results.get((self, like.dtype), product) if results.lasting else product()
+
+
+class Basis:
+    """A basis that several layers share."""
+
+    def __init__(self, vectors: Tensor | None) -> None:
+        """Takes the basis (d, k); None is the identity."""
+        self._vectors = vectors
+
+    def __call__(self, states: Tensor, like: Tensor) -> Tensor:
+        """States (…, k) in the basis, for a layer that gives what is like that."""
+        if self._vectors is None:
+            return states.to(like.dtype)
+        self._vectors = self._vectors.to(like)
+        return states.to(like.dtype) @ self._vectors
+
+
+class Results:
+    """What was computed of some states.
+
+    Attributes:
+        lasting: Whether equal states find it again at the next step, so that what one layer needs is worth keeping.
+    """
+
+    def __init__(self, states: Tensor) -> None:
+        """Nothing yet."""
+        self.lasting = states.device.type == "cpu"  # elsewhere a comparison would wait for all that is under way
+        self._states, self._version = states, _version(states)
+        self._values = states.clone() if self.lasting else None
+        self._found: dict[Hashable, Tensor] = {}
+
+    def fit(self, states: Tensor) -> bool:
+        """Whether it was computed of just these states: the same tensor, or where that is cheap, equal values."""
+        if self._states is states and (self._values is None or self._version is not None):
+            return self._version == _version(states)
+        if self._values is None or not _equal(self._values, states):
+            return False
+        self._states, self._version = states, _version(states)  # the next layer's question is answered sooner
+        return True
+
+    def get(self, key: Hashable, compute: Callable[[], Tensor]) -> Tensor:
+        """A result, computed where it is not there yet."""
+        if key not in self._found:
+            self._found[key] = compute()
+        return self._found[key]
+
+
+class Known:
+    """Results for the last few states: hosts join a picture's texts anew for every step, to what they were before."""
+
+    def __init__(self) -> None:
+        """Knows nothing yet."""
+        self._results: list[Results] = []
+
+    def __call__(self, states: Tensor) -> Results:
+        """Results for these states, the same ones for as long as they come again."""
+        for number, results in enumerate(self._results):
+            if results.fit(states):
+                self._results.insert(0, self._results.pop(number))
+                break
+        else:
+            kept = _KEPT if states.device.type == "cpu" else 1
+            self._results = [Results(states), *self._results[: kept - 1]]
+        return self._results[0]
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    return one.device == other.device and one.dtype == other.dtype and torch.equal(one, other)
+
+
+def _version(states: Tensor) -> int | None:
+    """How often a tensor was written to; tensors of inference do not count."""
+    return None if states.is_inference() else states._version

@@ -12,7 +12,7 @@ from modules.ui_components import InputAccordion
 
 from ..scapre.concepts.listed import Choice, listed_text
 from ..scapre.errors import ScaPreError
-from ..scapre.methods import METHODS, USUAL
+from ..scapre.methods import USUAL, closed_forms
 from ..scapre.report.markdown import escape
 from . import infotext, places, texts
 from .choices import FIRST_PRESET, MOST_STRENGTH, NO_FILE, PRESETS
@@ -74,7 +74,7 @@ def build(elem_id: Callable[[str], str]) -> Panel:
             anchor = gr.Textbox("", lines=1, label="Anchor", info=texts.ANCHOR, elem_id=elem_id("anchor"))
             preserve = gr.Textbox("", lines=2, label="Preserve", info=texts.PRESERVE, elem_id=elem_id("preserve"))
         with gr.Row():
-            method = gr.Dropdown(list(METHODS), value=USUAL, label="Method", elem_id=elem_id("method"))
+            method = gr.Dropdown(list(closed_forms()), value=USUAL, label="Method", elem_id=elem_id("method"))
             strength = gr.Slider(
                 0.0, MOST_STRENGTH, 1.0, step=0.05, label="Erase strength", elem_id=elem_id("strength")
             )

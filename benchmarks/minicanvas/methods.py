@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeAlias, get_args
 
 from .inprocess import pack, read_edit
+from .neurons import WIDE, WORLD
 from .questions import Sizes, without
 from .tasks import Kind, Task, task_for
 from .world import ARTIST_NAMES, OBJECTS
@@ -17,6 +18,13 @@ LISTED = "listed"
 """The share of what a task leaves that its user lists under preserve: "all", or "half", every second name."""
 Settings: TypeAlias = Mapping[str, str | float | bool]
 
+
+def _neurons(**more: str | float | bool) -> dict[str, Settings]:
+    """Inputs of Erase Neurons for every kind of task, as released but for `WORLD`; those of others stand in `more`."""
+    presets = {kind: "style" if kind == "style" else "object" for kind in get_args(Kind)}
+    return {kind: {**more, **WORLD, "neurons.preset": preset} for kind, preset in presets.items()}
+
+
 METHODS: dict[str, dict[str, Settings]] = {
     "none": {},
     **{
@@ -25,7 +33,10 @@ METHODS: dict[str, dict[str, Settings]] = {
     },
     "auto-listed": {kind: {"method": "auto", LISTED: "all"} for kind in get_args(Kind)},
     "auto-half-listed": {kind: {"method": "auto", LISTED: "half"} for kind in get_args(Kind)},
+    "fia-wide": {kind: {**inputs, **WIDE} for kind, inputs in _neurons().items()},
     "auto-without-search": {kind: {"method": "auto", "search": False} for kind in get_args(Kind)},
+    "fia": _neurons(),
+    "auto-fia": _neurons(**{"concepts.method": "auto"}),
     "precise": {
         "style": {"preset": "styles", "anchor": "art"},
         "object": {"preset": "objects-few"},
@@ -39,8 +50,8 @@ METHODS: dict[str, dict[str, Settings]] = {
         "mixed": {"preset": "objects-many"},
     },
 }
-"""The inputs of Erase Concepts for every kind of task; no inputs, no edit. Presets are as released; other methods are
-given nothing but the names."""
+"""The inputs of the nodes that erase for every kind of task; no inputs, no edit. Presets are as released; other methods
+are given nothing but the names. `fia-wide` erases most on development names: it cuts up to a fifth of the weights."""
 
 
 def methods(names: Sequence[str]) -> dict[str, dict[str, Settings]]:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from .evaluate import Evaluation
 from .inprocess import erase
+from .neurons import WIDE, WORLD
 
 CELL, LINE = 256, 4
 
@@ -22,13 +23,13 @@ class Thumbnail:
     Attributes:
         concepts: what is erased.
         prompts: one for each row.
-        inputs: of Erase Concepts.
+        inputs: of the node that erases.
         seed: of every picture.
     """
 
     concepts: Sequence[str]
     prompts: Sequence[str]
-    inputs: Mapping[str, str]
+    inputs: Mapping[str, str | float | bool]
     seed: int = 1
 
 
@@ -42,6 +43,11 @@ THUMBNAILS = {
     "erase-an-object-keep-its-neighbours": Thumbnail(("star",), ("a red star", "a red hexagram"), {}),
     "save-share-and-load-an-edit": Thumbnail(("Mina Okoro",), ("a cyan castle in the style of Mina Okoro",), {}),
     "erase-from-sdxl": Thumbnail(("Oskar Brandt",), ("an orange sun in the style of Oskar Brandt",), {}),
+    "cut-the-neurons-of-a-style": Thumbnail(
+        ("Arlo Vane",),
+        ("a blue house in the style of Arlo Vane",),
+        {**WORLD, **WIDE, "neurons.preset": "style"},
+    ),
     "use-an-exported-lora": Thumbnail(("Noor Rahman",), ("a purple castle in the style of Noor Rahman",), {}),
 }
 """By the name of the workflow; erased with the node's default preset."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ...scapre.edits.edit import Edit
 from ...scapre.errors import ScaPreError
 from ...scapre.families import Role, find_projections
+from ...scapre.families.others import refused_class
 from ...scapre.families.signatures import detect
 from ...scapre.states.encoder import Encoder
 from .. import places
@@ -22,6 +23,8 @@ from ..hooks import Hooks
 from .engines import EngineEncoder
 from .files import stamp
 from .loaded import PREFIX, LoadedModel
+
+_UNET = "input_blocks.0.0.weight"
 
 
 class Model(LoadedModel):
@@ -36,7 +39,8 @@ class Model(LoadedModel):
     def found(self) -> tuple[str, Mapping[str, Role]]:
         """By the shapes: the host tells no class."""
         shapes = {name: tuple(value.shape) for name, value in self.unet.named_parameters()}
-        return find_projections(detect(shapes, field="model"), (PREFIX + name for name in shapes))
+        other = None if _UNET in shapes else refused_class(shapes)
+        return find_projections(other or detect(shapes, field="model"), (PREFIX + name for name in shapes))
 
     def state(self) -> Hashable:
         """The file, LoRAs, and clip skip."""
@@ -87,7 +91,7 @@ class Model(LoadedModel):
             )
         hooks = Hooks(edit, strength)
         if strength:
-            hooks.put(self.modules, lambda name: self.read(name, torch.device("cpu")))
+            hooks.put(self.modules, lambda name: self.read(name, torch.device("cpu")), self.text)
         return hooks.remove
 
 

@@ -82,14 +82,21 @@ class Model(LoadedModel):
             if not _is_ours(key)
             for patch in patches.get(name, ())
         ]
-        return lora.merge_lora_to_weight(others, weight, name).clone() if others else weight.clone()
+        merged = lora.merge_lora_to_weight(others, weight, name).clone() if others else weight.clone()
+        scale = self._scale(name)
+        return merged if scale is None else merged * scale.detach().to(merged)
+
+    def _scale(self, name: str) -> Tensor | None:
+        """What a layer multiplies its weight with, LoRAs and all; a file may keep it beside a weight in eight bits."""
+        scale: Tensor | None = getattr(self.modules[name], "scale_weight", None)
+        return scale
 
     def put(self, edit: Edit, strength: float, digest: str) -> Callable[[], None]:
         """Puts the edit on a clone, which the host drops by itself; beside the layers where merging would round."""
         objects = self._model.forge_objects
-        if self._rounds() or not hasattr(lora, "extra_weight_calculators"):
+        if self._differs() or not hasattr(lora, "extra_weight_calculators"):
             hooks = Hooks(edit, strength)
-            hooks.put(self.modules, lambda name: self.read(name, torch.device("cpu")))
+            hooks.put(self.modules, lambda name: self.read(name, torch.device("cpu")), self.text)
             return hooks.remove
         lora.extra_weight_calculators[_KIND] = _calculate
         unet = objects.unet.clone()  # what is loaded already would not be loaded again
@@ -117,8 +124,10 @@ class Model(LoadedModel):
         finally:
             model.forge_objects = objects
 
-    def _rounds(self) -> bool:
-        return self._model.forge_objects.unet.model.storage_dtype not in _FLOATS
+    def _differs(self) -> bool:
+        """Whether what is merged into a weight is not what its layer does: rounded, or scaled afterwards."""
+        stored = self._model.forge_objects.unet.model.storage_dtype
+        return stored not in _FLOATS or any(self._scale(name) is not None for name in self.roles)
 
 
 class _Copies:
@@ -149,7 +158,7 @@ def _encode(engine: Any, tokens: Tensor) -> Tensor:
     return states
 
 
-def _values(weight: Tensor) -> Tensor:
+def _values(weight: Any) -> Tensor:
     """The values of a weight that may be quantised."""
     if hasattr(weight, "bnb_quantized"):
         from backend.operations_bnb import functional_dequantize_4bit
@@ -158,6 +167,9 @@ def _values(weight: Tensor) -> Tensor:
     if getattr(weight, "gguf_cls", None) is not None:
         from backend.operations_gguf import dequantize_tensor
 
+        if not weight.baked:  # the host puts them in order when it draws for the first time, and reads no others
+            weight = weight.copy_with_data(weight.data)
+            weight.gguf_cls.bake(weight)
         return dequantize_tensor(weight)  # type: ignore[no-any-return]
     return weight.detach()
 

@@ -52,6 +52,11 @@ class LoadedModel(ABC):
         """Role of each projection."""
         return self._found[1]
 
+    @property
+    def text(self) -> frozenset[str]:
+        """Names of the projections that read the text."""
+        return frozenset(name for name, role in self.roles.items() if role in (Role.KEY, Role.VALUE))
+
     @abstractmethod
     def state(self) -> Hashable:
         """What an edit depends on: the file, LoRAs, clip skip. What is equal needs no other edit."""

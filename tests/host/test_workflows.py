@@ -31,6 +31,7 @@ ERASED = {
     "erase-an-object-keep-its-neighbours": ["zebra"],
     "erase-from-sdxl": ["Vincent van Gogh"],
 }
+NEURONS = "cut-the-neurons-of-a-style"
 LIST, SHARE, SDXL = "erase-a-list-of-artists", "save-share-and-load-an-edit", "erase-from-sdxl"
 LORA = "use-an-exported-lora"  # stock nodes alone
 TOLD = dict.fromkeys(ERASED, ("Erase Concepts", "Run", "Before and After", "seed")) | {
@@ -38,7 +39,8 @@ TOLD = dict.fromkeys(ERASED, ("Erase Concepts", "Run", "Before and After", "seed
     SHARE: ("Save Edit", "Load Edit", "Apply Edit", "Run", "Before and After", "muted"),
     LORA: ("Export Edit", "Load LoRA", "Run", "Before", "After", "seed"),
 }
-PAIRED = [*ERASED, SHARE]
+TOLD |= {NEURONS: ("Erase Neurons", "Erase Concepts", "Run", "Before and After", "seed", "strength")}
+PAIRED = [*ERASED, SHARE, NEURONS]
 MUTED = 2
 DOCS = PACK_ROOT / "web" / "docs"
 PAGES = sorted(page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md"))
@@ -103,6 +105,7 @@ def small(graph: Graph, checkpoint: str) -> Graph:
         "EmptyLatentImage": {"width": 64, "height": 64},
         "KSampler": {"steps": 2},
         "ScaPreBeforeAfter": {"width": 64, "height": 64, "steps": 2},
+        "ScaPreEraseNeurons": {"size": 64, "steps": 4, "recorded": 2, "pairs": 2},
     }
     return {
         key: {**node, "inputs": node["inputs"] | changes.get(node["class_type"], {})} for key, node in graph.items()

@@ -19,7 +19,7 @@ from pack.scapre.methods.fia import Settings, lists
 from pack.scapre.methods.fia.observe import observe
 from pack.scapre.methods.fia.prompts import SETTINGS, plan
 from pack.scapre.methods.fia.saliency import Contrast, Moments, exact, released
-from pack.scapre.methods.fia.selection import Sensitivity, agnostic_from, fuse, select
+from pack.scapre.methods.fia.selection import ReleasedSensitivity, Sensitivity, agnostic_from, fuse, select
 from pack.scapre.report.data import report_data
 from pack.scapre.report.markdown import render
 from pack.scapre.solve import Request, encode_request, solve_edit
@@ -114,18 +114,20 @@ def test_contrast_is_that_of_the_equation(measure) -> None:
     for x, y in seen[3:]:
         found.add(measure(x, y))
     plain = [weight.abs() * measure(x, y) for x, y in seen]
-    assert (found.of(weight) - oracle.contrast(plain[3:], plain[:3])).abs().max() < 1e-10
+    assert (weight.abs() * found.value() - oracle.contrast(plain[3:], plain[:3])).abs().max() < 1e-10
 
 
 @pytest.mark.parametrize("scaled", [False, True])
 def test_sensitivity_and_selection_are_those_of_the_equations(scaled: bool) -> None:
     generator = torch.Generator().manual_seed(1)
-    steps = [(torch.randn(9, 12, generator=generator, dtype=DOUBLE) - 0.5).clamp(min=0) for _ in range(4)]
-    found = Sensitivity(0.1, 4, scaled)
+    weight = torch.randn(9, 12, generator=generator, dtype=DOUBLE)
+    shape = (1, 12) if scaled else (9, 12)
+    steps = [(torch.randn(shape, generator=generator, dtype=DOUBLE) - 0.5).clamp(min=0) for _ in range(4)]
+    found = (ReleasedSensitivity if scaled else Sensitivity)(0.1, 4)
     for step in steps:
-        found.add(step)
-    wanted = oracle.sensitivity(steps, 0.1, scaled)
-    assert (found.value() - wanted).abs().max() < 1e-12
+        found.add(step, weight)
+    wanted = oracle.sensitivity([weight.abs() * step for step in steps], 0.1, scaled)
+    assert (found.value(weight) - wanted).abs().max() < 1e-12
     for share in (0.01, 0.1, 0.3, 0.5):
         assert {tuple(place) for place in select(wanted, share).nonzero().tolist()} == oracle.selected(wanted, share)
 

@@ -15,7 +15,7 @@ from pack.scapre.methods import METHODS
 from pack.scapre.solve import Request, encode_request, solve_edit
 from pack.scapre_webui.arithmetic import exact
 from pack.scapre_webui.guard import Guard
-from pack.scapre_webui.hooks import Hooks
+from pack.scapre_webui.hooks import Basis, Hooks, Shift
 from pack.tests.worlds import Encoder, Projections
 
 WIDTH = 12
@@ -108,6 +108,91 @@ def test_the_same_states_are_changed_once_for_all_layers() -> None:
     after = [one for one in seen if one is not states]
     assert len({id(one) for one in after}) == 1
     assert all(handles)
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
+    """The states that hooks have computed something of, one entry a computation."""
+    seen: list[torch.Tensor] = []
+    for owner, name in ((Shift, "_moved"), (Basis, "__call__")):
+        plain = getattr(owner, name)
+
+        def told(self: Any, states: torch.Tensor, *values: Any, plain: Any = plain) -> torch.Tensor:
+            seen.append(states)
+            return plain(self, states, *values)
+
+        monkeypatch.setattr(owner, name, told)
+    return seen
+
+
+def on(edit: Edit, projections: Projections, text: Any = None) -> tuple[Any, Any]:
+    """What layers with the edit say to states, and what they should."""
+    modules = layers(projections)
+    Hooks(edit, 1.0).put(modules, lambda name: modules[name].weight, text)
+    wanted = {name: edited(module.weight, edit, name, 1.0) for name, module in modules.items()}
+
+    def differences(states: torch.Tensor) -> float:
+        pairs = [(modules[name](states), states @ wanted[name].T) for name in edit.shapes]
+        return max(float((found - right).abs().max() / right.abs().max()) for found, right in pairs)
+
+    return differences, modules
+
+
+CACHED = ["auto", "scapre", "rece", "oce"]
+
+
+@pytest.mark.parametrize("method", CACHED)
+def test_the_same_text_is_computed_once_for_all_steps(method: str, computed: list[torch.Tensor]) -> None:
+    edit, projections = solved(method)
+    differences, _ = on(edit, projections)
+    texts = [torch.randn(2, 9, WIDTH, generator=torch.Generator().manual_seed(seed)) for seed in range(3)]
+    assert max(differences(text) for text in texts) < 1e-4
+    first = len(computed)
+    for _ in range(3):  # texts of AND come one after another, in tensors that are new at every step
+        assert max(differences(text.clone()) for text in texts) < 1e-4
+    assert len(computed) == first
+
+
+@pytest.mark.parametrize("inference", [False, True])
+@pytest.mark.parametrize("method", CACHED)
+def test_another_text_is_never_taken_for_the_last_one(method: str, inference: bool) -> None:
+    edit, projections = solved(method)
+    with torch.inference_mode(inference), torch.no_grad():
+        differences, modules = on(edit, projections)
+        states = torch.randn(2, 9, WIDTH)
+        assert differences(states) < 1e-4
+        states[0, 3] += 1  # written to where it is
+        assert differences(states) < 1e-4
+        for other in (states[:1], states[:, :5], states[:, :, :].flip(0), states + 1e-3, torch.zeros_like(states)):
+            assert differences(other.clone()) < 1e-4 or not other.any()
+        name = next(iter(edit.shapes))
+        assert modules[name](torch.full_like(states, float("nan"))).isnan().all()
+        assert differences(states) < 1e-4
+
+
+@pytest.mark.parametrize("method", CACHED)
+def test_states_of_another_precision_are_others(method: str) -> None:
+    edit, projections = solved(method)
+    states, name = torch.randn(1, 4, WIDTH).bfloat16(), next(iter(edit.shapes))
+
+    def answers(*kinds: torch.dtype) -> torch.Tensor:
+        modules = layers(projections)
+        Hooks(edit, 1.0).put(modules, lambda name: modules[name].weight)
+        return [modules[name].to(kind)(states.to(kind)) for kind in kinds][-1]
+
+    alone = answers(torch.bfloat16)
+    assert alone.dtype == torch.bfloat16
+    assert torch.equal(answers(torch.float32, torch.bfloat16), alone)  # of equal values, but not their result
+
+
+def test_what_reads_no_text_is_computed_anew_and_kept_nowhere(computed: list[torch.Tensor]) -> None:
+    edit, projections = solved("scapre")
+    differences, _ = on(edit, projections, text=())
+    states = torch.randn(1, 4, WIDTH)
+    assert differences(states) < 1e-4
+    first = len(computed)
+    assert differences(states) < 1e-4
+    assert len(computed) == 2 * first
 
 
 def test_half_precision_is_kept_and_not_taken_over() -> None:

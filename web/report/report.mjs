@@ -23,7 +23,7 @@ function add(node) {
   return widget;
 }
 
-/** The wheel zooms the canvas where it cannot scroll the panel; Nodes 2.0 does so itself. */
+/** The wheel zooms the canvas where the panel cannot scroll; Nodes 2.0 does so. */
 function wheel(event) {
   const list = event.target.closest(".scroll");
   if (globalThis.LiteGraph.vueNodesMode || (list?.scrollHeight > list?.clientHeight && !event.ctrlKey)) return;

@@ -21,12 +21,15 @@ from ..payload import Tensors
 from . import lists, saliency
 from .prompts import Plan
 from .saliency import Contrast, Moments
-from .selection import Sensitivity, select
+from .selection import ReleasedSensitivity, Sensitivity, select
 
 Watch = Callable[[str, Tensor, Tensor], None]
 """Told of a matrix, by name, what entered it, (pictures, positions, d), and what it answered, (…, n)."""
 
-_MEASURES = {"exact": saliency.exact, "released": saliency.released}
+_MEASURES = {
+    "exact": (saliency.exact, Sensitivity),
+    "released": (saliency.released, ReleasedSensitivity),
+}
 STAGE = "drawing"
 
 
@@ -60,7 +63,7 @@ class _Run:
     seen: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.measure = _MEASURES[self.settings.saliency]
+        self.measure, _ = _MEASURES[self.settings.saliency]
 
     def step(self, step: int, sums: Sequence[Mapping[str, Sensitivity]]) -> None:
         """One step of all pictures; what the names make of it is added to their sums."""
@@ -69,13 +72,31 @@ class _Run:
         self._check_seen()
         bounds = {name: found.bound() for name, found in base.items()}
         for places, sensitivity in zip(self.plan.named, sums, strict=True):
-            found = {name: Contrast(bound, len(places)) for name, bound in bounds.items()}
+            last = places is self.plan.named[-1]
+            found = {name: Contrast(bound, len(places), last=last) for name, bound in bounds.items()}
             self._watch(places, step, found)
             for name in self.names:
                 self.progress(STAGE, self.done, self.total)
-                contrast = found.pop(name)
-                weight = self.weights.read(name, contrast.device).to(self.dtype)
-                sensitivity[name].add(contrast.of(weight))
+                contrast = found.pop(name).value()
+                sensitivity[name].add(contrast, self._weight(name, contrast.device))
+
+    def _weight(self, name: str, device: torch.device) -> Tensor:
+        return self.weights.read(name, device).to(self.dtype)
+
+    def selected(self, sums: Sequence[dict[str, Sensitivity]]) -> Tensors:
+        """Q of every name."""
+        found: list[lists.Lists] = []
+        for sensitivity in sums:
+            for name in self.names:
+                self.progress("selection", len(found), len(sums) * len(self.names))
+                weight = self._weight(name, torch.device("cpu"))
+                found.append(lists.pack(select(sensitivity.pop(name).value(weight), self.settings.neuron_ratio)))
+        heights = [len(counts) for counts, _ in found[: len(self.names)]]
+        return {
+            "counts": torch.cat([counts for counts, _ in found]).view(len(sums), -1),
+            "columns": torch.cat([columns for _, columns in found]),
+            "heights": torch.tensor(heights, dtype=torch.int32),
+        }
 
     @property
     def total(self) -> int:
@@ -144,29 +165,10 @@ def observe(
         ScaPreError: If the model gives numbers that are not finite, or layers cannot be watched.
     """
     run = _Run(draw, weights, names, plan, settings, dtype, progress)
-    scaled = settings.saliency == "released"
-
-    def blank() -> dict[str, Sensitivity]:
-        return {name: Sensitivity(settings.persistence_ratio, settings.recorded, scaled) for name in names}
-
-    sums = [blank() for _ in plan.named]
+    _, kind = _MEASURES[settings.saliency]
+    sums = [{name: kind(settings.persistence_ratio, settings.recorded) for name in names} for _ in plan.named]
     draw.begin(plan.texts)
     for step in range(settings.recorded):
         run.step(step, sums)
     progress(STAGE, run.total, run.total)
-    counts: list[Tensor] = []
-    columns: list[Tensor] = []
-    heights: list[int] = []
-    for sensitivity in sums:
-        for name in names:
-            progress("selection", len(counts), len(sums) * len(names))
-            mask = select(sensitivity.pop(name).value(), settings.neuron_ratio)
-            some, places = lists.pack(mask)
-            counts.append(some)
-            columns.append(places)
-            heights.append(len(some))
-    return {
-        "counts": torch.cat(counts).view(len(sums), -1),
-        "columns": torch.cat(columns),
-        "heights": torch.tensor(heights[: len(names)], dtype=torch.int32),
-    }
+    return run.selected(sums)

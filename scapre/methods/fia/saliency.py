@@ -1,4 +1,7 @@
-"""Eq. 1 and 2 of FIA: how strongly each weight takes part in an answer, and how much more it does for a concept."""
+"""Eq. 1 and 2 of FIA: how strongly each weight takes part in an answer, and how much more it does for a concept.
+
+|W| is a factor of all of it, and is left out until sums over prompts are done.
+"""
 
 from __future__ import annotations
 
@@ -54,19 +57,14 @@ class Moments:
 class Contrast:
     """μ_c - μ_b - σ_b of one matrix: prompts of a concept are added to what the base prompts gave."""
 
-    def __init__(self, bound: Tensor, count: int) -> None:
-        """Takes μ_b + σ_b, and the number of prompts that will be added."""
-        self._count, self._found = count, -bound
-
-    @property
-    def device(self) -> torch.device:
-        """Where the sums are."""
-        return self._found.device
+    def __init__(self, bound: Tensor, count: int, *, last: bool = False) -> None:
+        """Takes μ_b + σ_b, which is given up where this is the last one, and the number of prompts to be added."""
+        self._count, self._found = count, bound.neg_() if last else -bound
 
     def add(self, saliency: Tensor) -> None:
         """One more prompt's saliency."""
         self._found.add_(saliency, alpha=1 / self._count)
 
-    def of(self, weight: Tensor) -> Tensor:
-        """Eq. 2, S = max(0, μ_c - μ_b - σ_b) with |W| in it, (n, d)."""
-        return weight.abs() * self._found.clamp_(min=0)
+    def value(self) -> Tensor:
+        """Eq. 2, max(0, μ_c - μ_b - σ_b), without |W|: (n, d), or (1, d) where a weight's row makes no difference."""
+        return self._found.clamp_(min=0)

@@ -12,28 +12,51 @@ _ROUNDING = 1e-9  # 0.7 x 10 is a little more than 7 in binary
 
 
 class Sensitivity:
-    """Eq. 3, A = ½ mean_t S + ½ mean_t 1[S > τ_t] of one matrix, step by step."""
+    """Eq. 3, A = ½ mean_t S + ½ mean_t 1[S > τ_t] of one matrix; S is |W| times what `Contrast` gives at a step."""
 
-    def __init__(self, share: float, steps: int, scaled: bool) -> None:
-        """Takes r1, the number of steps, and whether the first term is scaled by its greatest value."""
-        self._share, self._steps, self._scaled = share, steps, scaled
-        self._strength: Tensor | None = None
-        self._often: Tensor | None = None
+    def __init__(self, share: float, steps: int) -> None:
+        """Takes r1 and the number of steps."""
+        self._share, self._part = share, 0.5 / steps
+        self._sum: Tensor | None = None
 
-    def add(self, saliency: Tensor) -> None:
-        """S of one more step, (n, d)."""
-        if self._strength is None or self._often is None:
-            self._strength, self._often = torch.zeros_like(saliency), torch.zeros_like(saliency, dtype=torch.int16)
-        self._strength += saliency
-        self._often += saliency > _threshold(saliency, self._share)
+    def add(self, contrast: Tensor, weight: Tensor) -> None:
+        """One more step, (n, d)."""
+        saliency = weight.abs() * contrast
+        often = saliency > _threshold(saliency, self._share)
+        if self._sum is None:
+            self._sum = torch.zeros_like(saliency)
+        self._sum.add_(saliency.add_(often), alpha=self._part)
 
-    def value(self) -> Tensor:
+    def value(self, weight: Tensor) -> Tensor:
         """A, (n, d)."""
-        assert self._strength is not None and self._often is not None
-        strength = self._strength / self._steps
-        if self._scaled:
-            strength /= strength.max().clamp(min=torch.finfo(strength.dtype).tiny)
-        return strength.mul_(0.5).add_(self._often, alpha=0.5 / self._steps)
+        assert self._sum is not None
+        return self._sum
+
+
+class ReleasedSensitivity(Sensitivity):
+    """The same as the paper's code has it, with mean_t S scaled to a greatest value of 1.
+
+    There S is |W| times one row a step, so that the rows are all that has to be kept.
+    """
+
+    def __init__(self, share: float, steps: int) -> None:
+        """Takes r1 and the number of steps."""
+        super().__init__(share, steps)
+        self._rows: list[Tensor] = []
+
+    def add(self, contrast: Tensor, weight: Tensor) -> None:
+        """One more step, (1, d)."""
+        self._rows.append(contrast)
+
+    def value(self, weight: Tensor) -> Tensor:
+        """A, (n, d)."""
+        size, rows = weight.abs(), torch.stack(self._rows).to(weight.device)
+        found = size * rows.mean(0)
+        found *= 0.5 / found.max().clamp(min=torch.finfo(found.dtype).tiny)
+        for row in rows:
+            saliency = size * row
+            found.add_(saliency > _threshold(saliency, self._share), alpha=self._part)
+        return found
 
 
 def _threshold(values: Tensor, share: float) -> Tensor:

@@ -36,7 +36,8 @@ class Probe(scripts.Script):
         with torch.no_grad(), devices.autocast():
             for name, module in unet.named_modules():
                 if name.endswith(("attn2.to_k", "attn2.to_v")):
-                    width, like = module.in_features, next(unet.parameters())
+                    # Layers of some kinds of storage do not tell their in_features.
+                    width, like = module.weight.shape[1], next(unet.parameters())
                     kind = like.dtype if like.dtype in (torch.float32, torch.float16) else torch.float32
                     units = torch.eye(width, dtype=kind, device=like.device)
                     found[f"diffusion_model.{name}.weight"] = module(units).T.float().cpu().contiguous()
