@@ -55,7 +55,7 @@ class LoadedModel(ABC):
     @property
     def text(self) -> frozenset[str]:
         """Names of the projections that read the text."""
-        return frozenset(name for name, role in self.roles.items() if role in (Role.KEY, Role.VALUE))
+        return frozenset(name for name, role in self.roles.items() if role.reads_text)
 
     @abstractmethod
     def state(self) -> Hashable:

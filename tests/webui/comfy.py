@@ -12,9 +12,10 @@ from torch import Tensor
 
 from pack.benchmarks.minicanvas import checkpoint
 from pack.benchmarks.minicanvas.inprocess import Loaded, load
+from pack.nodes.erase_neurons import EraseNeurons
 from pack.nodes.host.patch import apply_edit
 from pack.nodes.host.projections import HostProjections
-from pack.scapre.files import read_edit
+from pack.scapre.files import read_edit, write_edit
 
 CPU = torch.device("cpu")
 
@@ -26,7 +27,7 @@ def minicanvas() -> Loaded:
 
 
 def weights(edit: Path | None = None, strength: float = 1.0, lora: Path | None = None) -> dict[str, Tensor]:
-    """Every text projection with a LoRA and an edit after it."""
+    """Every matrix that an edit can change, with a LoRA and an edit after it."""
     model = minicanvas().model
     if lora:
         model, _ = comfy.sd.load_lora_for_models(model, None, comfy.utils.load_torch_file(str(lora)), 1.0, 0.0)
@@ -34,6 +35,17 @@ def weights(edit: Path | None = None, strength: float = 1.0, lora: Path | None =
         model = apply_edit(model, read_edit(edit), strength)
     projections = HostProjections(model)
     return {name: projections.read(name, CPU) for name in projections.roles}
+
+
+@cache
+def cut_neurons(file: Path) -> Path:
+    """An edit file of weights that were cut, made in ComfyUI in a few short pictures."""
+    inputs = {"size": 64, "steps": 20, "recorded": 1, "pairs": 2, "words": "house; fish", "neuron_ratio": 0.1}
+    model = minicanvas()
+    with torch.inference_mode():
+        _, edit, _ = EraseNeurons.execute(model.model, model.clip, "cross", **inputs).result
+    write_edit(edit, file)
+    return file
 
 
 def apart(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> float:

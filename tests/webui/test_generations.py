@@ -86,6 +86,18 @@ def test_other_methods(web: Web, plain: bytes, values: list[Any], request: pytes
     assert_off(web, plain)
 
 
+@pytest.mark.parametrize("strength", [0.5, 1.0])
+def test_a_file_of_cut_neurons(web: Web, plain: bytes, strength: float) -> None:
+    cut = comfy.cut_neurons(web.data / "models" / "scapre" / "cut.safetensors")
+    assert web.draw(PROMPT, with_file(cut.name, strength)).pixels[0] != plain
+    assert comfy.apart(web.weights(), comfy.weights(cut, strength)) < EXACT
+    assert comfy.apart(comfy.weights(cut, strength), comfy.weights()) > 1e-2
+    framed = web.draw(LORA_PROMPT, with_file(cut.name, strength))
+    assert framed.pixels[0] != plain
+    assert comfy.apart(web.weights(), comfy.weights(cut, strength, lora())) < EXACT
+    assert_off(web, plain)
+
+
 def test_loras_on_and_off_in_any_order(web: Web, saved: str, file: Path, plain: bytes, erased: bytes) -> None:
     framed = web.draw(LORA_PROMPT).pixels[0]
     assert framed != plain

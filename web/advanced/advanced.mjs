@@ -1,6 +1,6 @@
 // @ts-check
 /* global LiteGraph */
-/** Folds the advanced inputs of this pack's nodes on the canvas; Nodes 2.0 does so by itself. */
+/** Folds advanced inputs on the canvas; Nodes 2.0 does so by itself. */
 import { app } from "../../../../scripts/app.js";
 import { lookup } from "../words.mjs";
 import { WORDS } from "./words.mjs";

@@ -33,7 +33,7 @@ function attach(node) {
   });
 }
 
-/** Zooms and pans the graph over the pictures; Nodes 2.0 does so by itself. */
+/** Zooms and pans the graph over the pictures; Nodes 2.0 does so. */
 function toCanvas(event) {
   if (LiteGraph.vueNodesMode) return;
   event.preventDefault();

@@ -30,7 +30,7 @@ export function tables({ concepts, drift, blocks, neurons, conflicts, seconds })
   const times = Object.entries(seconds).map(([stage, count]) => [stage, "", count]);
   return {
     concepts: cut?.length
-      ? { rows: cut, head: ["answering", "cut"], shown: 30, help: "neurons", digits: 0 }
+      ? { rows: cut, sign: "", head: ["answering", "cut"], shown: 30, help: "neurons", digits: 0 }
       : responses(erased, "→", "remaining", "kept"),
     held: responses(held, "", "drift"),
     change: { rows: blocks.map((row) => [row.block, "", ...letters.map(([, kind]) => row[kind])]), head: letters.map(([letter]) => letter), shown: 0 },

@@ -35,12 +35,13 @@ class Probe(scripts.Script):
         found = {}
         with torch.no_grad(), devices.autocast():
             for name, module in unet.named_modules():
-                if name.endswith(("attn2.to_k", "attn2.to_v")):
+                if name.endswith(("attn2.to_k", "attn2.to_v", "ff.net.2")):
                     # Layers of some kinds of storage do not tell their in_features.
                     width, like = module.weight.shape[1], next(unet.parameters())
                     kind = like.dtype if like.dtype in (torch.float32, torch.float16) else torch.float32
                     units = torch.eye(width, dtype=kind, device=like.device)
-                    found[f"diffusion_model.{name}.weight"] = module(units).T.float().cpu().contiguous()
+                    answer = module(units) - module(torch.zeros_like(units[:1]))  # some have a bias
+                    found[f"diffusion_model.{name}.weight"] = answer.T.float().cpu().contiguous()
         save_file(found, _FOLDER / f"{type(self).passes}.safetensors")
         type(self).passes += 1
 
