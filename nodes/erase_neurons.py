@@ -28,7 +28,7 @@ from .host.progress import DRAWING_STAGES, HostProgress
 from .host.projections import HostProjections
 from .host.sampling import Sampling, check_width
 from .host.text_encoder import ClipEncoder
-from .host.trajectories import HostTrajectories, fitting_batch
+from .host.trajectories import SAMPLERS, HostTrajectories, fitting_batch, sums_device
 from .inputs.settings import setting_inputs, settings_from
 from .inputs.types import CATEGORY, EditType, concepts_input, preserve_input, seed_input, strength_input
 from .page.summary import SHOWN_AGAIN, report, show
@@ -144,7 +144,8 @@ def _observed(
     progress: HostProgress,
 ) -> tuple[Tensors, float]:
     """Draws with as many pictures at once as memory holds: fewer each time it does not, and at last sums on the CPU."""
-    batch, device, warned = fitting_batch(model, sampling, settings.pairs), None, False
+    batch, warned = fitting_batch(model, sampling, settings.pairs), False
+    device = sums_device(model, projections.shapes(watched), len(drawn.named), settings.saliency)
     while True:
         began = time.perf_counter()
         draw = HostTrajectories(model, clip, sampling, watched, batch, device)
@@ -189,11 +190,11 @@ def _inputs() -> list[io.Input]:
         *own,
         io.Combo.Input(
             "sampler_name",
-            options=comfy.samplers.KSampler.SAMPLERS,
+            options=SAMPLERS,
             default=_SAMPLER,
             optional=True,
             advanced=True,
-            tooltip="The sampling algorithm. Each step starts anew, so those that look back at earlier steps do not.",
+            tooltip="The sampling algorithm, of those that neither add noise nor look back at earlier steps.",
         ),
         io.Combo.Input(
             "scheduler",

@@ -216,9 +216,12 @@ def _notes(edits: Mapping[str, Edit], lead: str) -> tuple[str, ...]:
         other = [name for name in names if getattr(edit.settings, name) != getattr(first.settings, name)]
         other += ["seed"] if edit.seed != first.seed else []
         if other:
-            notes.append(
-                f"{label} had been solved with other settings ({', '.join(other)}); those of {lead} were taken"
+            taken = (
+                f"what it had seen stays, and of {lead}'s only agnostic_ratio counts"
+                if first.solver.draws
+                else f"those of {lead} were taken"
             )
+            notes.append(f"{label} had been solved with other settings ({', '.join(other)}); {taken}")
         if not (edit.states.whole and first.states.whole):
             continue
         far = apart(edit.states.of(NULL).reshape(1, -1), first.states.of(NULL).reshape(1, -1)).item()

@@ -112,11 +112,12 @@ def _from_file(model: LoadedModel, choices: Choices) -> Solved:
     edit, file_hash = places.read(choices.file)
     named = f"Edit file {choices.file}"
     wanted = having(model, edit.solver.roles)
-    if {name: tuple(model.read(name, torch.device("cpu")).shape) for name in wanted} != dict(edit.shapes):
+    here = {name: tuple(model.read(name, torch.device("cpu")).shape) for name in wanted}
+    if here != dict(edit.shapes) or edit.family != model.family:
         raise ScaPreError(
-            f"file: {shorten(choices.file)} was made for a {edit.family} model with {len(edit.shapes)} text "
-            f"projections, and this {model.family} model has {len(wanted)}, or others. Erase the list on this model "
-            "instead; a refiner needs a list, too."
+            f"file: {shorten(choices.file)} was made for a {edit.family} model with {len(edit.shapes)} "
+            f"matrices to change, and this {model.family} model has {len(wanted)}, or others. Erase the list on this "
+            "model instead; a refiner needs a list, too."
         )
     apart = edit.difference(model.samples(edit.shapes))
     notes = (_other_weights(apart),) if apart else ()

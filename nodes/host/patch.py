@@ -54,8 +54,8 @@ def carried_edits(model: Any) -> list[Edit]:
 def _check_match(projections: HostProjections, edit: Edit) -> None:
     names = having(projections, edit.solver.roles)
     here, there = projections.shapes(names), dict(edit.shapes)
-    if here != there:
+    if here != there or edit.family != projections.family:
         raise ScaPreError(
-            f"edit: it was made for a {edit.family} model with {len(there)} text projections, and this "
+            f"edit: it was made for a {edit.family} model with {len(there)} matrices to change, and this "
             f"{projections.family} model has {len(here)}, or others. Make the edit again on this model."
         )

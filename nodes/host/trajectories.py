@@ -15,20 +15,23 @@ from torch import Tensor, nn
 
 from ...scapre.errors import ScaPreError, shorten
 from ...scapre.methods.fia.observe import Watch
+from .projections import HostProjections
 from .sampling import Sampling, empty_latent
 from .text_encoder import ClipEncoder
 
 _KEY = "cond_or_uncond"
 _SHARE = 0.5  # of the free memory
 _MOST_ON_CPU = 8  # more are no faster there
+SAMPLERS = [name for name in ("euler", "heun", "dpm_2", "ddim") if name in comfy.samplers.KSampler.SAMPLERS]
+"""Samplers that neither add noise nor look back at earlier steps."""
 _COND = 0  # the host's number for what follows the prompt; 1 is what follows the negative one
 
 
 class HostTrajectories:
     """Draws with a MODEL from literal prompts, all from the noise of one seed.
 
-    A step is the host's own: KSampler from one step to the next. So samplers that look back at earlier steps start anew
-    at each.
+    A step is the host's own: KSampler from one step to the next. So only samplers that neither look back at earlier
+    steps nor add noise, which would depend on what is drawn together, draw here what they draw elsewhere.
     """
 
     def __init__(
@@ -51,8 +54,11 @@ class HostTrajectories:
         self._modules = {name: model.get_model_object(name.rpartition(".")[0]) for name in names}
         _check_not_compiled(model, self._modules)
         self.batch, self._encoder, self._sampling = batch, ClipEncoder(clip), sampling
-        self._device = device
-        self._watch: Watch = _ignore
+        self._device, self._pictures = device, 0
+        self._watch: Watch | None = None
+        weights = HostProjections(model)
+        biases = {name: name.removesuffix("weight") + "bias" for name in self._modules if _biased(self._modules[name])}
+        self._biases = {name: weights.read(bias, torch.device("cpu")) for name, bias in biases.items()}
         self._model = model.clone()
         self._model.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, "scapre", self._look)
 
@@ -62,14 +68,15 @@ class HostTrajectories:
         self._negative = self._encoder.conditioning("")
         self._empty = empty_latent(self._model, self._sampling)
         self._latents: list[Tensor] = [self._empty] * len(texts)
+        self._check_steps()
 
     def advance(self, places: Sequence[int], step: int, watch: Watch) -> None:
         """Takes some pictures one step on."""
-        self._watch = watch
+        self._watch, self._pictures = watch, len(places)
         try:
             drawn = self._sample(places, step)
         finally:
-            self._watch = _ignore
+            self._watch = None
         for place, latent in zip(places, drawn, strict=True):
             self._latents[place] = latent[None]
 
@@ -90,21 +97,38 @@ class HostTrajectories:
             start_step=step,
             last_step=step + 1,
             disable_pbar=True,
-            seed=self._sampling.seed + step,  # of samplers that add noise as they go
+            seed=self._sampling.seed,
         )
 
+    def _check_steps(self) -> None:
+        s = self._sampling
+        sampler = comfy.samplers.KSampler(
+            self._model, s.steps, self._model.load_device, s.sampler_name, s.scheduler, 1.0, self._model.model_options
+        )
+        given = len(sampler.sigmas) - 1
+        if given < s.steps:
+            raise ScaPreError(
+                f"scheduler: {s.scheduler} gives {given} steps where {s.steps} are asked for. Take fewer, or another."
+            )
+
     def _look(self, executor: Any, *inputs: Any, **more: Any) -> Any:
-        """Around one call of the diffusion model: the hooks are there no longer than it lasts."""
+        """Around one call of the diffusion model: the hooks are there no longer than it lasts.
+
+        What counts is the first call of a step that follows the prompt: samplers ask again at other places, and
+        guidance by other nodes asks the model with parts of it changed.
+        """
         options = next((one for one in (*inputs, *more.values()) if isinstance(one, dict) and _KEY in one), {})
-        with self._hooked(options.get(_KEY, [_COND])):
+        kinds, watch = options.get(_KEY, [_COND]), self._watch
+        if watch is None or _COND not in kinds:
+            return executor(*inputs, **more)
+        self._watch = None
+        with self._hooked(watch, kinds.index(_COND), len(kinds)):
             return executor(*inputs, **more)
 
     @contextmanager
-    def _hooked(self, kinds: Sequence[int]) -> Iterator[None]:
+    def _hooked(self, watch: Watch, part: int, parts: int) -> Iterator[None]:
         handles = [
-            module.register_forward_hook(self._hook(name, kinds.index(_COND), len(kinds)))
-            for name, module in self._modules.items()
-            if _COND in kinds
+            module.register_forward_hook(self._hook(watch, name, part, parts)) for name, module in self._modules.items()
         ]
         try:
             yield
@@ -112,18 +136,26 @@ class HostTrajectories:
             for handle in handles:
                 handle.remove()
 
-    def _hook(self, name: str, part: int, parts: int) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
+    def _hook(
+        self, watch: Watch, name: str, part: int, parts: int
+    ) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
         def seen(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+            if len(output) != parts * self._pictures:
+                raise ScaPreError(
+                    f"model: something calls it with {len(output)} pictures where {parts * self._pictures} are drawn, "
+                    "so that it cannot be told which belongs to which prompt. Take away what wraps the model before "
+                    "this node, such as tiling."
+                )
             entered, answered = (tensor.chunk(parts)[part] for tensor in (inputs[0], output))
-            if (bias := getattr(module, "bias", None)) is not None:
-                answered = answered - bias.to(answered)
-            self._watch(name, entered.to(self._device), answered.to(self._device))
+            if name in self._biases:
+                answered = answered - self._biases[name].to(answered)
+            watch(name, entered.to(self._device), answered.to(self._device))
 
         return seen
 
 
-def _ignore(name: str, inputs: Tensor, outputs: Tensor) -> None:
-    """Nobody watches."""
+def _biased(module: nn.Module) -> bool:
+    return getattr(module, "bias", None) is not None
 
 
 def fitting_batch(model: Any, sampling: Sampling, most: int) -> int:
@@ -133,6 +165,28 @@ def fitting_batch(model: Any, sampling: Sampling, most: int) -> int:
     most = min(most, _MOST_ON_CPU) if device.type == "cpu" else most
     _, *shape = empty_latent(model, sampling).shape
     return next((n for n in range(most, 1, -1) if model.model.memory_required([2 * n, *shape]) <= free), 1)
+
+
+def sums_device(model: Any, shapes: Mapping[str, Sequence[int]], names: int, saliency: str) -> torch.device | None:
+    """Where sums over prompts find room: None is where the model draws, and else the CPU.
+
+    Eq. 1 needs two numbers of 4 bytes for every weight, and one more for each name; as released it needs next to none.
+
+    Raises:
+        ScaPreError: If they find room nowhere.
+    """
+    needed = 4 * sum(rows * columns for rows, columns in shapes.values()) * (2 + names)
+    cpu = torch.device("cpu")
+    if saliency != "exact" or needed <= _SHARE * management.get_free_memory(model.load_device):
+        return None
+    free = management.get_free_memory(cpu)
+    if needed > free:
+        raise ScaPreError(
+            f"concepts: {names} names, with those to preserve, need {needed / 1e9:.1f} GB of memory for this model, "
+            f"and {free / 1e9:.1f} GB are free. Take fewer at once and put the edits together with Merge Edits, or set "
+            "saliency to released, which needs hardly any."
+        )
+    return cpu
 
 
 def _together(prompts: Sequence[list[Any]]) -> list[Any]:
@@ -147,17 +201,17 @@ def _together(prompts: Sequence[list[Any]]) -> list[Any]:
 
 
 def check_sampler(sampling: Sampling) -> None:
-    """Accepts a sampler and a scheduler that the host has.
+    """Accepts a sampler and a scheduler that the host has, where it would take another without a word.
 
     Raises:
-        ScaPreError: If it lacks one; the host would take another without a word.
+        ScaPreError: If the host lacks one, or the sampler adds noise or looks back.
     """
-    known = {"sampler_name": comfy.samplers.KSampler.SAMPLERS, "scheduler": comfy.samplers.KSampler.SCHEDULERS}
+    known = {"sampler_name": SAMPLERS, "scheduler": comfy.samplers.KSampler.SCHEDULERS}
     given = {"sampler_name": sampling.sampler_name, "scheduler": sampling.scheduler}
     for field, name in given.items():
         if name not in known[field]:
             raise ScaPreError(
-                f"{field}: this ComfyUI has no {shorten(name)}. Choose one of {', '.join(list(known[field])[:12])}, …"
+                f"{field}: {shorten(name)} is none that can be watched here. Choose one of {', '.join(known[field])}."
             )
 
 

@@ -44,7 +44,7 @@ def describe(edit: Edit) -> dict[str, Any]:
         "drift": dict(edit.report.drift),
         "matrices": {name: list(shape) for name, shape in edit.shapes.items()},
         "bytes": edit.nbytes,
-        "unanchored": "its kin" if edit.solver.kin else "(empty prompt)",
+        "unanchored": "its kin" if edit.solver.kin else "nothing" if edit.solver.draws else "(empty prompt)",
         "notes": list(edit.report.notes),
     }
 

@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
         say("Same weights: the edit was solved from them.")
         return 0
     say(
-        f"Other weights: they differ by {apart:.2%} (Frobenius norm, estimated). The edit can be applied, but which "
-        "rows it gates was decided on its own weights; for the best result, erase again on this checkpoint."
+        f"Other weights: they differ by {apart:.2%} (Frobenius norm, estimated). The edit can be applied, but what "
+        "it changes was decided on its own weights; for the best result, erase again on this checkpoint."
     )
     return OTHER

@@ -24,9 +24,9 @@ class Matrices:
             ScaPreError: If the edit is of another architecture than the weights.
         """
         here = having(weights, edit.solver.roles)
-        if set(edit.shapes) != set(here):
+        if set(edit.shapes) != set(here) or edit.family != weights.family:
             raise ScaPreError(
-                f"edit: it was made for a {edit.family} model with {len(edit.shapes)} text projections, and this "
+                f"edit: it was made for a {edit.family} model with {len(edit.shapes)} matrices to change, and this "
                 f"{weights.family} model has {len(here)}, or others. Make the edit again on this model."
             )
         self.edit, self.weights, self.progress = edit, weights, progress

@@ -100,7 +100,8 @@ def report_data(edit: Edit, title: str, lines: Sequence[str] = ()) -> ReportData
 def _own(edit: Edit) -> list[str]:
     """The figures that the edit's method alone has, in a line."""
     found = edit.solver.figures(edit.payload, edit.settings)
-    return [", ".join(f"{name} {value:.4g}" for name, value in found.items())] if found else []
+    told = (f"{name} {value:,}" if isinstance(value, int) else f"{name} {value:.4g}" for name, value in found.items())
+    return [", ".join(told)] if found else []
 
 
 def _rounded(value: float) -> float | None:

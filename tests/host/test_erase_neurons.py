@@ -32,6 +32,7 @@ from pack.tests.host.models import CPU, KINDS, answer, loaded, same, snapshot, u
 pytestmark = pytest.mark.usefixtures("nothing_left_loaded")
 
 FEW = {"size": 64, "steps": 4, "recorded": 2, "pairs": 3, "neuron_ratio": 0.05}
+SEEN = [name for name in unet().model.state_dict() if name.endswith("ff.net.2.weight")]
 DRAWN = Sampling(5, 4, 7.5, "euler", "normal", 64, 64)
 
 
@@ -115,6 +116,90 @@ def test_the_batch_makes_no_difference(clip: comfy.sd.CLIP, edit: Edit, monkeypa
         assert both <= 1  # rounding may turn round two neighbours at the limit
 
 
+@pytest.mark.parametrize("sampler", trajectories.SAMPLERS)
+def test_a_step_is_seen_once_however_often_the_sampler_asks(
+    clip: comfy.sd.CLIP, sampler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: dict[str, int] = {}
+    draw = trajectories.HostTrajectories(unet(), clip, replace(DRAWN, sampler_name=sampler), SEEN, 2, None)
+    with torch.inference_mode():
+        draw.begin(["a cat", "a dog"])
+        for step in range(2):
+            draw.advance([0, 1], step, lambda name, x, y: calls.update({name: calls.get(name, 0) + len(x)}))
+    assert set(calls.values()) == {4} and len(calls) == len(SEEN)
+
+
+def test_guidance_by_other_nodes_does_not_count(clip: comfy.sd.CLIP) -> None:
+    from comfy_extras.nodes_pag import PerturbedAttentionGuidance
+
+    model, seen = PerturbedAttentionGuidance.execute(unet(), 3.0)[0], []
+    draw = trajectories.HostTrajectories(model, clip, DRAWN, SEEN, 2, None)
+    plain = trajectories.HostTrajectories(unet(), clip, DRAWN, SEEN, 2, None)
+    with torch.inference_mode():
+        for one in (draw, plain):
+            one.begin(["a cat", "a dog"])
+            one.advance([0, 1], 0, lambda name, x, y: seen.append((name, x)))
+    assert len(seen) == 2 * len(SEEN)
+    for (name, guided), (other, without) in zip(seen[: len(SEEN)], seen[len(SEEN) :], strict=True):
+        assert name == other and torch.equal(guided, without)
+
+
+def test_a_wrapper_that_takes_the_batch_apart_is_refused(clip: comfy.sd.CLIP) -> None:
+    model = unet().clone()
+
+    def one_by_one(apply: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        given = dict(inputs["c"])
+        parts = range(len(inputs["input"]))
+        return torch.cat([
+            apply(inputs["input"][i : i + 1], inputs["timestep"][i : i + 1],
+                  **given | {"c_crossattn": given["c_crossattn"][i : i + 1]})
+            for i in parts
+        ])  # fmt: skip
+
+    model.set_model_unet_function_wrapper(one_by_one)
+    with pytest.raises(ScaPreError, match=r"something calls it with 1 pictures where 6 are drawn"):
+        erase(model, clip)
+    assert not hooks(model)
+
+
+def test_a_schedule_with_fewer_steps_is_refused(clip: comfy.sd.CLIP) -> None:
+    with pytest.raises(ScaPreError, match=r"scheduler: beta gives \d+ steps where 300 are asked for"):
+        erase(unet(), clip, steps=300, scheduler="beta")
+
+
+def test_an_edit_of_another_family_is_refused_though_the_layers_are_as_large(edit: Edit) -> None:
+    other = unet("sd20", use_linear_in_transformer=False)
+    with pytest.raises(ScaPreError, match=r"made for a SD1\.x model .* this SD2\.x"):
+        apply_edit(other, edit, 1.0)
+
+
+def test_a_bias_that_a_lora_changes_is_no_part_of_the_answer(clip: comfy.sd.CLIP) -> None:
+    name = SEEN[0]
+    bias = f"{name.removesuffix('.weight')}.bias"
+    model = unet().clone()
+    model.add_patches({bias: ("diff", (torch.full_like(model.model.state_dict()[bias], 5.0),))})
+    found: dict[str, Any] = {}
+    for lowvram in (False, True):
+        draw = trajectories.HostTrajectories(model, clip, DRAWN, SEEN, 2, None)
+        with torch.inference_mode(), loaded(draw._model, lowvram=lowvram):
+            draw.begin(["a cat"])
+            draw.advance([0], 0, lambda name, x, y: found.update({name: (x, y)}))
+        x, y = found[name]
+        torch.testing.assert_close(y, x @ unet().model.state_dict()[name].T, rtol=1e-4, atol=1e-4)
+
+
+def test_sums_find_room_or_are_refused_with_the_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, shapes = unet(), {"a": (1000, 1000)}
+    room = {"here": 100e6, "cpu": 100e6}
+    monkeypatch.setattr(management, "get_free_memory", lambda device: room["cpu" if device == CPU else "here"])
+    monkeypatch.setattr(model, "load_device", torch.device("meta"))
+    assert trajectories.sums_device(model, shapes, 3, "exact") is None
+    assert trajectories.sums_device(model, shapes, 20, "exact") == CPU
+    assert trajectories.sums_device(model, shapes, 900, "released") is None
+    with pytest.raises(ScaPreError, match=r"concepts: 100 names.* need 0\.4 GB.* and 0\.1 GB are free.*Merge Edits"):
+        trajectories.sums_device(model, shapes, 100, "exact")
+
+
 def test_it_is_the_same_again(clip: comfy.sd.CLIP, edit: Edit) -> None:
     assert erase(unet(), clip)[1].payload.same_as(edit.payload)
     assert not erase(unet(), clip, seed=8)[1].payload.same_as(edit.payload)
@@ -196,8 +281,9 @@ def test_an_arrow_is_told_to_have_no_part(clip: comfy.sd.CLIP) -> None:
     ("inputs", "words"),
     [
         ({"concepts": ""}, "concepts"),
-        ({"sampler_name": "nonesuch"}, r'sampler_name: this ComfyUI has no "nonesuch"'),
-        ({"scheduler": "nonesuch"}, r'scheduler: this ComfyUI has no "nonesuch"'),
+        ({"sampler_name": "nonesuch"}, r'sampler_name: "nonesuch" is none that can be watched'),
+        ({"scheduler": "nonesuch"}, r'scheduler: "nonesuch" is none that can be watched'),
+        ({"sampler_name": "euler_ancestral"}, r"sampler_name: .* is none that can be watched"),
         ({"recorded": 9}, r"recorded: 9 steps are more"),
         ({"steps": 0}, r"steps: 0 is outside"),
         ({"recorded": 0}, r"recorded: 0 is outside"),

@@ -187,6 +187,11 @@ def test_a_name_in_two_edits_counts_once() -> None:
     assert cuts(merged) == cuts(edit_of("cat\ndog\nfox"))
 
 
+def test_settings_that_differ_are_told_with_what_of_them_counts() -> None:
+    merged = merge_edits({"edit_1": edit_of("cat"), "edit_2": edit_of("fox", settings=replace(SMALL, pairs=3))}, Toy())
+    assert any("pairs" in note and "only agnostic_ratio counts" in note for note in merged.report.notes)
+
+
 def test_a_name_is_taken_out_as_if_it_had_never_been_there() -> None:
     left = merge_edits({"edit_1": edit_of("cat\ndog\nfox", ("bee",))}, Toy(), ["dog"])
     assert left.payload.same_as(edit_of("cat\nfox", ("bee",)).payload)
@@ -211,7 +216,7 @@ def test_a_file_without_states_is_applied_and_says_why_it_is_not_merged(tmp_path
         merge_edits({"edit_1": again, "edit_2": edit_of("fox")}, Toy())
 
 
-@pytest.mark.parametrize("spoil", ["counts", "columns", "order", "moments"])
+@pytest.mark.parametrize("spoil", ["counts", "columns", "order", "moments", "heights"])
 def test_lists_that_do_not_belong_together_are_refused(tmp_path, spoil: str) -> None:
     edit = edit_of("cat")
     name, own = next((name, dict(own)) for name, own in edit.payload.matrices.items() if own["counts"].max() > 1)
@@ -225,6 +230,8 @@ def test_lists_that_do_not_belong_together_are_refused(tmp_path, spoil: str) -> 
     states = edit.states
     if spoil == "moments":
         states = replace(states, moments={**states.moments, "columns": states.moments["columns"][1:]})
+    if spoil == "heights":
+        states = replace(states, moments={**states.moments, "heights": states.moments["heights"] + 1})
     wrong = replace(edit, payload=type(edit.payload)({}, matrices), states=states)
     write_edit(wrong, tmp_path / "e.safetensors")
     with pytest.raises(ScaPreError, match=r"damaged|belong together|values from"):
@@ -282,6 +289,7 @@ def test_a_layer_that_is_too_wide_is_refused() -> None:
 def test_prompts_are_those_of_the_paper() -> None:
     found = plan("object", "hut; pond", 30, ["cat"])
     assert found.texts == ("a hut", "a pond", "a cat in a hut", "a cat near the pond")
+    assert plan("object", "hut\npond", 30, ["cat"]).texts == found.texts
     found = plan("style", "hut", 30, ["Ada"])
     assert found.texts == ("a hut", "a hut in the style of Ada")
     found = plan("explicit", "man", 30, ["naked"])
@@ -349,7 +357,7 @@ def test_the_report_counts_weights() -> None:
     assert data["drift"] == [] and data["conflicts"] is None
     text = render(data)
     assert "| answering |" in text and "remaining" not in text
-    assert f"weights cut {len(total)}" in text
+    assert f"weights cut {len(total):,}" in text
 
 
 def test_it_is_offered_by_its_own_node_alone() -> None:

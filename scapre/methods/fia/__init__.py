@@ -152,7 +152,9 @@ class FIA(Method):
 
     def holds(self, tensors: Tensors) -> bool:
         """Whether counts and columns belong together."""
-        return not tensors or lists.agree(tensors["counts"].flatten(), tensors["columns"])
+        heights = tensors.get("heights")
+        fit = heights is None or int(heights.sum()) == tensors["counts"].shape[-1]
+        return fit and lists.agree(tensors["counts"].flatten(), tensors["columns"])
 
     def figures(self, payload: Payload, settings: Any) -> Mapping[str, float]:
         """How many weights are cut."""

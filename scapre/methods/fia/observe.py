@@ -68,6 +68,7 @@ class _Run:
     def step(self, step: int, sums: Sequence[Mapping[str, Sensitivity]]) -> None:
         """One step of all pictures; what the names make of it is added to their sums."""
         base = {name: Moments() for name in self.names}
+        self.seen.clear()
         self._watch(self.plan.base, step, base)
         self._check_seen()
         bounds = {name: found.bound() for name, found in base.items()}

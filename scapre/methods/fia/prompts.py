@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ def plan(kind: str, words: str, count: int, names: Sequence[str]) -> Plan:
         ScaPreError: If no word is left for a name.
     """
     setting = SETTINGS[kind]
-    own = tuple(dict.fromkeys(word for word in map(str.strip, words.split(";")) if word)) or setting.words
+    own = tuple(dict.fromkeys(word for word in map(str.strip, re.split("[;\n]", words)) if word)) or setting.words
     used = own[:count]
     texts = [setting.base.replace(_WORD, word) for word in used]
     named = []
