@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pack.benchmarks.host.page import ComfyPage
-from pack.scapre.methods import METHODS
+from pack.scapre.methods import METHODS, closed_forms
 from pack.scapre.methods.settings import declared
 
 both_renderers = pytest.mark.parametrize("renderer", ["litegraph", "vue"], indirect=True)
@@ -38,12 +38,12 @@ def test_a_new_node_is_simple_and_each_method_shows_its_own(comfy: ComfyPage, re
     assert value(comfy, erase, "method") == "auto"
     assert set(comfy.page.evaluate(_SHOWN, erase)) == ALWAYS
     comfy.screenshot("auto")
-    for name, solver in METHODS.items():
+    for name, solver in closed_forms().items():
         comfy.page.evaluate(_CHOOSE, [erase, name])
         comfy.settle()
         settings = {setting.name for setting in declared(solver.settings)}
         shown = set(comfy.page.evaluate(_OFFERED, erase))
-        others = {setting.name for other in METHODS.values() for setting in declared(other.settings)} - settings
+        others = {setting.name for other in closed_forms().values() for setting in declared(other.settings)} - settings
         assert settings | ALWAYS <= shown and not shown & others
         assert ("preset" in shown) == (len(solver.presets) > 1)
         assert value(comfy, erase, "preset") in solver.presets
