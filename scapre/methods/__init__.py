@@ -38,7 +38,7 @@ def closed_form(name: str) -> Method:
         ScaPreError: If there is none of this name.
     """
     if name not in closed_forms():
-        raise ScaPreError(f"method: {shorten(name)} is unknown here. Choose one of {', '.join(closed_forms())}.")
+        raise ScaPreError(f"method: {shorten(name)} is unknown. Choose one of {', '.join(closed_forms())}.")
     return METHODS[name]
 
 

@@ -115,10 +115,14 @@ def test_a_supported_family_shows_the_keys_and_values_of_all_its_cross_attention
     found = HostProjections(model)
     assert type(model.model.model_config).__name__ == detected
     assert found.family == FAMILIES[detected].title
-    assert len(found.roles) == len(set(found.roles)) == 2 * attentions
-    assert sum(name.endswith("attn2.to_k.weight") for name in found.roles) == attentions
+    texts = [name for name, role in found.roles.items() if role.reads_text]
+    assert len(texts) == len(set(texts)) == 2 * attentions
+    assert sum(name.endswith("attn2.to_k.weight") for name in texts) == attentions
     weights = model.model.state_dict()
-    assert {weights[name].shape[1] for name in found.roles} == {settings["context_dim"]}
+    assert {weights[name].shape[1] for name in texts} == {settings["context_dim"]}
+    outputs = [name for name in found.roles if name not in texts]
+    assert len(outputs) == attentions and all(name.endswith(".ff.net.2.weight") for name in outputs)
+    assert all(weights[name].shape[1] == 4 * weights[name].shape[0] for name in outputs)
 
 
 @pytest.mark.filterwarnings("ignore:To copy construct from a tensor", "ignore:__array_wrap__ must accept")  # the host's

@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ SDXL = [
     *(f"middle {t}" for t in range(10)),
     *(f"output {block}.{t}" for block, depth in enumerate((10, 10, 10, 2, 2, 2)) for t in range(depth)),
 ]
+ROLES = {"to_k": Role.KEY, "to_v": Role.VALUE, "net.2": Role.FEED_FORWARD}
 LAYERS = {
     "SD1.x": [f"input {b}.0" for b in (1, 2, 4, 5, 7, 8)] + ["middle 0"] + [f"output {b}.0" for b in range(3, 12)],
     "SDXL": SDXL,
@@ -73,8 +75,10 @@ def report(count: int, layers: str = "SD1.x", names: list[str] = NAMES, held: in
             *({"name": f"kept {i}", "role": "preserved", "drift": draw.uniform(0, 0.7)} for i in range(held)),
         ],
         "blocks": [
-            {"block": label, "key": draw.uniform(0, 0.2), "value": draw.uniform(0.1, 0.4)} for label in LAYERS[layers]
+            {"block": label, "key": draw.uniform(0, 0.2), "value": draw.uniform(0.1, 0.4), "output": None}
+            for label in LAYERS[layers]
         ],
+        "neurons": [],
         "conflicts": {"names": called[:shown], "cosines": cosines, "of": count} if count > 1 else None,
         "notes": ["a note"],
     }
@@ -276,7 +280,7 @@ def test_every_projection_of_a_family_has_its_place(kind: str) -> None:
     places = [place(found.family, name) for name in found.roles]
     assert len({(where.label, where.role) for where in places}) == len(found.roles)
     assert {(where.layer, where.role) for where in places} == {
-        (name.rpartition(".to_")[0], {"k": Role.KEY, "v": Role.VALUE}[name.rpartition(".to_")[2][0]])
+        (re.split(r"\.(?=attn2|ff)", name)[0], ROLES[re.search(r"(to_k|to_v|net\.2)\.weight$", name)[1]])
         for name in found.roles
     }
     labels = list(dict.fromkeys(where.label for where in places))

@@ -362,5 +362,5 @@ def test_the_report_counts_weights() -> None:
 
 def test_it_is_offered_by_its_own_node_alone() -> None:
     assert "fia" in METHODS and "fia" not in closed_forms()
-    with pytest.raises(ScaPreError, match=r"fia.* is unknown here"):
+    with pytest.raises(ScaPreError, match=r"fia.* is unknown"):
         closed_form("fia")
