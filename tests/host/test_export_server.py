@@ -104,7 +104,7 @@ def solved(tiny_checkpoint: Path) -> tuple[Edit, dict[str, torch.Tensor]]:
         edit = solve_edit(encode_request(checkpoint.encoder(), request)[0], checkpoint, request)
         cpu = torch.device("cpu")
         return edit, {
-            checkpoint.stored_name(name): edit.delta(name, checkpoint.read(name, cpu)) for name in checkpoint.roles
+            checkpoint.stored_name(name): edit.delta(name, checkpoint.read(name, cpu)) for name in edit.shapes
         }
 
 
