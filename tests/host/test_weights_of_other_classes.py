@@ -266,4 +266,5 @@ def test_a_wrapper_is_refused_for_what_it_is() -> None:
     model = keep(unet(), KEEPING["a wrapper"][0])
     for act in (lambda found, name: found.read(name, CPU), lambda found, name: found.shapes([name])):
         with pytest.raises(ScaPreError, match=r"attn2.*kept as Wrapper.*other tensors.*fp16, bf16 or fp32"):
-            act(HostProjections(model), next(iter(HostProjections(model).roles)))
+            found = HostProjections(model)
+            act(found, next(name for name, role in found.roles.items() if role.reads_text))

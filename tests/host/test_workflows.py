@@ -247,7 +247,7 @@ def test_before_is_the_model_of_the_loader_and_after_that_of_an_edit(name: str, 
     inputs = graph[str(pair["id"])]["inputs"]
     (loader,) = of_type(workflow, "CheckpointLoaderSimple")
     assert inputs["original"] == [str(loader["id"]), 0]
-    assert graph[inputs["edited"][0]]["class_type"] in ("ScaPreEraseConcepts", "ScaPreApplyEdit")
+    assert graph[inputs["edited"][0]]["class_type"] in ("ScaPreEraseConcepts", "ScaPreEraseNeurons", "ScaPreApplyEdit")
     assert inputs["steps"] >= 20
 
 
