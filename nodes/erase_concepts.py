@@ -24,9 +24,9 @@ from .host.text_encoder import ClipEncoder
 from .inputs.settings import METHODS_OF, PRESETS_OF, setting_inputs, settings_from
 from .inputs.types import (
     CATEGORY,
-    EditType,
     concepts_input,
     device_input,
+    erased_outputs,
     preserve_input,
     seed_input,
     strength_input,
@@ -55,19 +55,10 @@ class EraseConcepts(io.ComfyNode):
             search_aliases=_ALIASES,
             hidden=[io.Hidden.unique_id],
             inputs=_inputs(),
-            outputs=[
-                io.Model.Output(
-                    display_name="model", tooltip="The model without the concepts. Connect it to a sampler."
-                ),
-                EditType.Output(
-                    display_name="edit", tooltip="The edit alone, for Apply Edit, Save Edit and Merge Edits."
-                ),
-                io.String.Output(
-                    display_name="report",
-                    tooltip="What was erased and how the text projections answer now, as Markdown. Connect it to "
-                    "Preview as Text.",
-                ),
-            ],
+            outputs=erased_outputs(
+                "The model without the concepts. Connect it to a sampler.",
+                "What was erased and how the text projections answer now",
+            ),
             **SHOWN_AGAIN,
         )
 

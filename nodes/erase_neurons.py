@@ -30,7 +30,7 @@ from .host.sampling import Sampling, check_width
 from .host.text_encoder import ClipEncoder
 from .host.trajectories import SAMPLERS, HostTrajectories, fitting_batch, sums_device
 from .inputs.settings import setting_inputs, settings_from
-from .inputs.types import CATEGORY, EditType, concepts_input, preserve_input, seed_input, strength_input
+from .inputs.types import CATEGORY, concepts_input, erased_outputs, preserve_input, seed_input, strength_input
 from .page.summary import SHOWN_AGAIN, report, show
 
 log = logging.getLogger("scapre")
@@ -59,19 +59,10 @@ class EraseNeurons(io.ComfyNode):
             search_aliases=_ALIASES,
             hidden=[io.Hidden.unique_id],
             inputs=_inputs(),
-            outputs=[
-                io.Model.Output(
-                    display_name="model", tooltip="The model without the weights. Connect it to a sampler."
-                ),
-                EditType.Output(
-                    display_name="edit", tooltip="The edit alone, for Apply Edit, Save Edit and Merge Edits."
-                ),
-                io.String.Output(
-                    display_name="report",
-                    tooltip="How many weights answer each name and how many are cut, as Markdown. Connect it to "
-                    "Preview as Text.",
-                ),
-            ],
+            outputs=erased_outputs(
+                "The model without the weights. Connect it to a sampler.",
+                "How many weights answer each name and how many are cut",
+            ),
             **SHOWN_AGAIN,
         )
 

@@ -20,7 +20,7 @@ from .host.progress import HostProgress
 from .host.projections import HostProjections
 from .host.text_encoder import ClipEncoder
 from .host.tokenizer import tokens_here
-from .inputs.types import CATEGORY, EditType, device_input, strength_input
+from .inputs.types import CATEGORY, EditType, device_input, names_input, strength_input
 from .page.summary import SHOWN_AGAIN, report, show
 
 EDITS = tuple(f"edit_{number}" for number in range(1, 9))
@@ -116,15 +116,12 @@ def _inputs() -> list[io.Input]:
             ),
             tooltip="The edits; a new socket appears for the next one. One alone is solved anew for this model.",
         ),
-        io.String.Input(
+        names_input(
             "remove",
-            multiline=True,
-            default="",
-            placeholder="concepts to bring back, one per line",
-            dynamic_prompts=False,
+            "concepts to bring back, one per line",
+            "Concepts to take out of the edits, one per line, as they are written there. The rest is solved as if they "
+            "had never been in it.",
             optional=True,
-            tooltip="Concepts to take out of the edits, one per line, as they are written there. The rest is solved as "
-            "if they had never been in it.",
         ),
         io.Combo.Input(
             "settings_from",

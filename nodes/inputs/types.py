@@ -36,29 +36,36 @@ def device_input() -> io.Input:
     )
 
 
-def concepts_input(tooltip: str) -> io.Input:
-    """The input `concepts`."""
+def names_input(name: str, placeholder: str, tooltip: str, *, optional: bool = False) -> io.Input:
+    """An input for a list of names, one per line."""
     return io.String.Input(
-        "concepts",
+        name,
         multiline=True,
         default="",
-        placeholder="one per line, such as\nVincent van Gogh\ncat -> dog",
+        placeholder=placeholder,
         dynamic_prompts=False,
+        optional=optional,
         tooltip=tooltip,
     )
+
+
+def concepts_input(tooltip: str) -> io.Input:
+    """The input `concepts`."""
+    return names_input("concepts", "one per line, such as\nVincent van Gogh\ncat -> dog", tooltip)
 
 
 def preserve_input(tooltip: str) -> io.Input:
     """The input `preserve`."""
-    return io.String.Input(
-        "preserve",
-        multiline=True,
-        default="",
-        placeholder="names that must stay, one per line (optional)",
-        dynamic_prompts=False,
-        optional=True,
-        tooltip=tooltip,
-    )
+    return names_input("preserve", "names that must stay, one per line (optional)", tooltip, optional=True)
+
+
+def erased_outputs(model: str, report: str) -> list[io.Output]:
+    """The outputs of a node that erases, with the tooltips of two."""
+    return [
+        io.Model.Output(display_name="model", tooltip=model),
+        EditType.Output(display_name="edit", tooltip="The edit alone, for Apply Edit, Save Edit and Merge Edits."),
+        io.String.Output(display_name="report", tooltip=f"{report}, as Markdown. Connect it to Preview as Text."),
+    ]
 
 
 def seed_input(tooltip: str, **more: Any) -> io.Input:

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby, pairwise
-from typing import Literal
 
-from ...scapre.report.data import BlockRow
+from ...scapre.report.data import LETTERS, BlockRow, changed_kinds
 from .page import Page, beside, fits, stack
 from .shades import cells, scale
 from .themes import SMALL, Style
 
 _SIDE = 1.6  # units a row is high, and for the letter before it
 
-_ROWS: Mapping[Literal["key", "value", "output"], str] = {"key": "K", "value": "V", "output": "F"}
-
 Span = tuple[str, int, int]  # a text and its left and right edge
 
 
 def draw_heat_map(style: Style, width: int, blocks: Sequence[BlockRow]) -> Page:
     """What is changed of each layer in a row for each kind of matrix, the model's layers in columns, and the scale."""
-    kinds = [kind for kind in _ROWS if any(row[kind] is not None for row in blocks)] or ["key", "value"]
+    kinds = changed_kinds(blocks) or ["key", "value"]
     values = [[row[kind] for row in blocks] for kind in kinds]
     top = max((value for row in values for value in row if value is not None), default=0.0)
     left, bottom, gap = style.px(_SIDE), len(kinds) * style.px(_SIDE), style.px(0.1)
     page = Page(style, width, bottom + gap + 2 * style.line(SMALL))
     for row, kind in enumerate(kinds):
-        page.write(_ROWS[kind], (0, row * left), left - style.px(0.3))
+        page.write(LETTERS[kind], (0, row * left), left - style.px(0.3))
     edges = cells(page, (left, 0, width, bottom), values, top)
     _label(page, edges, [row["block"] for row in blocks], bottom + gap)
     return stack(style, [page, beside(style, None, scale(style, top), width)], 0.2)

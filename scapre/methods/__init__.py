@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..errors import ScaPreError, shorten
 from .auto import Auto
 from .dp import DP
@@ -37,9 +39,13 @@ def closed_form(name: str) -> Method:
     Raises:
         ScaPreError: If there is none of this name.
     """
-    if name not in closed_forms():
-        raise ScaPreError(f"method: {shorten(name)} is unknown. Choose one of {', '.join(closed_forms())}.")
-    return METHODS[name]
+    return _found(closed_forms(), name)
+
+
+def _found(methods: Mapping[str, Method], name: str) -> Method:
+    if name not in methods:
+        raise ScaPreError(f"method: {shorten(name)} is unknown. Choose one of {', '.join(methods)}.")
+    return methods[name]
 
 
 def method(name: str) -> Method:
@@ -48,6 +54,4 @@ def method(name: str) -> Method:
     Raises:
         ScaPreError: If there is none of this name.
     """
-    if name not in METHODS:
-        raise ScaPreError(f"method: {shorten(name)} is unknown. Choose one of {', '.join(METHODS)}.")
-    return METHODS[name]
+    return _found(METHODS, name)

@@ -20,9 +20,18 @@ NOTE_ON_NEURONS = (
     "These figures count weights; they do not prove what a picture shows. Look at pictures, with Before and After."
 )
 
-_COLUMNS: Mapping[Role, Literal["key", "value", "output"]] = {
+MatrixKind = Literal["key", "value", "output"]
+
+_COLUMNS: Mapping[Role, MatrixKind] = {
     Role.KEY: "key", Role.VALUE: "value", Role.FEED_FORWARD: "output"
 }  # fmt: skip
+LETTERS: Mapping[MatrixKind, str] = {"key": "K", "value": "V", "output": "F"}
+"""What each kind of matrix is called beside figures."""
+
+
+def changed_kinds(blocks: Sequence[BlockRow]) -> list[MatrixKind]:
+    """The kinds of matrices that any layer has changed ones of."""
+    return [kind for kind in LETTERS if any(row[kind] is not None for row in blocks)]
 
 
 class ConceptRow(TypedDict):

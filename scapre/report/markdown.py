@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 from .conflicts import Conflicts
-from .data import BlockRow, ConceptRow, ReportData
+from .data import LETTERS, BlockRow, ConceptRow, ReportData, changed_kinds
 
 _PAIRS = 40  # of concepts that lie close to each other
 _LONG = 20  # rows, beyond which a table is summed up above it
@@ -18,7 +17,6 @@ _ERASED = (
 _KIN = " Where kin are the anchor, it is the part of the way to them that is left, and 0 also beyond them."
 _CUT = "answering: weights that answer the name more than everyday words. cut: how many of them are zero now."
 _DRIFT = "How far the answers of anchors, preserved names and the empty prompt moved: 0 = untouched."
-_CHANGED: Sequence[tuple[str, Literal["key", "value", "output"]]] = (("K", "key"), ("V", "value"), ("F", "output"))
 _WIDTH = 6  # of a number
 
 # What would begin markup inside a line. An underscore within a word and an ampersand without a semicolon begin none.
@@ -48,9 +46,9 @@ def _tables(data: ReportData) -> Iterable[str]:
         yield from _answers(data)
     yield "## Relative change of the weights"
     yield _change(data["blocks"])
-    columns = [(letter, told) for letter, told in _CHANGED if any(row[told] is not None for row in data["blocks"])]
-    rows = [(tuple(row[told] for _, told in columns), (row["block"],)) for row in data["blocks"]]
-    yield _table([letter for letter, _ in columns], ("layer",), rows)
+    kinds = changed_kinds(data["blocks"])
+    rows = [(tuple(row[kind] for kind in kinds), (row["block"],)) for row in data["blocks"]]
+    yield _table([LETTERS[kind] for kind in kinds], ("layer",), rows)
     if data["conflicts"]:
         yield from _closest(data["conflicts"])
 
@@ -82,7 +80,7 @@ def _anchor(row: ConceptRow) -> str:
 
 
 def _change(blocks: Sequence[BlockRow]) -> str:
-    every = [row[kind] for _, kind in _CHANGED for row in blocks]
+    every = [row[kind] for kind in LETTERS for row in blocks]
     values = [value for value in every if value is not None]
     told = "How much of each key (K) and value (V) matrix is new"
     if any(row["output"] is not None for row in blocks):

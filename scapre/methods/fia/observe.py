@@ -6,7 +6,7 @@ base prompts are drawn once for any number of names, and sums over prompts are t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -86,17 +86,18 @@ class _Run:
 
     def selected(self, sums: Sequence[dict[str, Sensitivity]]) -> Tensors:
         """Q of every name."""
-        found: list[lists.Lists] = []
-        for sensitivity in sums:
-            for name in self.names:
-                self.progress("selection", len(found), len(sums) * len(self.names))
-                weight = self._weight(name, torch.device("cpu"))
-                found.append(lists.pack(select(sensitivity.pop(name).value(weight), self.settings.neuron_ratio)))
-        heights = [len(counts) for counts, _ in found[: len(self.names)]]
+        found: list[list[lists.Lists]] = []
+        for name in self.names:
+            weight = self._weight(name, torch.device("cpu"))
+            found.append([])
+            for sensitivity in sums:
+                self.progress("selection", len(found) - 1, len(self.names))
+                found[-1].append(lists.pack(select(sensitivity.pop(name).value(weight), self.settings.neuron_ratio)))
+        of_names = list(zip(*found, strict=True))
         return {
-            "counts": torch.cat([counts for counts, _ in found]).view(len(sums), -1),
-            "columns": torch.cat([columns for _, columns in found]),
-            "heights": torch.tensor(heights, dtype=torch.int32),
+            "counts": torch.stack([torch.cat([counts for counts, _ in one]) for one in of_names]),
+            "columns": torch.cat([columns for one in of_names for _, columns in one]),
+            "heights": torch.tensor([len(one[0][0]) for one in found], dtype=torch.int32),
         }
 
     @property
@@ -105,7 +106,8 @@ class _Run:
         return len(self.plan.texts) * int(self.settings.recorded)
 
     def _watch(self, places: Sequence[int], step: int, sums: Mapping[str, Moments | Contrast]) -> None:
-        for some in _batches(places, self.draw):
+        for first in range(0, len(places), self.draw.batch):
+            some = places[first : first + self.draw.batch]
             self.progress(STAGE, self.done, self.total)
             self.draw.advance(some, step, partial(self._add, sums))
             self.done += len(some)
@@ -129,15 +131,6 @@ class _Run:
                 f"model: {len(missing)} of {len(self.names)} feed-forward layers did nothing that can be watched, such "
                 f"as {shorten(missing[0])}. Take away what compiles or replaces the model (torch.compile, TensorRT)."
             )
-
-
-def _batches(places: Sequence[int], draw: Trajectories) -> Iterator[Sequence[int]]:
-    """The places in parts, as large as the device bears at that moment."""
-    first = 0
-    while first < len(places):
-        some = places[first : first + max(1, draw.batch)]
-        yield some
-        first += len(some)
 
 
 @torch.no_grad()
