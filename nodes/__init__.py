@@ -17,10 +17,12 @@ from .load_edit import LoadEdit
 from .merge_edits import MergeEdits
 from .page.routes import register_routes
 from .save_edit import SaveEdit
+from .unlearn import Unlearn
 
 NODES: tuple[type[io.ComfyNode], ...] = (
     EraseConcepts,
     EraseNeurons,
+    Unlearn,
     ApplyEdit,
     ConceptList,
     SaveEdit,

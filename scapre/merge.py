@@ -23,6 +23,7 @@ from .errors import ScaPreError, shorten
 from .families import Projections
 from .methods import Method
 from .methods.method import Held
+from .methods.payload import Payload
 from .methods.settings import declared
 from .progress import Progress, silent
 from .solve import Request, encode_request, solve_edit
@@ -34,6 +35,7 @@ _SUMMED = (
     "what these edits know was added up, and each may hold names of the others that are near to its own; connect the "
     "text encoder (clip) to solve them as if all names were typed"
 )
+_ADDED = "these edits were trained apart, and their changes are added up: not the same as training all names together"
 _WORSE, _FEW = 0.05, 6
 
 
@@ -88,7 +90,7 @@ def combine(
     ]
     states = gather(request.pairs(), preserve, sources, solver.reads)
     if solver.sums and sum(bool(part.concepts) for part in parts) > 1:
-        request = replace(request, notes=(*request.notes, _SUMMED))
+        request = replace(request, notes=(*request.notes, _ADDED if solver.trains else _SUMMED))
     brought = [_held(edits[part.label], part, known) for part, known in zip(parts, names, strict=True)]
     wanted = [identity(concept.text) for concept in concepts], [identity(name) for name in preserve]
     return request, replace(states, moments=solver.joined(brought, *wanted))
@@ -102,7 +104,15 @@ def _held(edit: Edit, part: Part, names: Mapping[str, str]) -> Held:
     return Held(edit.payload, edit.states.moments, concepts, preserve)
 
 
+def _now(solver: Method) -> str:
+    if solver.trains:
+        return "what was learned there is taken as it is"
+    return "what was seen there counts here, too" if solver.draws else "here it is solved anew"
+
+
 def _help(solver: Method, hidden: bool) -> str:
+    if solver.trains:
+        return "Train again for the names that you want, or put the edits on one after another with Apply Edit"
     if solver.draws:
         return "Make it again, and save it with what Merge Edits needs"
     if hidden:
@@ -151,14 +161,24 @@ def merge_edits(
                 "model of that family."
             )
     request, states = combine(edits, remove, settings_from, notes, encoder, progress)
-    merged = solve_edit(states, projections, request, device=device, progress=progress)
+    learned = merged_payload(edits, request)
+    merged = solve_edit(states, projections, request, device=device, progress=progress, learned=learned)
     weaker = _weaker(edits, merged) if _SUMMED in request.notes else ()
     apart = {label: edit.difference_from(merged) for label, edit in edits.items()}
-    now = "what was seen there counts here, too" if merged.solver.draws else "here it is solved anew"
+    now = _now(merged.solver)
     told = tuple(
         f"{label} had been solved from other weights ({_by(share)}); {now}" for label, share in apart.items() if share
     )
     return replace(merged, report=replace(merged.report, notes=(*merged.report.notes, *weaker, *told)))
+
+
+def merged_payload(edits: Mapping[str, Edit], request: Request) -> Payload | None:
+    """What was learned for the concepts of a union, added up; None where it is solved anew."""
+    wanted = {identity(concept.text) for concept in request.concepts.concepts}
+    solver = next(iter(edits.values())).solver
+    return solver.summed(
+        [edit.payload for edit in edits.values() if wanted & {identity(concept.text) for concept in edit.concepts}]
+    )
 
 
 def _weaker(edits: Mapping[str, Edit], merged: Edit) -> tuple[str, ...]:
@@ -208,6 +228,14 @@ def _preserve(parts: Iterable[Part]) -> tuple[str, ...]:
     return tuple(found.values())
 
 
+def _taken(solver: Method, lead: str) -> str:
+    if solver.trains:
+        return "what it had learned stays"
+    if solver.draws:
+        return f"what it had seen stays, and of {lead}'s only agnostic_ratio counts"
+    return f"those of {lead} were taken"
+
+
 def _notes(edits: Mapping[str, Edit], lead: str) -> tuple[str, ...]:
     """Says whose settings were taken, and in what the others' differed."""
     first, notes = edits[lead], []
@@ -216,11 +244,7 @@ def _notes(edits: Mapping[str, Edit], lead: str) -> tuple[str, ...]:
         other = [name for name in names if getattr(edit.settings, name) != getattr(first.settings, name)]
         other += ["seed"] if edit.seed != first.seed else []
         if other:
-            taken = (
-                f"what it had seen stays, and of {lead}'s only agnostic_ratio counts"
-                if first.solver.draws
-                else f"those of {lead} were taken"
-            )
+            taken = _taken(first.solver, lead)
             notes.append(f"{label} had been solved with other settings ({', '.join(other)}); {taken}")
         if not (edit.states.whole and first.states.whole):
             continue

@@ -106,6 +106,7 @@ def solve_edit(
     dtype: torch.dtype = torch.float32,
     progress: Progress = silent,
     encode_seconds: float = 0.0,
+    learned: Payload | None = None,
 ) -> Edit:
     """Computes an edit; the model is only read.
 
@@ -117,17 +118,20 @@ def solve_edit(
         dtype: Of the rows' arithmetic; statistics are float64 in any case.
         progress: Told each step; may raise to stop.
         encode_seconds: Time that encoding took, for the report.
+        learned: What training has found, for a method that trains.
 
     Raises:
         ScaPreError: If the encoder's width is not the projections', or a weight or result is not finite.
     """
     device = torch.device(device)
     watch, solver = Stopwatch(device), method(request.method)
-    names = having(projections, solver.roles)
+    names = having(projections, solver.edits(request.settings))
     _check_names(names, projections, request)
     with watch("statistics"):
         moved = replace(states, states=states.states.to(device))
-        problem = Problem(moved, request.pairs(), request.preserve, request.settings, request.seed, dtype, progress)
+        problem = Problem(
+            moved, request.pairs(), request.preserve, request.settings, request.seed, dtype, progress, learned
+        )
         found = solver.anchors(moved.moments, request.concepts.concepts)
         meter = (
             ResponseMeter(moved, problem.pairs, request.preserve, dtype, found) if solver.reads_text else ChangeMeter()
@@ -208,7 +212,7 @@ def _same_tokens(encoder: Encoder, request: Request, solver: Method) -> tuple[st
 
 def _check_names(names: Sequence[str], projections: Projections, request: Request) -> None:
     if not names:
-        roles = ", ".join(sorted(role.value for role in method(request.method).roles))
+        roles = ", ".join(sorted(role.value for role in method(request.method).edits(request.settings)))
         raise ScaPreError(
             f"method: {method(request.method).title} edits {roles}, and this {projections.family} model has none. "
             "Choose another method."

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import nn
 
 from ..scapre.concepts.alike import remember
 from ..scapre.edits.edit import Edit
@@ -111,8 +112,13 @@ def _solve(model: LoadedModel, request: Request, states: Any, seconds: float, pr
 def _from_file(model: LoadedModel, choices: Choices) -> Solved:
     edit, file_hash = places.read(choices.file)
     named = f"Edit file {choices.file}"
-    wanted = having(model, edit.solver.roles)
-    here = {name: tuple(model.read(name, torch.device("cpu")).shape) for name in wanted}
+    wanted = having(model, edit.roles)
+    if any(isinstance(model.modules[name], nn.Conv2d) for name in wanted):
+        raise ScaPreError(
+            f"file: {shorten(choices.file)} changes convolutions, which is not possible here. Export it as a LoRA with "
+            "Export Edit in ComfyUI or the command line, which is the same edit, and use that."
+        )
+    here = {name: model.shape(name) for name in wanted}
     if here != dict(edit.shapes) or edit.family != model.family:
         raise ScaPreError(
             f"file: {shorten(choices.file)} was made for a {edit.family} model with {len(edit.shapes)} "

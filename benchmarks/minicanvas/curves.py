@@ -13,7 +13,7 @@ from .methods import methods
 from .questions import VERSION, Sizes
 from .tasks import Task, split_tasks
 
-METHODS = ("auto", "uce", "rece", "speed", "oce", "dp", "precise", "scale")
+METHODS = ("auto", "uce", "rece", "speed", "oce", "dp", "precise", "scale", "fia", "fia-wide")
 STRENGTHS = (0.5, 1.0, 1.5, 2.0)
 SIZES = Sizes(6, 6, 2)
 TASKS = ("half of the styles", "half of the objects")

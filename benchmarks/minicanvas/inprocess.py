@@ -54,11 +54,17 @@ class Loaded:
 
 
 def load(weights: dict[str, Tensor]) -> Loaded:
-    """Load a checkpoint's weights as the stock loader does."""
+    """Load a checkpoint's weights as the stock loader does, and leave a way to load them again."""
     import comfy.sd
 
     model, clip, vae, _ = comfy.sd.load_state_dict_guess_config(dict(weights))
+    model.cached_patcher_init = (_load_model, (weights,))
     return Loaded(model, clip, vae)
+
+
+def _load_model(weights: dict[str, Tensor], disable_dynamic: bool = False) -> Any:
+    """What the host calls to load a model again."""
+    return load(weights).model
 
 
 def load_text_encoder(weights: dict[str, Tensor]) -> Any:
@@ -148,7 +154,11 @@ def edited_weights(model: Any) -> dict[str, Tensor]:
         return {name: projections.read(name, torch.device("cpu")) for name in names}
 
 
-ERASERS = {"concepts": ("nodes.erase_concepts", "EraseConcepts"), "neurons": ("nodes.erase_neurons", "EraseNeurons")}
+ERASERS = {
+    "concepts": ("nodes.erase_concepts", "EraseConcepts"),
+    "neurons": ("nodes.erase_neurons", "EraseNeurons"),
+    "unlearn": ("nodes.unlearn", "Unlearn"),
+}
 """Module and class of the nodes that erase, by a word for each."""
 
 

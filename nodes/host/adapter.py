@@ -85,5 +85,6 @@ class EditPatch(comfy.weight_adapter.WeightAdapterBase):
         """
         if strength:
             plain = values(key, weight)
-            plain += function((strength * self.weights[1].delta(key, plain)).to(plain.dtype))
+            change = self.weights[1].delta(key, plain.flatten(1)).reshape(plain.shape)
+            plain += function((strength * change).to(plain.dtype))
         return weight

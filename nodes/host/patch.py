@@ -52,7 +52,7 @@ def carried_edits(model: Any) -> list[Edit]:
 
 
 def _check_match(projections: HostProjections, edit: Edit) -> None:
-    names = having(projections, edit.solver.roles)
+    names = having(projections, edit.roles)
     here, there = projections.shapes(names), dict(edit.shapes)
     if here != there or edit.family != projections.family:
         raise ScaPreError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import comfy.model_management as management
 import comfy.utils
@@ -15,6 +16,11 @@ DRAWING_STAGES = {
     "solve": (0.98, 1.0),
 }  # fmt: skip
 """Of what watches the model draw, which takes nearly all of the time."""
+TRAINING_STAGES = {
+    "text encoding": (0.0, 0.01), "holding": (0.01, 0.1), "training": (0.01, 0.99), "statistics": (0.99, 0.99),
+    "solve": (0.99, 1.0),
+}  # fmt: skip
+"""Of what trains the model."""
 
 
 class HostProgress:
@@ -30,6 +36,11 @@ class HostProgress:
         server = prompt_server()
         if server is not None and self.node_id is not None:
             server.send_progress_text(text, self.node_id)
+
+    def show(self, picture: tuple[str, Any, int] | None) -> None:
+        """Shows a picture on the node: its format, itself and its largest side."""
+        if picture is not None:
+            self.bar.update_absolute(round(1000 * self.share), preview=picture)
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Moves the bar; raises the host's interruption when the user has cancelled."""

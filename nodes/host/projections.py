@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -46,7 +47,7 @@ class HostProjections:
     def computed(self, name: str, device: torch.device, patches: Sequence[Any]) -> Tensor:
         """The weight with some of the host's patches; see `read`."""
         weight = management.cast_to_device(self._original(name), device, torch.float32, copy=True)
-        return values(name, comfy.lora.calculate_weight(_plain(name, patches), weight, name, torch.float32))
+        return values(name, comfy.lora.calculate_weight(_plain(name, patches), weight, name, torch.float32)).flatten(1)
 
     def _original(self, name: str) -> Tensor:
         """The weight without any patch, in whatever state the host keeps the model."""
@@ -66,17 +67,21 @@ class HostProjections:
         device = compute_device("auto")
 
         def current(name: str) -> Tensor:
-            return self.read(name, device) if name in self.model.patches else self._original(name)
+            return self.read(name, device) if name in self.model.patches else self._original(name).flatten(1)
 
         return {name: sample(current(name)) for name in names}
 
     def shapes(self, names: Iterable[str]) -> dict[str, tuple[int, ...]]:
-        """Shapes of some projections.
+        """Shapes (n, d) of some matrices.
 
         Raises:
             ScaPreError: If a weight is quantised or does not give its values.
         """
-        return {name: tuple(self._original(name).shape) for name in names}
+        return {name: (rows, math.prod(rest)) for name in names for rows, *rest in [self.shape(name)]}
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape that the model keeps a weight in."""
+        return tuple(self._original(name).shape)
 
     def notes(self) -> tuple[str, ...]:
         """What the edit cannot see of this model."""

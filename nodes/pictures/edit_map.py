@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from PIL import Image
 
 from ...scapre.report.conflicts import Conflicts
-from ...scapre.report.data import NOTE, NOTE_ON_NEURONS, ConceptRow, ReportData
+from ...scapre.report.data import ConceptRow, ReportData
 from .bars import Bar, axis, draw_bars, longest_first
 from .heat_map import draw_heat_map
 from .matrix import draw_matrix
@@ -44,12 +44,13 @@ def _parts(style: Style, width: int, data: ReportData) -> Iterator[Page]:
     yield section(
         style,
         "Change by layer",
-        "How much of each matrix is new: keys (K) and values (V) of the text, outputs (F) of feed-forward layers.",
+        "How much of each matrix is new: keys (K) and values (V) of the text, outputs (F) of feed-forward layers, and "
+        "the rest of a layer (R).",
         [draw_heat_map(style, width, data["blocks"])],
     )
     if data["conflicts"]:
         yield _conflicts(style, width, data["conflicts"], data["concepts"])
-    yield paragraph(style, NOTE_ON_NEURONS if data["neurons"] else NOTE, width)
+    yield paragraph(style, data["notes"][-1], width)
 
 
 def _concepts(style: Style, width: int, data: ReportData) -> Page:

@@ -73,7 +73,7 @@ class Checkpoint:
         return self.prefix + name.removeprefix(_MODEL)
 
     def read(self, name: str, device: torch.device) -> Tensor:
-        """The weight of one projection, (n, d), float32.
+        """The weight of one matrix, (n, d), float32; a convolution's is flattened after its first dimension.
 
         Raises:
             ScaPreError: If the weight is quantised, or the file has changed meanwhile.
@@ -85,7 +85,11 @@ class Checkpoint:
                 f"checkpoint: {name} is quantised ({entry.dtype or shorten(entry.kind)}). Storing the edit in it would "
                 "round much of it away; give a checkpoint in fp16, bf16 or fp32."
             )
-        return self.file.read(stored).to(device, torch.float32)
+        return self.file.read(stored).to(device, torch.float32).flatten(1)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape that the file keeps a weight in."""
+        return self.file.entries[self.stored_name(name)].shape
 
     def encoder(self, vocabulary: Path | None = None) -> CheckpointEncoder:
         """The text encoder inside.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from .. import VERSION
 from ..concepts.concepts import Concept
 from ..errors import ScaPreError
+from ..families import Role
 from ..methods import Method, method
 from ..methods.change import Change
 from ..methods.payload import Payload
@@ -76,6 +77,11 @@ class Edit:
             ScaPreError: If this version of the pack does not have it.
         """
         return method(self.method)
+
+    @property
+    def roles(self) -> Collection[Role]:
+        """What it edits."""
+        return self.solver.edits(self.settings)
 
     @property
     def described(self) -> str:

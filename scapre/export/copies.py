@@ -8,12 +8,19 @@ from dataclasses import dataclass
 
 from ..checkpoints.checkpoint import FLOATS, Checkpoint
 from ..errors import shorten
+from ..families import Role
 from .names import by_blocks, by_path
 
 # Dots and underscores are left out by some who write such names, and changed into each other by others.
 _SEPARATORS = str.maketrans("", "", "._")
 _CROSS_ATTENTION = re.compile(r"attn2(processor)?to(k|v|kv|qkv)(?!ip)", re.IGNORECASE)
+_CROSS_REST = re.compile(r"attn2(processor)?to(q|qkv|out0)(?!ip)", re.IGNORECASE)
 _FEED_FORWARD = re.compile(r"ffnet2(?!\d)", re.IGNORECASE)
+_ALIKE: Mapping[Role, re.Pattern[str] | None] = {
+    Role.KEY: _CROSS_ATTENTION, Role.VALUE: _CROSS_ATTENTION, Role.QUERY: _CROSS_REST, Role.ANSWER: _CROSS_REST,
+    Role.FEED_FORWARD: _FEED_FORWARD, Role.OTHER: None,
+}  # fmt: skip
+"""How layers of each role are called anywhere; None where their names say too little."""
 _LORA = "lora_unet_"
 _BUNDLED = "bundle_emb."  # textual inversions that A1111 reads from a checkpoint
 
@@ -69,16 +76,22 @@ def find_copies(checkpoint: Checkpoint, edited: Collection[str]) -> Copies:
     """
     entries, own = checkpoint.file.entries, {checkpoint.stored_name(name): name for name in checkpoint.roles}
     shapes = {name: entries[stored].shape for stored, name in own.items()}
-    texts = any(checkpoint.roles[name].reads_text for name in edited)
-    places, alike = _places(tuple(own.values())), _CROSS_ATTENTION if texts else _FEED_FORWARD
+    patterns = {_ALIKE[checkpoint.roles[name]] for name in edited}
+    known = [pattern for pattern in patterns if pattern]
+    places = _places(tuple(own.values()))
+
+    def alike(bare: str) -> bool:
+        return any(pattern.search(bare) for pattern in known)
+
     copies, left = {}, []
     for name in sorted(entries.keys() - own.keys()):
-        found = _ending(name.translate(_SEPARATORS), places, alike)
+        bare = name.translate(_SEPARATORS)
+        found = _ending(bare, places) if None in patterns or alike(bare) else None
         if found and found not in edited:
             continue  # the model's own is not edited either
         if found and entries[name].shape == shapes[found] and entries[name].dtype in FLOATS:
             copies[name] = found
-        elif alike.search(name.translate(_SEPARATORS)) and not name.endswith("bias"):
+        elif alike(bare) and not name.endswith("bias"):
             left.append(name)
     return Copies(copies, tuple(left), tuple(sorted(name for name in entries if name.startswith(_BUNDLED))))
 
@@ -92,8 +105,6 @@ def _places(names: tuple[str, ...]) -> dict[str, str]:
     }
 
 
-def _ending(bare: str, places: Mapping[str, str], alike: re.Pattern[str]) -> str | None:
-    """The projection that a name ends with, after whatever prefix, if it is one like those that are edited."""
-    if not alike.search(bare):
-        return None
+def _ending(bare: str, places: Mapping[str, str]) -> str | None:
+    """The projection that a name ends with, after whatever prefix."""
     return next((places[bare[at:]] for at in range(len(bare)) if bare[at:] in places), None)

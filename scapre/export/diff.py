@@ -41,9 +41,9 @@ def write_diff(edit: Edit, weights: Projections, path: Path, options: Options, p
         name = names[key]
         change = edit.delta(name, matrices.read(name))
         residual.add(name, change, stored := change.to(dtype))
-        return stored
+        return stored.reshape(entries[key][1])
 
-    entries = {key: (dtype, edit.shapes[name]) for key, name in names.items()}
+    entries = {key: (dtype, weights.shape(name)) for key, name in names.items()}
     write_tensors(path, entries, difference, lora_fields(edit, labels, 0, options.names), overwrite=options.overwrite)
     size = sum(math.prod(shape) * dtype.itemsize for dtype, shape in entries.values())
     return Exported(f"Difference for {weights.family}", residual.overall, residual.matrices, {}, size, matrices.notes())

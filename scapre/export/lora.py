@@ -12,8 +12,9 @@ from torch.nn.functional import pad
 from ..edits.edit import Edit
 from ..families import Projections
 from ..files.write import write_tensors
+from ..methods.change import Change
 from ..progress import Progress
-from .factors import factorise
+from .factors import Rank, factorise
 from .matrices import Matrices
 from .metadata import lora_fields
 from .names import LABELS
@@ -44,7 +45,7 @@ def write_lora(edit: Edit, weights: Projections, path: Path, options: Options, p
     matrices, residual = Matrices(edit, weights, progress), Residual()
     for name, weight in matrices:
         change = edit.change(name, weight)
-        up, down = (factor.to(dtype) for factor in factorise(change, options.rank))
+        up, down = (factor.to(dtype) for factor in _factors(edit, name, change, options.rank))
         residual.add(name, change.dense(), up.double() @ down.double())
         factors[name] = up, down
     ranks = {name: len(down) for name, (_, down) in factors.items()}
@@ -52,12 +53,13 @@ def write_lora(edit: Edit, weights: Projections, path: Path, options: Options, p
 
     def tensor(key: str) -> Tensor:
         file, _, part = key.partition(".")
-        return _filled(*factors[names[file]], rank)[part]
+        filled = _filled(*factors[names[file]], rank)[part]
+        return filled.reshape(entries[key][1])
 
     entries = {
         f"{files[name]}.{part}": announced
-        for name, shape in edit.shapes.items()
-        for part, announced in _announced(*shape, rank, dtype).items()
+        for name in edit.shapes
+        for part, announced in _announced(*weights.shape(name), rank=rank, dtype=dtype).items()
     }
     metadata = lora_fields(edit, labels, rank, options.names)
     write_tensors(path, entries, tensor, metadata, overwrite=options.overwrite)
@@ -66,11 +68,19 @@ def write_lora(edit: Edit, weights: Projections, path: Path, options: Options, p
     return Exported(f"LoRA for {weights.family}", residual.overall, residual.matrices, ranks, size, notes, rank)
 
 
-def _announced(n: int, d: int, rank: int, dtype: torch.dtype) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
-    """What the file says that it holds of one matrix."""
+def _factors(edit: Edit, name: str, change: Change, rank: Rank) -> tuple[Tensor, Tensor]:
+    """Those that the edit is kept in, unless another rank is asked for; else the best ones."""
+    kept = None if rank.rank else edit.solver.factors(edit.payload.matrices[name])
+    return kept or factorise(change, rank)
+
+
+def _announced(
+    n: int, d: int, *kernel: int, rank: int, dtype: torch.dtype
+) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
+    """What the file says that it holds of one weight, (n, d, *kernel)."""
     return {
-        "lora_down.weight": (dtype, (rank, d)),
-        "lora_up.weight": (dtype, (n, rank)),
+        "lora_down.weight": (dtype, (rank, d, *kernel)),
+        "lora_up.weight": (dtype, (n, rank, *[1] * len(kernel))),
         "alpha": (torch.float32, ()),  # bf16 would round ranks above 256
     }
 

@@ -23,7 +23,7 @@ class Matrices:
         Raises:
             ScaPreError: If the edit is of another architecture than the weights.
         """
-        here = having(weights, edit.solver.roles)
+        here = having(weights, edit.roles)
         if set(edit.shapes) != set(here) or edit.family != weights.family:
             raise ScaPreError(
                 f"edit: it was made for a {edit.family} model with {len(edit.shapes)} matrices to change, and this "

@@ -7,7 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 _MODEL = "diffusion_model."
-_BLOCK = re.compile(r"(input_blocks|middle_block|output_blocks)(?:\.(\d+))?\.1\.")
+_BLOCK = re.compile(r"(input_blocks|middle_block|output_blocks)(?:\.(\d+))?\.1\.(?=transformer_blocks|proj_|norm)")
+_PART = re.compile(r"(input_blocks|middle_block|output_blocks)\.(?:(\d+)\.)?(\d+)\.(.+)")
+_PARTS = {
+    "in_layers.2": "conv1", "emb_layers.1": "time_emb_proj", "out_layers.3": "conv2", "skip_connection": "conv_shortcut",
+}  # fmt: skip
+"""Of a residual block, with their names in diffusers."""
 _PREFIX = "lora_unet_"
 
 Naming = Callable[[Sequence[str]], Mapping[str, str]]
@@ -16,7 +21,8 @@ Naming = Callable[[Sequence[str]], Mapping[str, str]]
 def by_blocks(names: Sequence[str]) -> Mapping[str, str]:
     """Names after diffusers' blocks, as kohya's tools write them for SD1.x and SD2.x.
 
-    `input_blocks.4.1.….attn2.to_k` is `lora_unet_down_blocks_1_attentions_0_…_attn2_to_k`.
+    `input_blocks.4.1.….attn2.to_k` is `lora_unet_down_blocks_1_attentions_0_…_attn2_to_k`, and `input_blocks.4.0.
+    in_layers.2` is `lora_unet_down_blocks_1_resnets_0_conv1`.
 
     Args:
         names: Parameter names of the projections in ComfyUI.
@@ -25,9 +31,7 @@ def by_blocks(names: Sequence[str]) -> Mapping[str, str]:
         The name in a LoRA file, without suffix, for each.
     """
     period = _period(names)
-    return {
-        name: _PREFIX + _BLOCK.sub(lambda m: _diffusers(m, period), _path(name)).replace(".", "_") for name in names
-    }
+    return {name: _PREFIX + _renamed(_path(name), period).replace(".", "_") for name in names}
 
 
 def by_path(names: Sequence[str]) -> Mapping[str, str]:
@@ -37,6 +41,31 @@ def by_path(names: Sequence[str]) -> Mapping[str, str]:
 
 def _path(name: str) -> str:
     return name.removeprefix(_MODEL).removesuffix(".weight")
+
+
+def _renamed(path: str, period: int) -> str:
+    if _BLOCK.search(path):
+        return _BLOCK.sub(lambda m: _diffusers(m, period), path)
+    found = _PART.fullmatch(path)
+    return _outside(*found.groups(), period=period) if found else path
+
+
+def _outside(side: str, block: str | None, part: str, rest: str, period: int) -> str:
+    """What is in a block beside its transformer: a residual block, or what changes the size of the picture."""
+    if block is None:
+        return f"mid_block.resnets.{int(part) // 2}.{_PARTS.get(rest, rest)}"
+    number = int(block)
+    if side == "output_blocks":
+        level, place = divmod(number, period)
+        if rest == "conv":
+            return f"up_blocks.{level}.upsamplers.0.conv"
+        return f"up_blocks.{level}.resnets.{place}.{_PARTS.get(rest, rest)}"
+    if number == 0:
+        return "conv_in"
+    level, place = divmod(number - 1, period)
+    if rest == "op":
+        return f"down_blocks.{level}.downsamplers.0.conv"
+    return f"down_blocks.{level}.resnets.{place}.{_PARTS.get(rest, rest)}"
 
 
 def _period(names: Iterable[str]) -> int:

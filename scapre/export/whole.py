@@ -69,16 +69,17 @@ class _Edited:
         name = self.names[key]
         before = self.matrices.read(name)
         change = self.edit.delta(name, before)
-        after = (before + change).to(self.file.entries[key].dtype)
+        entry = self.file.entries[key]
+        after = (before + change).to(entry.dtype)
         self.residual.add(name, change, after.double() - before.double())
-        return after
+        return after.reshape(entry.shape)
 
     def _copy(self, key: str) -> Tensor:
         """A copy with the edit; as it was where that gives no numbers: nobody draws with it, but it is named."""
         stored = self.file.read(key)
         after = weight = stored.to(torch.float32)
         if weight.isfinite().all():
-            after = weight + self.edit.delta(self.copies.edited[key], weight)
+            after = weight + self.edit.delta(self.copies.edited[key], weight.flatten(1)).reshape(weight.shape)
         after = after.to(stored.dtype)
         if after.isfinite().all():
             return after

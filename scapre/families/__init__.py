@@ -81,16 +81,10 @@ def side(title: str) -> int:
 
 
 class Place(NamedTuple):
-    """Where a projection is: in which layer, how people call that, and what it is there."""
+    """Where a projection is: in which layer, as people call it, and what it is there."""
 
     layer: str
-    label: str
     role: Role
-
-
-def _layer(name: str) -> str:
-    """Name of the transformer block that a matrix is in."""
-    return name.rpartition(".attn2.to_")[0] or name.rpartition(".ff.net.")[0]
 
 
 def place(title: str, name: str) -> Place:
@@ -102,4 +96,4 @@ def place(title: str, name: str) -> Place:
     """
     family = next((family for family in FAMILIES.values() if family.title == title), None)
     found = family and family.place(name)
-    return Place(_layer(name), *found) if found else Place(name, name.removesuffix(".weight"), Role.VALUE)
+    return Place(*found) if found else Place(name.removesuffix(".weight"), Role.VALUE)

@@ -15,7 +15,10 @@ class Role(str, Enum):
 
     KEY = "cross-attention key"
     VALUE = "cross-attention value"
+    QUERY = "cross-attention query"
+    ANSWER = "cross-attention output"
     FEED_FORWARD = "feed-forward output"
+    OTHER = "other layer"
 
     @property
     def reads_text(self) -> bool:
@@ -37,7 +40,14 @@ class Projections(Protocol):
         ...
 
     def read(self, name: str, device: torch.device) -> Tensor:
-        """The current weight of one matrix, (n, d), on a device, in its own or a wider float dtype."""
+        """The current weight of one matrix, (n, d), on a device, in its own or a wider float dtype.
+
+        A convolution's is flattened after its first dimension.
+        """
+        ...
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape that the model keeps a weight in: (n, d), or of a convolution (n, channels, *kernel)."""
         ...
 
 

@@ -1,6 +1,7 @@
 """Stable Diffusion UNets: cross-attention keys and values read the text encoder's states directly.
 
-Every transformer block ends with a gated feed-forward network, whose second matrix gives the block's answer.
+Every transformer block ends with a gated feed-forward network, whose second matrix gives the block's answer. Beside
+transformers a block has convolutions, and what leads in and out.
 """
 
 from __future__ import annotations
@@ -28,15 +29,25 @@ TITLES = {
 SIDES = {"SD1.x": 512, "SD2.x": 512}
 """Pixels of a side that a family draws at, where it is not 1,024."""
 
-_ROLES = {"attn2.to_k": Role.KEY, "attn2.to_v": Role.VALUE, "ff.net.2": Role.FEED_FORWARD}
-_PROJECTION = re.compile(r"\.(attn2\.to_[kv]|ff\.net\.2)\.weight$")
-_PLACE = re.compile(r"(input|middle|output)_block(?:s\.(\d+))?\.\d+\.transformer_blocks\.(\d+)" + _PROJECTION.pattern)
+_ROLES = {
+    "attn2.to_k": Role.KEY, "attn2.to_v": Role.VALUE, "attn2.to_q": Role.QUERY, "attn2.to_out.0": Role.ANSWER,
+    "ff.net.2": Role.FEED_FORWARD,
+}  # fmt: skip
+_OTHERS = (
+    r"attn1\.to_[qkv]|attn1\.to_out\.0|ff\.net\.0\.proj|proj_in|proj_out|in_layers\.2|emb_layers\.1|out_layers\.3|"
+    r"skip_connection|op|conv|input_blocks\.0\.0"
+)
+_LAYER = re.compile(rf"\.({'|'.join(map(re.escape, _ROLES))}|{_OTHERS})\.weight$")
+_PLACE = re.compile(r"(input|middle|output)_block(?:s\.(\d+))?\.(\d+)\.(?:transformer_blocks\.(\d+)\.)?")
 
 
 def roles(parameters: Iterable[str]) -> dict[str, Role]:
-    """Key, value and feed-forward output of every transformer block, in the model's order."""
-    found = ((name, _PROJECTION.search(name)) for name in parameters)
-    return {name: _ROLES[match[1]] for name, match in found if match}
+    """Roles of all matrices inside the blocks of the UNet, in the model's order.
+
+    What embeds the time step and other vectors, and the last convolution, have none.
+    """
+    found = ((name, _LAYER.search(name)) for name in parameters)
+    return {name: _ROLES.get(match[1], Role.OTHER) for name, match in found if match}
 
 
 def place(name: str) -> tuple[str, Role] | None:
@@ -44,8 +55,11 @@ def place(name: str) -> tuple[str, Role] | None:
 
     The middle has one block, so that `middle 0` is its first transformer. None for another name.
     """
-    found = _PLACE.search(name)
-    if not found:
+    found, layer = _PLACE.search(name), _LAYER.search(name)
+    if not found or not layer:
         return None
-    side, block, transformer, part = found.groups()
-    return f"{side} {block}.{transformer}" if block else f"{side} {transformer}", _ROLES[part]
+    side, block, part, transformer = found.groups()
+    role = _ROLES.get(layer[1], Role.OTHER)
+    if transformer is None:
+        return f"{side} {block}" if block else f"{side} part {part}", role
+    return f"{side} {block}.{transformer}" if block else f"{side} {transformer}", role

@@ -32,7 +32,8 @@ def write_edit(edit: Edit, path: Path, *, names: bool = True, states: bool = Tru
         FileExistsError: If there is one that may not be replaced.
     """
     edit = edit if names else hide_names(edit)
-    edit = edit if states else replace(edit, states=edit.states.left_out())
+    if not states:
+        edit = replace(edit, states=edit.states.left_out(), payload=edit.solver.trimmed(edit.payload))
     tensors = tensors_of(edit)
     entries = {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in tensors.items()}
     write_tensors(path, entries, tensors.__getitem__, to_metadata(edit), overwrite=overwrite)

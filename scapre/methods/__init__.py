@@ -8,6 +8,7 @@ from ..errors import ScaPreError, shorten
 from .auto import Auto
 from .dp import DP
 from .fia import FIA
+from .kscu import KSCU
 from .method import Fit, Method, Problem
 from .oce import OCE
 from .rece import RECE
@@ -24,7 +25,7 @@ USUAL = "auto"
 
 METHODS: dict[str, Method] = {
     "auto": Auto(), "scapre": ScaPre(), "uce": UCE(), "rece": RECE(), "speed": SPEED(), "oce": OCE(), "dp": DP(),
-    "fia": FIA(),
+    "fia": FIA(), "kscu": KSCU(),
 }  # fmt: skip
 
 

@@ -34,6 +34,7 @@ class Problem:
         seed: Of all noise.
         dtype: Of the arithmetic on weights, and of what a payload keeps for it; statistics are float64 in any case.
         progress: Told each step; may raise to stop.
+        learned: What training has found, for a method that trains.
     """
 
     states: TokenStates
@@ -43,6 +44,7 @@ class Problem:
     seed: int
     dtype: torch.dtype
     progress: Progress
+    learned: Payload | None = None
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,9 @@ class Method(ABC):
         kin: Whether kin that it finds take the place of concepts without an anchor, in place of the empty prompt.
         seeded: Whether it draws noise.
         preserves: Whether preserved names enter the solve; else they are only measured.
-        draws: Whether its moments come from watching the model draw, which a host must do; others are read of texts.
+        draws: Whether it needs the model itself, which a host must run: others need nothing but texts and weights.
+        counts: Whether `counted` tells how many weights answer each name.
+        trains: Whether it learns its change step by step. Such changes are added up where edits are merged.
     """
 
     title: ClassVar[str]
@@ -131,11 +135,17 @@ class Method(ABC):
     seeded: ClassVar[bool] = False
     preserves: ClassVar[bool] = False
     draws: ClassVar[bool] = False
+    counts: ClassVar[bool] = False
+    trains: ClassVar[bool] = False
 
     @property
     def reads_text(self) -> bool:
         """Whether what it edits reads the text encoder's states, so that it can be asked how it answers them."""
         return all(role.reads_text for role in self.roles)
+
+    def edits(self, settings: Any) -> Collection[Role]:
+        """What it edits with these settings."""
+        return self.roles
 
     def study(
         self, encoder: Encoder, concepts: Sequence[Concept], preserve: Sequence[str], settings: Any, progress: Progress
@@ -156,6 +166,18 @@ class Method(ABC):
             preserve: All preserved names.
         """
         return held[0].moments
+
+    def summed(self, payloads: Sequence[Payload]) -> Payload | None:
+        """What was learned for several edits, added up; None for a method that solves them anew.
+
+        Raises:
+            ScaPreError: If they cannot be added up.
+        """
+        return None
+
+    def trimmed(self, payload: Payload) -> Payload:
+        """A payload without what its change does not need."""
+        return payload
 
     @abstractmethod
     def fit(self, problem: Problem, projections: Projections) -> Fit:
@@ -179,6 +201,10 @@ class Method(ABC):
         """
         return None
 
+    def factors(self, own: Tensors) -> tuple[Tensor, Tensor] | None:
+        """Up (n, r) and down (r, d) whose product is a matrix's change, where it is kept as such."""
+        return None
+
     @abstractmethod
     def layout(self, settings: Any, held: Collection[str]) -> Layout:
         """What a payload for these settings must hold; files are believed only where they do.
@@ -195,6 +221,10 @@ class Method(ABC):
     def counted(self, payload: Payload, moments: Tensors) -> Sequence[tuple[int, int]]:
         """How many weights answer each concept and preserved name, and how many of those are cut."""
         return ()
+
+    def remaining(self, payload: Payload) -> Sequence[float] | None:
+        """What is left of each concept's answer, where training has seen it: 1 is as before, 0 is gone."""
+        return None
 
     def remarks(
         self, payload: Payload, moments: Tensors, shapes: Mapping[str, tuple[int, int]], names: Sequence[str]

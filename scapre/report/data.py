@@ -16,16 +16,21 @@ NOTE = (
     "These figures check the solver: how the edited projections answer the text encoder's states. "
     "They do not prove what a picture shows; look at pictures."
 )
+NOTE_ON_TRAINING = (
+    "Remaining is what the last iterations have left of the way to where a concept should go; it does not prove what a "
+    "picture shows. Look at pictures, with Before and After."
+)
 NOTE_ON_NEURONS = (
     "These figures count weights; they do not prove what a picture shows. Look at pictures, with Before and After."
 )
 
-MatrixKind = Literal["key", "value", "output"]
+MatrixKind = Literal["key", "value", "output", "rest"]
 
 _COLUMNS: Mapping[Role, MatrixKind] = {
-    Role.KEY: "key", Role.VALUE: "value", Role.FEED_FORWARD: "output"
+    Role.KEY: "key", Role.VALUE: "value", Role.FEED_FORWARD: "output", Role.QUERY: "rest", Role.ANSWER: "rest",
+    Role.OTHER: "rest",
 }  # fmt: skip
-LETTERS: Mapping[MatrixKind, str] = {"key": "K", "value": "V", "output": "F"}
+LETTERS: Mapping[MatrixKind, str] = {"key": "K", "value": "V", "output": "F", "rest": "R"}
 """What each kind of matrix is called beside figures."""
 
 
@@ -53,12 +58,16 @@ class DriftRow(TypedDict):
 
 
 class BlockRow(TypedDict):
-    """Relative change of one layer's key, value and feed-forward output, None where that is not changed."""
+    """Relative change of one layer's key, value and feed-forward output, None where that is not changed.
+
+    The rest is what is changed most of its other matrices.
+    """
 
     block: str
     key: float | None
     value: float | None
     output: float | None
+    rest: float | None
 
 
 class NeuronRow(TypedDict):
@@ -102,8 +111,14 @@ def report_data(edit: Edit, title: str, lines: Sequence[str] = ()) -> ReportData
         "blocks": _blocks(edit),
         "neurons": _neurons(edit),
         "conflicts": _conflicts(edit),
-        "notes": [*report.notes, NOTE if edit.solver.reads_text else NOTE_ON_NEURONS],
+        "notes": [*report.notes, _note(edit)],
     }
+
+
+def _note(edit: Edit) -> str:
+    if edit.solver.reads_text:
+        return NOTE
+    return NOTE_ON_TRAINING if edit.solver.trains else NOTE_ON_NEURONS
 
 
 def _own(edit: Edit) -> list[str]:
@@ -124,6 +139,8 @@ def _known(figures: Mapping[str, float], text: str) -> float | None:
 
 def _concepts(edit: Edit) -> list[ConceptRow]:
     """A row for each wording, in the order of the list; the figures of one text belong to its last pair."""
+    left = edit.solver.remaining(edit.payload)
+    remaining = edit.report.remaining if left is None else dict(zip((c.text for c in edit.concepts), left, strict=True))
     report, anchors = edit.report, {pair.concept.text: pair.anchor.text for pair in edit.pairs}
     texts = dict.fromkeys(pair.concept.text for pair in wordings(edit.concepts, edit.templates))
     return [
@@ -131,7 +148,7 @@ def _concepts(edit: Edit) -> list[ConceptRow]:
             "name": text,
             "anchor": anchors[text],
             "kin": edit.solver.kin and anchors[text] == NULL,
-            "remaining": _known(report.remaining, text),
+            "remaining": _known(remaining, text),
             "kept": _known(report.kept, text),
         }
         for text in texts
@@ -153,14 +170,15 @@ def _blocks(edit: Edit) -> list[BlockRow]:
     found: dict[str, BlockRow] = {}
     for name, change in edit.report.change.items():
         where = place(edit.family, name)
-        row = found.setdefault(where.layer, {"block": where.label, "key": None, "value": None, "output": None})
-        row[_COLUMNS[where.role]] = _rounded(change)
+        empty: BlockRow = {"block": where.layer, "key": None, "value": None, "output": None, "rest": None}
+        row, kind = found.setdefault(where.layer, empty), _COLUMNS[where.role]
+        row[kind] = max(_rounded(change), row[kind] or 0.0, key=lambda value: value or 0.0)
     return list(found.values())
 
 
 def _neurons(edit: Edit) -> list[NeuronRow]:
     """A row for each name, of edits that cut weights."""
-    if not edit.solver.draws:
+    if not edit.solver.counts:
         return []
     names = [(concept.text, "erased") for concept in edit.concepts] + [(name, "stays") for name in edit.preserve]
     found: Sequence[tuple[int | None, int | None]] = [(None, None)] * len(names)

@@ -60,6 +60,8 @@ def _answers(data: ReportData) -> Iterable[str]:
     yield _ERASED + (_KIN if kin else "") + summed
     erased = [((row["kept"], row["remaining"]), (row["name"], _anchor(row))) for row in data["concepts"]]
     yield _table(("kept", "remaining"), ("concept", "anchor"), erased)
+    if not data["drift"]:
+        return
     yield "## Drift of what should stay"
     yield _DRIFT + _summed([(row["name"], row["drift"]) for row in data["drift"]], "drift")
     yield _table(("drift",), ("role", "name"), [((row["drift"],), (row["role"], row["name"])) for row in data["drift"]])
@@ -83,7 +85,9 @@ def _change(blocks: Sequence[BlockRow]) -> str:
     every = [row[kind] for kind in LETTERS for row in blocks]
     values = [value for value in every if value is not None]
     told = "How much of each key (K) and value (V) matrix is new"
-    if any(row["output"] is not None for row in blocks):
+    if any(row["rest"] is not None for row in blocks):
+        told = "How much is new of keys (K), values (V), feed-forward outputs (F) and the rest of a layer (R)"
+    elif any(row["output"] is not None for row in blocks):
         told = "How much of each output of a feed-forward layer (F) is new"
     if not values:
         return f"{told}."

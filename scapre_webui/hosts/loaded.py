@@ -83,6 +83,10 @@ class LoadedModel(ABC):
         named = {f"{PREFIX}{name}{SUFFIX}": module for name, module in self.unet.named_modules()}
         return {name: named[name] for name in self.roles}
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape that the host keeps a weight in."""
+        return tuple(self.read(name, torch.device("cpu")).shape)
+
     def samples(self, names: Iterable[str]) -> dict[str, Tensor]:
         """`fingerprint.sample` of some projections."""
         return {name: sample(self.read(name, torch.device("cpu"))) for name in names}

@@ -40,7 +40,8 @@ export function tables({ concepts, drift, blocks, neurons, conflicts, seconds })
 }
 
 /** Letters and names of the matrices that an edit changes. */
-export const kinds = (blocks) => (blocks.some((row) => row.output) ? [["F", "output"]] : [["K", "key"], ["V", "value"]]);
+const KINDS = [["K", "key"], ["V", "value"], ["F", "output"], ["R", "rest"]];
+export const kinds = (blocks) => KINDS.filter(([, kind]) => blocks.some((row) => row[kind]));
 
 function pairs(conflicts) {
   const { names, cosines } = conflicts ?? { names: [], cosines: [] };

@@ -98,6 +98,7 @@ class FIA(Method):
     seeded = True
     preserves = True
     draws = True
+    counts = True
     moments = MappingProxyType({
         "counts": Kind(torch.int16, "ur", 0), "columns": Kind(torch.int16, "k", 0, empty="k"),
         "heights": Kind(torch.int32, "h", 1),

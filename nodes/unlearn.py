@@ -1,0 +1,199 @@
+"""Unlearn Concepts: trains the model, inside the host, to forget."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import comfy.samplers
+from comfy_api.latest import io
+
+from ..scapre.concepts.concepts import name_notes, parse_concepts, parse_preserve
+from ..scapre.concepts.readings import shape_note
+from ..scapre.edits.edit import Edit
+from ..scapre.families import having, side
+from ..scapre.methods import METHODS
+from ..scapre.methods.kscu.neighbours import held_names
+from ..scapre.methods.kscu.prompts import lessons
+from ..scapre.methods.payload import Payload
+from ..scapre.solve import Request, encode_request, solve_edit
+from .host.patch import apply_edit
+from .host.progress import TRAINING_STAGES, HostProgress
+from .host.projections import HostProjections
+from .host.sampling import Sampling, check_width
+from .host.text_encoder import ClipEncoder
+from .host.training import Job, check_resumed, train
+from .host.unfinished import keep
+from .inputs.settings import setting_inputs, settings_from
+from .inputs.types import (
+    CATEGORY,
+    EditType,
+    concepts_input,
+    erased_outputs,
+    preserve_input,
+    seed_input,
+    strength_input,
+)
+from .page.summary import SHOWN_AGAIN, report, show
+
+log = logging.getLogger("scapre")
+
+METHOD = "kscu"
+_SCHEDULER = "normal"
+_ALIASES = [
+    *("train", "training", "fine-tune", "finetune", "KSCU", "ESD", "key steps", "unlearn", "forget", "erase", "remove"),
+    *("concept erasure", "concept unlearning", "LoRA", "scapre"),
+]
+
+
+class Unlearn(io.ComfyNode):
+    """Trains low-rank factors, or full weights, until the model no longer draws the concepts."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return io.Schema(
+            node_id="ScaPreUnlearn",
+            display_name="Unlearn Concepts",
+            category=CATEGORY,
+            description="Trains the model to forget the concepts you name, at the steps that carry them. It needs no "
+            "images, takes minutes, and reaches what Erase Concepts cannot. It shows a picture before and after as it "
+            "goes, and Cancel keeps what is trained so far.",
+            search_aliases=_ALIASES,
+            hidden=[io.Hidden.unique_id],
+            inputs=_inputs(),
+            outputs=erased_outputs(
+                "The model as it was trained. Connect it to a sampler.", "How it was trained and what has changed"
+            ),
+            **SHOWN_AGAIN,
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        clip: Any,
+        concepts: str,
+        preserve: str = "",
+        preset: str = "style",
+        strength: float = 1.0,
+        seed: int = 0,
+        preview_every: int = 50,
+        resume: Edit | None = None,
+        **numerics: Any,
+    ) -> io.NodeOutput:
+        """Trains, patches and reports."""
+        solver, projections = METHODS[METHOD], HostProjections(model)
+        preset, settings = settings_from(solver, preset, numerics)
+        settings = replace(settings, scheduler=settings.scheduler or _SCHEDULER)
+        parsed = parse_concepts(concepts, "")
+        names = parse_preserve(preserve, parsed.concepts)
+        notes = (*shape_note(concepts), *name_notes(preserve, "preserve"), *projections.notes())
+        request = Request(parsed, names, settings, seed, notes=notes, method=METHOD)
+        progress = HostProgress(getattr(cls.hidden, "unique_id", None), TRAINING_STAGES)
+        edit = _trained(model, clip, projections, request, preview_every, resume, progress)
+        progress.say(f"Done in {edit.report.total_seconds:.1f} s")
+        lines = [f"Preset {preset}, {edit.described}, strength {strength:g}"]
+        return show(apply_edit(model, edit, strength), edit, data=report(edit, lines))
+
+
+def _trained(
+    model: Any,
+    clip: Any,
+    projections: HostProjections,
+    request: Request,
+    preview_every: int,
+    resume: Edit | None,
+    progress: HostProgress,
+) -> Edit:
+    settings: Any = request.settings
+    names = having(projections, METHODS[METHOD].edits(settings))
+    projections.shapes(names)  # refuses quantised weights before anything is read or drawn
+    encoder = ClipEncoder(clip)
+    states, encoding = encode_request(encoder, request, progress)
+    check_width(model, states.width)
+    if resume is not None:
+        check_resumed(resume, request, projections)
+    pixels = settings.size or side(projections.family)
+    held, notes = held_names(encoder, request.concepts.concepts, request.preserve, settings)
+    job = Job(
+        model,
+        clip,
+        Sampling(request.seed, settings.steps, settings.guidance, "euler", settings.scheduler, pixels, pixels),
+        {name: projections.shape(name) for name in names},
+        lessons(request.concepts.concepts, settings.prompts, request.seed),
+        held,
+        settings,
+        request.seed,
+        preview_every,
+        None if resume is None else resume.payload,
+    )
+
+    def made(learned: Payload, told: Sequence[str], seconds: float) -> Edit:
+        noted = replace(request, notes=(*request.notes, *notes, *told))
+        edit = solve_edit(states, projections, noted, encode_seconds=encoding, learned=learned)
+        return replace(edit, report=replace(edit.report, seconds={"training": seconds, **edit.report.seconds}))
+
+    began = time.perf_counter()
+    finished = train(job, progress)
+    edit = made(finished.payload, finished.notes, time.perf_counter() - began)
+    if finished.interrupted:
+        place = keep(edit)
+        progress.say(f"Stopped. What is trained so far is in {place}; load it with Load Edit, connect it to resume.")
+        log.info("training stopped after %d iterations; kept as %s", int(finished.payload.shared["done"]), place)
+        raise finished.interrupted
+    return edit
+
+
+def _inputs() -> list[io.Input]:
+    """Workflows keep the values of inputs by their places: a new one comes after all others."""
+    settings = setting_inputs({METHOD: METHODS[METHOD]}, METHOD)
+    shown = ("iterations", "learning_rate", "rank")
+    return [
+        io.Model.Input("model", tooltip="The model to train; with any LoRA before this node, which stays as it is."),
+        io.Clip.Input("clip", tooltip="The text encoder of the same model; the one that your prompts use."),
+        concepts_input(
+            'What to forget, one per line. "cat -> dog" leads a cat to a dog, and a name alone to no prompt at all.'
+        ),
+        preserve_input("Names that must stay, one per line. They are held where hold is above 0."),
+        io.Combo.Input(
+            "preset",
+            options=list(METHODS[METHOD].presets),
+            default="style",
+            optional=True,
+            tooltip="Layers, key steps and iterations as published. "
+            + " ".join(f"{preset.name}: {preset.about}" for preset in METHODS[METHOD].presets.values()),
+        ),
+        strength_input(" To turn it without training again, use Apply Edit."),
+        seed_input("Seed of all noise. The same seed gives the same edit on one device."),
+        *(_open(one) for one in settings if one.id in shown),
+        io.Int.Input(
+            "preview_every",
+            default=50,
+            min=0,
+            max=10_000,
+            optional=True,
+            tooltip="Iterations between two previews of the first name, before and after, from one seed. 0: none.",
+        ),
+        EditType.Input(
+            "resume", optional=True, tooltip="An edit of this node, such as one that Cancel has kept, to go on from."
+        ),
+        *(one for one in settings if one.id not in (*shown, "scheduler")),
+        io.Combo.Input(
+            "scheduler",
+            options=comfy.samplers.KSampler.SCHEDULERS,
+            default=_SCHEDULER,
+            optional=True,
+            advanced=True,
+            tooltip="How the noise is taken away over the steps, as in KSampler.",
+        ),
+    ]
+
+
+def _open(one: io.Input) -> io.Input:
+    """An input that is shown without the advanced view."""
+    one.advanced = None
+    return one

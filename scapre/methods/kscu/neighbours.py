@@ -1,0 +1,32 @@
+"""What is held while concepts are trained away: preserved names, and words that are near to the concepts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...concepts.concepts import Concept
+from ...concepts.spelling import core
+from ...states.encoder import Encoder
+from ..auto.kin import find_kin
+from ..auto.kinds import kind_of
+
+
+def held_names(
+    encoder: Encoder, concepts: Sequence[Concept], preserve: Sequence[str], settings: Any
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Prompts that are held, each once, and notes. Neighbours are those that `auto` takes for kin.
+
+    Args:
+        encoder: Its vocabulary is searched.
+        concepts: What is trained away.
+        preserve: Names that stay.
+        settings: Of KSCU.
+    """
+    if not settings.hold:
+        return (), ("preserved names are not held, since hold is 0",) if preserve else ()
+    names = [core(name) for name in preserve]
+    if settings.neighbours:
+        for kin in find_kin(encoder, concepts, preserve, kind_of("auto", concepts)):
+            names += kin.words[: settings.neighbours]
+    return tuple(dict.fromkeys(names)), ()

@@ -1,0 +1,51 @@
+"""Pictures on their way, by Euler's steps with guidance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .denoiser import Denoiser
+
+_SEEDS = 2**31
+
+
+def seeded(*parts: int) -> torch.Generator:
+    """A generator of its own for each combination of numbers, so that a run can go on anywhere."""
+    state = 0
+    for part in parts:
+        state = (state * 1_000_003 + part + 1) % (2**61 - 1)
+    return torch.Generator().manual_seed(state)
+
+
+def number(generator: torch.Generator) -> int:
+    """A seed drawn from a generator."""
+    return int(torch.randint(_SEEDS, (), generator=generator))
+
+
+def noise(denoiser: Denoiser, pictures: int, generator: torch.Generator) -> Tensor:
+    """Latents at the first step."""
+    drawn = torch.stack([torch.randn(denoiser.shape, generator=generator) for _ in range(pictures)])
+    return denoiser.start(drawn.to(denoiser.device))
+
+
+def guided(concept: Tensor, empty: Tensor, guidance: float) -> Tensor:
+    """Classifier-free guidance."""
+    return empty + guidance * (concept - empty)
+
+
+def advance(denoiser: Denoiser, latents: Tensor, step: int, predicted: Tensor) -> Tensor:
+    """The latents at the next step."""
+    return latents + (denoiser.sigmas[step + 1] - denoiser.sigmas[step]) * predicted
+
+
+@torch.no_grad()
+def walk(denoiser: Denoiser, latents: Tensor, texts: Sequence[str], steps: Sequence[int], guidance: float) -> Tensor:
+    """Takes latents through some steps."""
+    pictures = len(latents)
+    for step in steps:
+        both = denoiser.predict(torch.cat([latents] * 2), step, [*texts, *[""] * pictures])
+        latents = advance(denoiser, latents, step, guided(*both.split(pictures), guidance))
+    return latents
