@@ -50,8 +50,8 @@ class Preview:
         sigmas = self._denoiser.sigmas
         latents = noise(self._denoiser, 1, seeded(self._seed, 11))
         for here, there in zip(self._steps, self._steps[1:], strict=False):
-            both = self._denoiser.predict(torch.cat([latents] * 2), here, [self._text, ""])
-            latents = latents + (sigmas[there] - sigmas[here]) * guided(*both.split(1), self._guidance)
+            concept, empty = self._denoiser.predict(torch.cat([latents] * 2), here, [self._text, ""]).split(1)
+            latents = latents + (sigmas[there] - sigmas[here]) * guided(concept, empty, self._guidance)
         return latents
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 _MODEL = "diffusion_model."
 _BLOCK = re.compile(r"(input_blocks|middle_block|output_blocks)(?:\.(\d+))?\.1\.(?=transformer_blocks|proj_|norm)")
-_PART = re.compile(r"(input_blocks|middle_block|output_blocks)\.(?:(\d+)\.)?(\d+)\.(.+)")
+_PART = re.compile(r"(input_blocks|middle_block|output_blocks)\.(?:(\d+)\.)?(\d+)(?:\.(.+))?")
 _PARTS = {
-    "in_layers.2": "conv1", "emb_layers.1": "time_emb_proj", "out_layers.3": "conv2", "skip_connection": "conv_shortcut",
+    "in_layers.2": "conv1", "emb_layers.1": "time_emb_proj", "out_layers.3": "conv2",
+    "skip_connection": "conv_shortcut",
 }  # fmt: skip
 """Of a residual block, with their names in diffusers."""
 _PREFIX = "lora_unet_"
@@ -47,12 +48,12 @@ def _renamed(path: str, period: int) -> str:
     if _BLOCK.search(path):
         return _BLOCK.sub(lambda m: _diffusers(m, period), path)
     found = _PART.fullmatch(path)
-    return _outside(*found.groups(), period=period) if found else path
+    return _outside(period, *found.groups("")) if found else path
 
 
-def _outside(side: str, block: str | None, part: str, rest: str, period: int) -> str:
+def _outside(period: int, side: str, block: str, part: str, rest: str) -> str:
     """What is in a block beside its transformer: a residual block, or what changes the size of the picture."""
-    if block is None:
+    if not block:
         return f"mid_block.resnets.{int(part) // 2}.{_PARTS.get(rest, rest)}"
     number = int(block)
     if side == "output_blocks":

@@ -46,6 +46,6 @@ def walk(denoiser: Denoiser, latents: Tensor, texts: Sequence[str], steps: Seque
     """Takes latents through some steps."""
     pictures = len(latents)
     for step in steps:
-        both = denoiser.predict(torch.cat([latents] * 2), step, [*texts, *[""] * pictures])
-        latents = advance(denoiser, latents, step, guided(*both.split(pictures), guidance))
+        concept, empty = denoiser.predict(torch.cat([latents] * 2), step, [*texts, *[""] * pictures]).split(pictures)
+        latents = advance(denoiser, latents, step, guided(concept, empty, guidance))
     return latents
