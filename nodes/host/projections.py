@@ -47,7 +47,8 @@ class HostProjections:
     def computed(self, name: str, device: torch.device, patches: Sequence[Any]) -> Tensor:
         """The weight with some of the host's patches; see `read`."""
         weight = management.cast_to_device(self._original(name), device, torch.float32, copy=True)
-        return values(name, comfy.lora.calculate_weight(_plain(name, patches), weight, name, torch.float32)).flatten(1)
+        patched = values(name, comfy.lora.calculate_weight(_plain(name, patches), weight, name, torch.float32))
+        return patched.flatten(1) if patched.ndim > 1 else patched
 
     def _original(self, name: str) -> Tensor:
         """The weight without any patch, in whatever state the host keeps the model."""

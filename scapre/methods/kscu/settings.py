@@ -19,6 +19,9 @@ LAYERS: Mapping[str, Collection[Role]] = {
 """Roles of the matrices of each choice."""
 
 
+_LEAST = 64
+
+
 @dataclass(frozen=True)
 class Settings(MethodSettings):
     """Options of the training. The defaults are the paper's for styles, but for rank and learning rate."""
@@ -71,6 +74,8 @@ class Settings(MethodSettings):
                 f"first: key step {self.first} is outside the steps of a picture (0 to {self.steps - 1}). Give an "
                 "earlier one, or raise steps."
             )
+        if 0 < self.size < _LEAST:
+            raise ScaPreError(f"size: pictures of {self.size} pixels are too small to train on. Give {_LEAST} or more.")
         for wording in self.prompts:
             if "{}" not in wording:
                 raise ScaPreError(f"wordings: {wording} has no place for the name. Write {{}} where it should stand.")
