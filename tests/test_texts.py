@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,24 @@ ROOT = Path(__file__).parents[1]
 DOCS, LOCALES = ROOT / "web" / "docs", ROOT / "locales"
 SCHEMAS: dict[str, io.Schema] = {schema.node_id: schema for schema in (node.GET_SCHEMA() for node in NODES)}
 LANGUAGES = sorted(folder.name for folder in LOCALES.iterdir())
-ERASE, LIST, NEURONS = "ScaPreEraseConcepts", "ScaPreConceptList", "ScaPreEraseNeurons"
+ERASE, LIST, NEURONS, UNLEARN = "ScaPreEraseConcepts", "ScaPreConceptList", "ScaPreEraseNeurons", "ScaPreUnlearn"
+
+
+def drawn(settings: Any) -> tuple[str, ...]:
+    """The prompts of a preset of Erase Neurons."""
+    setting = SETTINGS[settings.kind]
+    return (setting.base, *setting.wordings)
+
+
+def trained(settings: Any) -> tuple[str, ...]:
+    """The key steps of a preset of Unlearn Concepts."""
+    return str(settings.first), str(settings.steps - 1)
+
+
+METHOD_OF = {NEURONS: "fia", UNLEARN: "kscu"}
+TOLD_OF_PRESETS: dict[str, Callable[[Any], tuple[str, ...]]] = {NEURONS: drawn, UNLEARN: trained}
+CHOSEN_ON_THE_NODE = {NEURONS: {"sampler_name": "euler", "scheduler": "normal"}, UNLEARN: {"scheduler": "normal"}}
+each_node_of_one_method = pytest.mark.parametrize("node", METHOD_OF)
 
 each_node = pytest.mark.parametrize("node", SCHEMAS)
 each_language = pytest.mark.parametrize("language", LANGUAGES)
@@ -72,7 +89,7 @@ def as_shown(value: Any) -> str:
         if isinstance(value, bool)
         else (value or "empty")
         if isinstance(value, str)
-        else f"{value:g}"
+        else f"{value:.9f}".rstrip("0").rstrip(".")
     )
 
 
@@ -160,9 +177,10 @@ def test_presets_are_described_as_they_are(file: Path) -> None:
         assert "anchor" not in preset or f"`{preset['anchor']}`" in described[name]
 
 
-def stated(text: str) -> dict[str, str]:
-    """Settings that are named with a value, as in: `ridge` 0.5."""
-    return dict(re.findall(r"`(\w+)` (\d+(?:\.\d+)?|on|off)", text))
+def stated(text: str, *choices: str) -> dict[str, str]:
+    """Settings that are named with a value, as in: `ridge` 0.5; or with one of some choices."""
+    value = "|".join([r"\d+(?:\.\d+)?", "on", "off", *map(re.escape, choices)])
+    return dict(re.findall(rf"`(\w+)` ({value})", text))
 
 
 @each_language
@@ -216,19 +234,32 @@ def test_english_help_page_says_of_a_setting_what_its_declaration_says() -> None
 
 
 @each_language
-def test_help_page_on_neurons_tells_presets_and_values(language: str) -> None:
-    page, solver = help_page(NEURONS, language), METHODS["fia"]
-    rows = re.findall(r"^\| `(\w+)` \| .+ \| (.+) \| (.*)\|$", page, re.MULTILINE)
+@each_node_of_one_method
+def test_help_page_of_one_method_tells_its_presets(node: str, language: str) -> None:
+    page, solver = help_page(node, language), METHODS[METHOD_OF[node]]
+    choices = sorted((word for setting in declared(solver.settings) for word in setting.choices), key=len, reverse=True)
+    rows = re.findall(r"^\| `([\w-]+)` \| .+ \| (.+) \| (.*)\|$", page, re.MULTILINE)
     assert [name for name, _, _ in rows] == list(solver.presets)
-    for (_, drawn, sets), preset in zip(rows, solver.presets.values(), strict=True):
-        usual = asdict(solver.settings()) | {"kind": preset.settings.kind}
-        assert stated(sets) == {k: as_shown(v) for k, v in asdict(preset.settings).items() if v != usual[k]}
-        setting = SETTINGS[preset.settings.kind]
-        assert all(wording in drawn for wording in (setting.base, *setting.wordings))
-    advanced = page[page.index("* `kind`") :].split("\n## ")[0]
-    told = {code_in(head)[0]: re.findall(r"[\w.]+", text)[-1] for head, text in entries(advanced)}
+    for (_, told, sets), preset in zip(rows, solver.presets.values(), strict=True):
+        usual = asdict(solver.settings()) | {"kind": getattr(preset.settings, "kind", "")}  # it is the preset's name
+        values = {key: as_shown(value) for key, value in asdict(preset.settings).items()}
+        own = {key for key, value in asdict(preset.settings).items() if value != usual[key]}
+        said = stated(sets, *choices)
+        assert own <= said.keys()
+        assert said == {key: values[key] for key in said}
+        assert all(part in told for part in TOLD_OF_PRESETS[node](preset.settings))
+
+
+@each_language
+@each_node_of_one_method
+def test_help_page_of_one_method_tells_the_value_of_every_setting(node: str, language: str) -> None:
+    solver = METHODS[METHOD_OF[node]]
     given = {setting.name: as_shown(setting.default) for setting in declared(solver.settings)}
-    assert told == given | {"sampler_name": "euler", "scheduler": "normal"}
+    ends = [
+        (code_in(head)[0], re.search(r"[(\uff08]([^()\uff08\uff09]+)[)\uff09]$", text))
+        for head, text in entries(help_page(node, language))
+    ]
+    assert {name: found[1] for name, found in ends if found} == given | CHOSEN_ON_THE_NODE[node]
 
 
 @each_language

@@ -67,7 +67,7 @@ export function takePlace(node, root) {
 }
 
 /**
- * What this browser tab remembers about a node: it survives a reload and is not in the workflow.
+ * What this tab remembers about a node, also after a reload; it is not in the workflow.
  * @param {any} node
  * @param {string} kind
  */

@@ -1,11 +1,11 @@
 // @ts-check
 /**
- * All that the page loads at its start: the switches. The frontend loads every .js file under this folder then, so
- * what the nodes need is in .mjs files: they follow when the page is idle, or with the first workflow that has a node.
+ * All that the page loads at its start: the switches. The frontend loads every .js file here then, so what nodes need
+ * is in .mjs files, which follow when the page is idle or a workflow has a node.
  */
 import { app } from "../../scripts/app.js";
 
-const MODULES = "../../api/scapre/web/"; // they come by a route of this pack, with which no browser keeps an old one
+const MODULES = "../../api/scapre/web/"; // by a route of this pack, so that no browser keeps an old one
 const LATER = " Takes effect on nodes that are added or loaded afterwards.";
 const FEATURES = [
   {
@@ -37,7 +37,7 @@ const FEATURES = [
 
 /** @type {Promise<any[]> | undefined} */
 let loading;
-/** @type {any[]} the features' modules, which export hooks of an extension; empty until they are loaded */
+/** @type {any[]} the features' modules, which export an extension's hooks; empty at first */
 let loaded = [];
 
 /** Loads the features, once. */
@@ -66,7 +66,7 @@ app.registerExtension({
   },
   async nodeCreated(...given) {
     if (!ours(given[0].comfyClass)) return;
-    if (!loaded.length) await load(); // only a node that was added before the page was ever idle waits
+    if (!loaded.length) await load(); // only a node that came before the page was ever idle waits
     call("nodeCreated", given);
   },
   loadedGraphNode: (...given) => call("loadedGraphNode", given),

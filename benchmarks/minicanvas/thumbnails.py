@@ -48,6 +48,11 @@ THUMBNAILS = {
         ("a blue house in the style of Arlo Vane",),
         {**WORLD, **WIDE, "neurons.preset": "style"},
     ),
+    "unlearn-a-style": Thumbnail(
+        ("Arlo Vane",),
+        ("a blue house in the style of Arlo Vane",),
+        {"unlearn.preset": "style", "unlearn.size": 64, "unlearn.preview_every": 0},
+    ),
     "use-an-exported-lora": Thumbnail(("Noor Rahman",), ("a purple castle in the style of Noor Rahman",), {}),
 }
 """By the name of the workflow; erased with the node's default preset."""

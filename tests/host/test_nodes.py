@@ -37,6 +37,9 @@ INPUTS = {
     "augment general_scale held_share wordings",
     "ScaPreEraseNeurons": "model clip concepts preserve preset strength seed kind saliency neuron_ratio agnostic_ratio "
     "persistence_ratio cfg pairs steps recorded size words sampler_name scheduler",
+    "ScaPreUnlearn": "model clip concepts preserve preset strength seed learning_rate iterations rank preview_every "
+    "resume layers loss checkpointing guidance erase empty_erase empty_weight augmented noise hold mask first steps "
+    "passes batch neighbours mask_every size wordings scheduler",
     "ScaPreApplyEdit": "model edit strength",
     "ScaPreConceptList": "source filter more read_as column",
     "ScaPreSaveEdit": "edit filename_prefix include_names for_merging",
@@ -50,6 +53,7 @@ INPUTS = {
 OUTPUTS = {
     "ScaPreEraseConcepts": {"model": "MODEL", "edit": "SCAPRE_EDIT", "report": "STRING"},
     "ScaPreEraseNeurons": {"model": "MODEL", "edit": "SCAPRE_EDIT", "report": "STRING"},
+    "ScaPreUnlearn": {"model": "MODEL", "edit": "SCAPRE_EDIT", "report": "STRING"},
     "ScaPreApplyEdit": {"model": "MODEL"},
     "ScaPreConceptList": {"concepts": "STRING"},
     "ScaPreSaveEdit": {},
@@ -63,6 +67,7 @@ OUTPUTS = {
 NAMES = {
     "ScaPreEraseConcepts": "Erase Concepts",
     "ScaPreEraseNeurons": "Erase Neurons",
+    "ScaPreUnlearn": "Unlearn Concepts",
     "ScaPreApplyEdit": "Apply Edit",
     "ScaPreConceptList": "Concept List",
     "ScaPreSaveEdit": "Save Edit",
@@ -77,6 +82,7 @@ SHOWN = {"ScaPreSaveEdit", "ScaPreExportEdit", "ScaPreBeforeAfter"}  # can be qu
 SEARCHES = {
     "ScaPreEraseConcepts": "erase remove forget unlearn ban artist style object nsfw explicit scapre",
     "ScaPreEraseNeurons": "prune neurons FIA forget erase scapre",
+    "ScaPreUnlearn": "train fine-tune KSCU ESD unlearn forget erase remove scapre",
     "ScaPreApplyEdit": "erase strength scapre",
     "ScaPreConceptList": "names list artists file txt scapre",
     "ScaPreSaveEdit": "store share export file scapre",

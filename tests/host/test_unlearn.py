@@ -261,7 +261,7 @@ def test_merged_edits_add_up(clip: comfy.sd.CLIP, edit: Edit) -> None:
 
 
 def test_a_model_that_cannot_be_loaded_again_is_refused(clip: comfy.sd.CLIP) -> None:
-    with pytest.raises(ScaPreError, match="SD15 model cannot load it a second time.*Load Checkpoint"):
+    with pytest.raises(ScaPreError, match=r"SD15 model cannot load it a second time.*Load Checkpoint"):
         unlearn(unet(), clip)
 
 
@@ -272,7 +272,7 @@ def test_memory_is_told_and_refused(
         unlearn(reloadable(), clip, iterations=1)
     assert "for a second copy of the model" in caplog.text
     monkeypatch.setattr(memory.management, "get_free_memory", lambda *_: 1000)
-    with pytest.raises(ScaPreError, match="training it needs 0.00 GB.*take a smaller rank"):
+    with pytest.raises(ScaPreError, match=r"training it needs 0.00 GB.*take a smaller rank"):
         unlearn(reloadable(), clip)
     with pytest.raises(ScaPreError, match="give a rank above 0"):
         unlearn(reloadable(), clip, rank=0)

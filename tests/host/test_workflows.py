@@ -31,7 +31,7 @@ ERASED = {
     "erase-an-object-keep-its-neighbours": ["zebra"],
     "erase-from-sdxl": ["Vincent van Gogh"],
 }
-NEURONS = "cut-the-neurons-of-a-style"
+NEURONS, UNLEARN = "cut-the-neurons-of-a-style", "unlearn-a-style"
 LIST, SHARE, SDXL = "erase-a-list-of-artists", "save-share-and-load-an-edit", "erase-from-sdxl"
 LORA = "use-an-exported-lora"  # stock nodes alone
 TOLD = dict.fromkeys(ERASED, ("Erase Concepts", "Run", "Before and After", "seed")) | {
@@ -40,7 +40,9 @@ TOLD = dict.fromkeys(ERASED, ("Erase Concepts", "Run", "Before and After", "seed
     LORA: ("Export Edit", "Load LoRA", "Run", "Before", "After", "seed"),
 }
 TOLD |= {NEURONS: ("Erase Neurons", "Erase Concepts", "Run", "Before and After", "seed", "strength")}
-PAIRED = [*ERASED, SHARE, NEURONS]
+TOLD |= {UNLEARN: ("Unlearn Concepts", "Erase Concepts", "Run", "Cancel", "Save Edit", "Before and After", "seed")}
+PAIRED = [*ERASED, SHARE, NEURONS, UNLEARN]
+ERASING = ("ScaPreEraseConcepts", "ScaPreEraseNeurons", "ScaPreUnlearn", "ScaPreApplyEdit")
 MUTED = 2
 DOCS = PACK_ROOT / "web" / "docs"
 PAGES = sorted(page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md"))
@@ -106,6 +108,7 @@ def small(graph: Graph, checkpoint: str) -> Graph:
         "KSampler": {"steps": 2},
         "ScaPreBeforeAfter": {"width": 64, "height": 64, "steps": 2},
         "ScaPreEraseNeurons": {"size": 64, "steps": 4, "recorded": 2, "pairs": 2},
+        "ScaPreUnlearn": {"size": 64, "steps": 4, "first": 2, "iterations": 2},
     }
     return {
         key: {**node, "inputs": node["inputs"] | changes.get(node["class_type"], {})} for key, node in graph.items()
@@ -247,7 +250,7 @@ def test_before_is_the_model_of_the_loader_and_after_that_of_an_edit(name: str, 
     inputs = graph[str(pair["id"])]["inputs"]
     (loader,) = of_type(workflow, "CheckpointLoaderSimple")
     assert inputs["original"] == [str(loader["id"]), 0]
-    assert graph[inputs["edited"][0]]["class_type"] in ("ScaPreEraseConcepts", "ScaPreEraseNeurons", "ScaPreApplyEdit")
+    assert graph[inputs["edited"][0]]["class_type"] in ERASING
     assert inputs["steps"] >= 20
 
 

@@ -6,7 +6,7 @@ import math
 import zlib
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, pairwise
 
 import pytest
 import torch
@@ -156,7 +156,7 @@ def edit_of(names: str = "cat", settings: Settings = SMALL, seed: int = 5):
 def test_the_table_is_that_of_the_paper(first: int, steps: int, passes: int) -> None:
     entries = list(islice(key_steps(first, steps, passes), 3000))
     assert [entry.step for entry in entries] == oracle.table(first, steps - 1, steps - 5, passes, 3000)
-    for before, after in zip(entries, entries[1:], strict=False):
+    for before, after in pairwise(entries):
         same = after.picture == before.picture
         assert same == (after.step == before.step + 1)  # an entry goes on from the one before, or begins anew
 
@@ -312,11 +312,14 @@ def test_the_edit_does_to_weights_what_the_factors_did_to_answers(rank: int) -> 
 def test_layers_are_chosen_by_role(layers: str) -> None:
     edit = edit_of(settings=replace(SMALL, layers=layers))
     cross = {name for name in LAYERS if "attn2" in name}
-    assert set(edit.shapes) == {
-        "cross-attention": cross,
-        "all but cross-attention": LAYERS.keys() - cross,
-        "all": LAYERS.keys(),
-    }[layers]
+    assert (
+        set(edit.shapes)
+        == {
+            "cross-attention": cross,
+            "all but cross-attention": LAYERS.keys() - cross,
+            "all": LAYERS.keys(),
+        }[layers]
+    )
 
 
 @pytest.mark.parametrize("rank", [0, 2])
@@ -356,11 +359,11 @@ def test_merging_adds_changes_up(rank: int) -> None:
 
 def test_what_cannot_be_merged_is_refused() -> None:
     one, pair = edit_of("cat"), edit_of("dog\nhut", seed=8)
-    with pytest.raises(ScaPreError, match="cannot be taken apart.*Train again"):
+    with pytest.raises(ScaPreError, match=r"cannot be taken apart.*Train again"):
         merge_edits({"edit1": one, "edit2": pair}, Weights(), remove=["dog"])
     with pytest.raises(ScaPreError, match="erase the same concept"):
         merge_edits({"edit1": one, "edit2": edit_of("cat", seed=8)}, Weights())
-    with pytest.raises(ScaPreError, match="different layers.*Apply Edit"):
+    with pytest.raises(ScaPreError, match=r"different layers.*Apply Edit"):
         merge_edits({"a": one, "b": edit_of("dog", replace(SMALL, layers="cross-attention"))}, Weights())
     with pytest.raises(ScaPreError, match=r"full weights \(rank 0\)"):
         merge_edits({"a": one, "b": edit_of("dog", replace(SMALL, rank=0))}, Weights())
@@ -457,7 +460,7 @@ def test_what_is_held_moves_less() -> None:
 
 
 def test_prompts_vary_in_the_last_iterations_alone() -> None:
-    settings = replace(SMALL, iterations=20, augmented=0.25, wordings="a picture of {} here")
+    settings = replace(SMALL, iterations=20, augmented=0.25, wordings="a picture of NAME here")
     found = run(trainer("big cat", settings))
     asked = [text for _, text in found.denoiser.asked if text]
     usual = "a picture of big cat here"
@@ -493,7 +496,7 @@ def test_presets_are_those_of_the_paper() -> None:
     style = PRESETS["style"].settings
     assert (style.steps, style.passes, style.guidance, style.erase) == (50, 8, 3.0, 1.0)
     assert (style.empty_erase, style.empty_weight, style.augmented, style.noise) == (2e-5, 1e-4, 0.05, 1e-5)
-    assert (style.hold, style.mask, style.batch, style.prompts) == (0.0, 1.0, 1, ("{}",))
+    assert (style.hold, style.mask, style.batch, style.prompts) == (0.0, 1.0, 1, ("NAME",))
 
 
 def test_it_is_no_closed_form() -> None:

@@ -5,7 +5,7 @@ import { stylesheet } from "../dom.mjs";
 import { dress } from "./widget.mjs";
 
 const SETTING = "ScaPre.ConceptEditor";
-const NODES = ["ScaPreEraseConcepts", "ScaPreEraseNeurons"];
+const NODES = ["ScaPreEraseConcepts", "ScaPreEraseNeurons", "ScaPreUnlearn"];
 
 stylesheet("concepts.css", import.meta.url);
 

@@ -80,7 +80,7 @@ export function importPanel(have, add, close) {
     fill([], [], say("large", { most: MOST_BYTES / 2 ** 20 }));
   }
 
-  /** A file becomes one of the lists, so that its name is seen and it can be returned to. */
+  /** A file becomes one of the lists, so that it can be returned to. */
   function take(given) {
     if (!given) return;
     const name = say("opened", { name: given.name });

@@ -19,7 +19,7 @@ export function described({ kind, columns, name, anchor }) {
 }
 
 /**
- * What was read, its shape, whether that is a guess, and what to choose from: the readings that differ, and columns.
+ * What was read, its shape, whether that is a guess, and what to choose from: readings and columns.
  * @param {string} words
  * @param {any} found the server's answer
  * @param {string} reading the one that is shown

@@ -4,11 +4,11 @@ import { app } from "../../../../scripts/app.js";
 import { after, element, memory, stylesheet, takePlace } from "../dom.mjs";
 import { contents } from "./panel.mjs";
 
-const NODES = ["ScaPreEraseConcepts", "ScaPreEraseNeurons", "ScaPreMergeEdits", "ScaPreLoadEdit"];
+const NODES = ["ScaPreEraseConcepts", "ScaPreEraseNeurons", "ScaPreUnlearn", "ScaPreMergeEdits", "ScaPreLoadEdit"];
 const SETTING = "ScaPre.ReportPanel";
 const NAME = "scapre_report";
-const WIDTH = 340; // pixels, of the node at least
-const HEIGHT = 360; // pixels, of the panel at least
+const WIDTH = 340; // pixels, the node at least
+const HEIGHT = 360; // pixels, the panel at least
 
 stylesheet("report.css", import.meta.url); // before a panel is measured
 

@@ -9,6 +9,7 @@ import torch
 
 from ...concepts.concepts import Concept
 from ...concepts.spelling import core
+from .settings import NAME
 
 VARIANTS = 10
 """Of each prompt, in the last iterations."""
@@ -38,13 +39,13 @@ def lessons(concepts: Sequence[Concept], wordings: Sequence[str], seed: int) -> 
 
     Args:
         concepts: With what takes their place.
-        wordings: With {} for the name.
+        wordings: With NAME for the name.
         seed: Of the variants.
     """
     generator, found = torch.Generator().manual_seed(seed), []
     for concept in concepts:
         name = core(concept.text)
-        prompts = tuple(wording.replace("{}", name) for wording in wordings)
+        prompts = tuple(wording.replace(NAME, name) for wording in wordings)
         variants = tuple(tuple(_varied(wording, name, generator) for _ in range(VARIANTS)) for wording in wordings)
         found.append(Lesson(name, core(concept.anchor), prompts, variants))
     return tuple(found)
@@ -57,7 +58,7 @@ def _varied(wording: str, name: str, generator: torch.Generator) -> str:
         return int(torch.randint(end, (), generator=generator))
 
     words, kind = wording.split(), chance(4)
-    around = [place for place, word in enumerate(words) if "{}" not in word]
+    around = [place for place, word in enumerate(words) if NAME not in word]
     if kind == 0 and around:
         words = [words[place] for place in torch.randperm(len(words), generator=generator).tolist()]
     elif kind == 1 and around:
@@ -66,4 +67,4 @@ def _varied(wording: str, name: str, generator: torch.Generator) -> str:
         words = [_BEFORE[chance(len(_BEFORE))], *words]
     else:
         words = [*words, _AFTER[chance(len(_AFTER))]]
-    return " ".join(words).replace("{}", name)
+    return " ".join(words).replace(NAME, name)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from ...errors import ScaPreError
+from ...errors import ScaPreError, shorten
 from ...families import Role
 from ..settings import MethodSettings, Preset, choice, number, switch, text
 
@@ -20,6 +20,8 @@ LAYERS: Mapping[str, Collection[Role]] = {
 
 
 _LEAST = 64
+NAME = "NAME"
+"""Where a name stands in a wording."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,20 @@ class Settings(MethodSettings):
     steps: int = number(50, "Steps of a whole picture.", 2, 1000)
     passes: int = number(8, "Passes through the key steps, after which they begin one step later.", 1, 1000)
     guidance: float = number(3.0, "How closely the pictures follow the prompts (CFG).", 1, 30, step=0.5)
-    erase: float = number(1.0, "g, how far beyond the empty prompt a concept is led.", 0, 10, step=0.25)
+    erase: float = number(
+        1.0, "g, how far beyond the empty prompt, or what takes its place, a concept is led.", 0, 10, step=0.25
+    )
     empty_erase: float = number(
-        2e-5, "l1, the same for the empty prompt, for each step of noise left.", 0, 0.01, step=1e-5
+        2e-5,
+        "l1, how far the empty prompt is led away from a concept, for each time step of noise that is gone.",
+        0,
+        0.01,
+        step=1e-5,
     )
     empty_weight: float = number(1e-4, "l2, the weight of what the empty prompt answers.", 0, 100, step=1e-4)
     batch: int = number(1, "Pictures that are trained on together.", 1, 64)
     augmented: float = number(0.05, "Share of the iterations, at the end, with varied prompts.", 0, 1, step=0.05)
-    noise: float = number(1e-5, "Noise on the text there.", 0, 1, step=1e-5)
+    noise: float = number(1e-5, "Noise on the text of varied prompts.", 0, 1, step=1e-5)
     hold: float = number(
         0.0, "Weight of what preserved names and neighbours answer. 0: they are not held.", 0, 100, step=0.5
     )
@@ -53,11 +61,12 @@ class Settings(MethodSettings):
         1.0, "Share of each matrix that is trained, where its gradients are largest (Sculpting Memory).",
         0.001, 1, step=0.05,
     )  # fmt: skip
-    mask_every: int = number(10, "Iterations after which those are chosen anew.", 1, 1000)
+    mask_every: int = number(10, "Iterations after which the entries of mask are chosen anew.", 1, 1000)
     size: int = number(0, "Side of a picture in pixels. 0: as the model family is used to.", 0, 4096, step=8)
     checkpointing: bool = switch(False, "Whether to save memory by computing twice (gradient checkpointing).")
     wordings: str = text(
-        "Prompts to train on, parted by ; with {} for the name, as in: {}; a picture by {}. Empty: the name alone."
+        "Prompts to train on, parted by ; with NAME for the name, as in: NAME; a picture by NAME. Empty: the name "
+        "alone."
     )
     scheduler: str = text("Name of the host's scheduler.")
 
@@ -77,13 +86,15 @@ class Settings(MethodSettings):
         if 0 < self.size < _LEAST:
             raise ScaPreError(f"size: pictures of {self.size} pixels are too small to train on. Give {_LEAST} or more.")
         for wording in self.prompts:
-            if "{}" not in wording:
-                raise ScaPreError(f"wordings: {wording} has no place for the name. Write {{}} where it should stand.")
+            if NAME not in wording:
+                raise ScaPreError(
+                    f"wordings: {shorten(wording)} has no place for the name. Write {NAME} where it should stand."
+                )
 
     @property
     def prompts(self) -> tuple[str, ...]:
         """The wordings."""
-        return tuple(part.strip() for part in self.wordings.split(";") if part.strip()) or ("{}",)
+        return tuple(part.strip() for part in self.wordings.split(";") if part.strip()) or (NAME,)
 
 
 def _preset(name: str, about: str, **values: Any) -> Preset:
