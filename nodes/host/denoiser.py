@@ -18,7 +18,6 @@ from ...scapre.errors import ScaPreError, shorten
 from ...scapre.methods.kscu.denoiser import TextNoise
 from ...scapre.methods.kscu.factors import Trained
 from .sampling import Sampling, empty_latent
-from .text_encoder import ClipEncoder
 
 _NOISE = 1000  # time steps
 _BLOCKS = ("transformer_blocks", "blocks")
@@ -37,22 +36,20 @@ class HostDenoiser:
     velocity of those that flow. Patches of the model's weights are in the copy, those of its attention are not.
     """
 
-    def __init__(self, model: Any, clip: Any, sampling: Sampling, names: Iterable[str], texts: Iterable[str]) -> None:
-        """Encodes all texts, and then loads the copy.
+    def __init__(self, model: Any, conditionings: Mapping[str, Any], sampling: Sampling, names: Iterable[str]) -> None:
+        """Loads the copy.
 
         Args:
             model: The MODEL.
-            clip: The CLIP of the model.
+            conditionings: What CLIP Text Encode gives for each text that will be asked with, the empty one too.
             sampling: Steps, scheduler and size count.
             names: Of the weights of the layers that are trained.
-            texts: All that will be asked with.
 
         Raises:
             ScaPreError: If the loader gives no way to load the model again, or the scheduler is none, or gives another
                 number of steps.
         """
-        encoder = ClipEncoder(clip)
-        self._texts = {text: _encoded(encoder, text) for text in dict.fromkeys(["", *texts])}
+        self._texts = {text: _out_of_inference(*found[0]) for text, found in conditionings.items()}
         self.shape = tuple(empty_latent(model, sampling).shape[1:])
         sigmas = _sigmas(model, sampling)
         self.sigmas = sigmas.tolist()
@@ -76,8 +73,14 @@ class HostDenoiser:
                     for place, block in enumerate(blocks):
                         blocks[place] = _Twice(block)
 
-    def close(self) -> None:
+    def __enter__(self) -> HostDenoiser:
+        """Tells the host that gradients are taken, for which some models have code of their own."""
+        self._was, management.in_training = management.in_training, True
+        return self
+
+    def __exit__(self, *error: object) -> None:
         """Gives the memory of the copy back."""
+        management.in_training = self._was
         management.unload_model_and_clones(self._copy)
         del self._copy, self._network, self._layers
         gc.collect()
@@ -148,9 +151,8 @@ def _adding(part: Trained) -> Any:
     return hook
 
 
-def _encoded(encoder: ClipEncoder, text: str) -> _Text:
-    """A text's conditioning, out of inference mode."""
-    states, more = encoder.conditioning(text)[0]
+def _out_of_inference(states: Tensor, more: Mapping[str, Any]) -> _Text:
+    """A conditioning that gradients can be taken with."""
     return _Text(states.clone(), {key: _normal(value) for key, value in more.items()})
 
 

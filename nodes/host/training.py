@@ -25,6 +25,7 @@ from .preview import Preview
 from .progress import HostProgress
 from .projections import HostProjections
 from .sampling import Sampling
+from .text_encoder import ClipEncoder
 
 log = logging.getLogger("scapre")
 
@@ -113,16 +114,12 @@ def _smaller(job: Job) -> tuple[Any, str]:
 def _train(job: Job, progress: HostProgress) -> Finished:
     texts = [text for lesson in job.lessons for text in _texts(lesson)]
     with torch.inference_mode(False):
-        denoiser = HostDenoiser(job.model, job.clip, job.sampling, job.shapes, [*texts, *job.held])
-        was = management.in_training
-        try:
-            management.in_training = True
+        encoder = ClipEncoder(job.clip)
+        conditionings = {text: encoder.conditioning(text) for text in dict.fromkeys(["", *texts, *job.held])}
+        with HostDenoiser(job.model, conditionings, job.sampling, job.shapes) as denoiser:
             if job.settings.checkpointing:
                 denoiser.save_memory()
             return _run(job, denoiser, progress)
-        finally:
-            management.in_training = was
-            denoiser.close()
 
 
 def _texts(lesson: Lesson) -> list[str]:
