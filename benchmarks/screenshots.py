@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from .host.base import PACK_ROOT, add_checkpoint
 from .host.places import comfy_root
 from .minicanvas.neurons import INPUTS
+from .minicanvas.unlearning import INPUTS as LEARNED
 
 if TYPE_CHECKING:
     from .host.page import ComfyPage
@@ -67,6 +68,12 @@ NEURONS = Node(
     },
     {"model": (0, 0), "clip": (0, 1)},
 )
+UNLEARN = Node(
+    "ScaPreUnlearn",
+    (350, 0),
+    {"concepts": "Arlo Vane", **LEARNED, "preview_every": 25},
+    {"model": (0, 0), "clip": (0, 1)},
+)
 LOAD = Node(LOADER, (0, 0))
 SAMPLED = {"width": 64, "height": 64, "steps": 20, "cfg": 3.0, "seed": 0}
 PAIR = Node(
@@ -99,6 +106,7 @@ SHOTS = {
     "workflow": Shot([LOAD, ERASE, PAIR]),
     "ScaPreEraseConcepts": Shot([LOAD, ERASE, PAIR], [1]),
     "ScaPreEraseNeurons": Shot([LOAD, NEURONS, Node("PreviewAny", (830, 0), {}, {"source": (1, 2)})], [1]),
+    "ScaPreUnlearn": Shot([LOAD, UNLEARN, Node("PreviewAny", (830, 0), {}, {"source": (1, 2)})], [1]),
     "ScaPreBeforeAfter": Shot([LOAD, ERASE, PAIR], [2]),
     "ScaPreBeforeAfterGrid": Shot(
         [

@@ -12,6 +12,7 @@ from PIL import Image
 from .evaluate import Evaluation
 from .inprocess import erase
 from .neurons import WIDE, WORLD
+from .unlearning import LEARNED
 
 CELL, LINE = 256, 4
 
@@ -51,7 +52,7 @@ THUMBNAILS = {
     "unlearn-a-style": Thumbnail(
         ("Arlo Vane",),
         ("a blue house in the style of Arlo Vane",),
-        {"unlearn.preset": "style", "unlearn.size": 64, "unlearn.preview_every": 0},
+        LEARNED,
     ),
     "use-an-exported-lora": Thumbnail(("Noor Rahman",), ("a purple castle in the style of Noor Rahman",), {}),
 }

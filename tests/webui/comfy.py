@@ -15,6 +15,8 @@ from pack.benchmarks.minicanvas.inprocess import Loaded, load
 from pack.nodes.erase_neurons import EraseNeurons
 from pack.nodes.host.patch import apply_edit
 from pack.nodes.host.projections import HostProjections
+from pack.nodes.unlearn import Unlearn
+from pack.scapre.families import Role
 from pack.scapre.files import read_edit, write_edit
 
 CPU = torch.device("cpu")
@@ -27,14 +29,14 @@ def minicanvas() -> Loaded:
 
 
 def weights(edit: Path | None = None, strength: float = 1.0, lora: Path | None = None) -> dict[str, Tensor]:
-    """Every matrix that an edit can change, with a LoRA and an edit after it."""
+    """Every matrix whose role says what it is for, with a LoRA and an edit after it."""
     model = minicanvas().model
     if lora:
         model, _ = comfy.sd.load_lora_for_models(model, None, comfy.utils.load_torch_file(str(lora)), 1.0, 0.0)
     if edit:
         model = apply_edit(model, read_edit(edit), strength)
     projections = HostProjections(model)
-    return {name: projections.read(name, CPU) for name in projections.roles}
+    return {name: projections.read(name, CPU) for name, role in projections.roles.items() if role is not Role.OTHER}
 
 
 @cache
@@ -44,6 +46,19 @@ def cut_neurons(file: Path) -> Path:
     model = minicanvas()
     with torch.inference_mode():
         _, edit, _ = EraseNeurons.execute(model.model, model.clip, "cross", **inputs).result
+    write_edit(edit, file)
+    return file
+
+
+@cache
+def trained(file: Path, layers: str) -> Path:
+    """An edit file of what was trained, in a few iterations."""
+    inputs = {
+        "size": 64, "steps": 20, "first": 17, "iterations": 3, "rank": 4, "learning_rate": 0.01, "preview_every": 0,
+    }  # fmt: skip
+    model = minicanvas()
+    with torch.inference_mode():
+        _, edit, _ = Unlearn.execute(model.model, model.clip, "cross", layers=layers, **inputs).result
     write_edit(edit, file)
     return file
 

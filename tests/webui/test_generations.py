@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pack.benchmarks.host.client import HostError
 from pack.tests.webui import comfy
 from pack.tests.webui.conftest import TWIN, Web, lora
 
@@ -95,6 +96,24 @@ def test_a_file_of_cut_neurons(web: Web, plain: bytes, strength: float) -> None:
     framed = web.draw(LORA_PROMPT, with_file(cut.name, strength))
     assert framed.pixels[0] != plain
     assert comfy.apart(web.weights(), comfy.weights(cut, strength, lora())) < EXACT
+    assert_off(web, plain)
+
+
+@pytest.mark.parametrize("strength", [1.0, 0.5])
+def test_a_file_of_what_was_trained(web: Web, plain: bytes, strength: float) -> None:
+    learned = comfy.trained(web.data / "models" / "scapre" / "trained.safetensors", "cross-attention")
+    assert web.draw(PROMPT, with_file(learned.name, strength)).pixels[0] != plain
+    assert comfy.apart(web.weights(), comfy.weights(learned, strength)) < EXACT
+    assert comfy.apart(comfy.weights(learned, strength), comfy.weights()) > 1e-3
+    assert web.draw(LORA_PROMPT, with_file(learned.name, strength)).pixels[0] != plain
+    assert comfy.apart(web.weights(), comfy.weights(learned, strength, lora())) < EXACT
+    assert_off(web, plain)
+
+
+def test_a_file_of_trained_convolutions_is_refused(web: Web, plain: bytes) -> None:
+    learned = comfy.trained(web.data / "models" / "scapre" / "rest.safetensors", "all but cross-attention")
+    with pytest.raises(HostError, match=r"changes convolutions.*LoRA"):
+        web.draw(PROMPT, with_file(learned.name, 1.0))
     assert_off(web, plain)
 
 

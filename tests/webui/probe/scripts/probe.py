@@ -35,7 +35,7 @@ class Probe(scripts.Script):
         found = {}
         with torch.no_grad(), devices.autocast():
             for name, module in unet.named_modules():
-                if name.endswith(("attn2.to_k", "attn2.to_v", "ff.net.2")):
+                if name.endswith(("attn2.to_q", "attn2.to_k", "attn2.to_v", "attn2.to_out.0", "ff.net.2")):
                     # Layers of some kinds of storage do not tell their in_features.
                     width, like = module.weight.shape[1], next(unet.parameters())
                     kind = like.dtype if like.dtype in (torch.float32, torch.float16) else torch.float32
