@@ -73,10 +73,15 @@ def write(path: Path, content: Mapping[str, torch.Tensor], metadata: Mapping[str
     return path
 
 
+def texts(checkpoint: Checkpoint) -> list[str]:
+    """Names of the projections that read the text."""
+    return [name for name, role in checkpoint.roles.items() if role.reads_text]
+
+
 def edit_for(path: Path, names: str = "cat -> dog\nVincent van Gogh", settings: Settings | None = None) -> Edit:
     """An edit of a checkpoint, with made-up token states."""
     with Checkpoint(path) as checkpoint:
-        width = checkpoint.read(next(iter(checkpoint.roles)), torch.device("cpu")).shape[1]
+        width = checkpoint.read(texts(checkpoint)[0], torch.device("cpu")).shape[1]
         request = ask(names, settings or Settings())
         states, _ = encode_request(Encoder(width), request)
         return solve_edit(states, checkpoint, request)

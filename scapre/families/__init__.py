@@ -31,13 +31,13 @@ class Family:
     Attributes:
         title: Name for people.
         roles: Finds the projections among a model's parameter names, and what each is for, in the model's order.
-        place: Tells a projection's layer, as people call it, and its role.
+        place: Tells a projection's layer, how people call it, and its role.
         side: Pixels of a side that it draws at.
     """
 
     title: str
     roles: Callable[[Iterable[str]], Mapping[str, Role]]
-    place: Callable[[str], tuple[str, Role] | None]
+    place: Callable[[str], tuple[str, str, Role] | None]
     side: int
 
 
@@ -81,9 +81,10 @@ def side(title: str) -> int:
 
 
 class Place(NamedTuple):
-    """Where a projection is: in which layer, as people call it, and what it is there."""
+    """Where a projection is: in which layer, how people call that, and what it is there."""
 
     layer: str
+    label: str
     role: Role
 
 
@@ -96,4 +97,4 @@ def place(title: str, name: str) -> Place:
     """
     family = next((family for family in FAMILIES.values() if family.title == title), None)
     found = family and family.place(name)
-    return Place(*found) if found else Place(name.removesuffix(".weight"), Role.VALUE)
+    return Place(*found) if found else Place(name, name.removesuffix(".weight"), Role.VALUE)

@@ -50,16 +50,18 @@ def roles(parameters: Iterable[str]) -> dict[str, Role]:
     return {name: _ROLES.get(match[1], Role.OTHER) for name, match in found if match}
 
 
-def place(name: str) -> tuple[str, Role] | None:
-    """Label of a projection's layer, and its role: `input 4.1` is the second transformer of the fifth input block.
+def place(name: str) -> tuple[str, str, Role] | None:
+    """A projection's layer, its label, and its role: `input 4.1` is the second transformer of the fifth input block.
 
-    The middle has one block, so that `middle 0` is its first transformer. None for another name.
+    `input 4` is what that block has beside them. The middle has one block, so that `middle 0` is its first transformer,
+    and `middle part 0` its first residual block. None for another name.
     """
     found, layer = _PLACE.search(name), _LAYER.search(name)
     if not found or not layer:
         return None
     side, block, part, transformer = found.groups()
-    role = _ROLES.get(layer[1], Role.OTHER)
     if transformer is None:
-        return f"{side} {block}" if block else f"{side} part {part}", role
-    return f"{side} {block}.{transformer}" if block else f"{side} {transformer}", role
+        label = f"{side} {block}" if block else f"{side} part {part}"
+    else:
+        label = f"{side} {block}.{transformer}" if block else f"{side} {transformer}"
+    return name[: found.start()] + label, label, _ROLES.get(layer[1], Role.OTHER)

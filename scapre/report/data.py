@@ -170,7 +170,7 @@ def _blocks(edit: Edit) -> list[BlockRow]:
     found: dict[str, BlockRow] = {}
     for name, change in edit.report.change.items():
         where = place(edit.family, name)
-        empty: BlockRow = {"block": where.layer, "key": None, "value": None, "output": None, "rest": None}
+        empty: BlockRow = {"block": where.label, "key": None, "value": None, "output": None, "rest": None}
         row, kind = found.setdefault(where.layer, empty), _COLUMNS[where.role]
         row[kind] = max(_rounded(change), row[kind] or 0.0, key=lambda value: value or 0.0)
     return list(found.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from .conflicts import Conflicts
 from .data import LETTERS, BlockRow, ConceptRow, ReportData, changed_kinds
@@ -14,10 +15,12 @@ _ERASED = (
     "kept: share of the old answer, 1 = untouched, below 0 = turned round. remaining: 0 = answers as its anchor, "
     "1 = untouched."
 )
+_TRAINED = "remaining: 1 = as before training, 0 = where the concept should go; what the last iterations have left."
 _KIN = " Where kin are the anchor, it is the part of the way to them that is left, and 0 also beyond them."
 _CUT = "answering: weights that answer the name more than everyday words. cut: how many of them are zero now."
 _DRIFT = "How far the answers of anchors, preserved names and the empty prompt moved: 0 = untouched."
 _WIDTH = 6  # of a number
+Figure = Literal["kept", "remaining"]
 
 # What would begin markup inside a line. An underscore within a word and an ampersand without a semicolon begin none.
 _MARKUP = re.compile(
@@ -55,12 +58,16 @@ def _tables(data: ReportData) -> Iterable[str]:
 
 def _answers(data: ReportData) -> Iterable[str]:
     """How texts are answered now."""
+    trained = not data["drift"]  # where texts are asked, the empty prompt is always among them
     kin = any(row["kin"] for row in data["concepts"])
     summed = _summed([(row["name"], row["remaining"]) for row in data["concepts"]], "remaining")
-    yield _ERASED + (_KIN if kin else "") + summed
-    erased = [((row["kept"], row["remaining"]), (row["name"], _anchor(row))) for row in data["concepts"]]
-    yield _table(("kept", "remaining"), ("concept", "anchor"), erased)
-    if not data["drift"]:
+    yield (_TRAINED if trained else _ERASED) + (_KIN if kin else "") + summed
+    figures: list[Figure] = ["remaining"] if trained else ["kept", "remaining"]
+    erased: list[Row] = [
+        (tuple(row[figure] for figure in figures), (row["name"], _anchor(row))) for row in data["concepts"]
+    ]
+    yield _table(figures, ("concept", "anchor"), erased)
+    if trained:
         return
     yield "## Drift of what should stay"
     yield _DRIFT + _summed([(row["name"], row["drift"]) for row in data["drift"]], "drift")

@@ -48,7 +48,7 @@ def write(form: str, edit: Edit, source: Path, out: Path, options: Options | Non
 
 def deltas(edit: Edit, source: Path) -> dict[str, torch.Tensor]:
     with Checkpoint(source) as checkpoint:
-        return {name: edit.delta(name, checkpoint.read(name, CPU)).double() for name in checkpoint.roles}
+        return {name: edit.delta(name, checkpoint.read(name, CPU)).double() for name in edit.shapes}
 
 
 def metadata_of(path: Path) -> dict[str, str]:
@@ -310,7 +310,7 @@ def test_a_checkpoint_is_written_from_a_file_only(source: Path, tmp_path: Path) 
     with Checkpoint(source) as checkpoint:
 
         class Model:
-            family, roles, read = checkpoint.family, checkpoint.roles, checkpoint.read
+            family, roles, read, shape = checkpoint.family, checkpoint.roles, checkpoint.read, checkpoint.shape
 
         with pytest.raises(ScaPreError, match="Save Checkpoint"):
             FORMATS["checkpoint"](edit, Model(), tmp_path / "out.safetensors", Options(), silent)

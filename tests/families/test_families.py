@@ -20,10 +20,13 @@ UNET = [
 
 
 @pytest.mark.parametrize("detected", FAMILIES)
-def test_keys_and_values_of_cross_attention_are_found_in_order(detected):
+def test_matrices_are_found_in_order_with_what_they_are_for(detected):
     title, roles = find_projections(detected, UNET)
     assert title
-    assert list(roles.items()) == [(UNET[2], Role.KEY), (UNET[3], Role.VALUE), (UNET[5], Role.VALUE)]
+    kinds = [Role.OTHER, Role.QUERY, Role.KEY, Role.VALUE, Role.ANSWER, Role.VALUE]
+    assert list(roles.items()) == list(zip(UNET, kinds, strict=True))
+    outside = ["time_embed.0.weight", "label_emb.0.0.weight", "out.2.weight", "input_blocks.1.0.in_layers.0.weight"]
+    assert find_projections(detected, [*UNET, *(f"diffusion_model.{name}" for name in outside)])[1] == roles
 
 
 @pytest.mark.parametrize("detected", ["Flux", "SD3", "PixArtSigma", "SVD_img2vid", "WAN21_T2V", "Stable_Zero123"])

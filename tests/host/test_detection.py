@@ -14,7 +14,7 @@ from comfy.model_patcher import ModelPatcher
 from pack.nodes.host.patch import apply_edit
 from pack.nodes.host.projections import HostProjections
 from pack.scapre.errors import ScaPreError
-from pack.scapre.families import FAMILIES
+from pack.scapre.families import FAMILIES, Role
 from pack.scapre.families.others import MARKS, Mark, refused_class
 from pack.scapre.families.signatures import RELATIVES, detect
 from pack.tests.host import models
@@ -120,7 +120,7 @@ def test_a_supported_family_shows_the_keys_and_values_of_all_its_cross_attention
     assert sum(name.endswith("attn2.to_k.weight") for name in texts) == attentions
     weights = model.model.state_dict()
     assert {weights[name].shape[1] for name in texts} == {settings["context_dim"]}
-    outputs = [name for name in found.roles if name not in texts]
+    outputs = [name for name, role in found.roles.items() if role is Role.FEED_FORWARD]
     assert len(outputs) == attentions and all(name.endswith(".ff.net.2.weight") for name in outputs)
     assert all(weights[name].shape[1] == 4 * weights[name].shape[0] for name in outputs)
 

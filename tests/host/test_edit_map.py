@@ -39,7 +39,9 @@ SDXL = [
     *(f"middle {t}" for t in range(10)),
     *(f"output {block}.{t}" for block, depth in enumerate((10, 10, 10, 2, 2, 2)) for t in range(depth)),
 ]
-ROLES = {"to_k": Role.KEY, "to_v": Role.VALUE, "net.2": Role.FEED_FORWARD}
+ROLES = {
+    "to_k": Role.KEY, "to_v": Role.VALUE, "to_q": Role.QUERY, "to_out": Role.ANSWER, "net": Role.FEED_FORWARD,
+}  # fmt: skip
 LAYERS = {
     "SD1.x": [f"input {b}.0" for b in (1, 2, 4, 5, 7, 8)] + ["middle 0"] + [f"output {b}.0" for b in range(3, 12)],
     "SDXL": SDXL,
@@ -277,12 +279,14 @@ def test_the_map_is_an_image_of_its_width(clip: comfy.sd.CLIP) -> None:
 def test_every_projection_of_a_family_has_its_place(kind: str) -> None:
     deep = {"transformer_depth": [1, 2], "transformer_depth_middle": 3, "transformer_depth_output": [2, 2, 1, 1]}
     found = HostProjections(unet(kind, **deep))
-    places = [place(found.family, name) for name in found.roles]
-    assert len({(where.label, where.role) for where in places}) == len(found.roles)
-    assert {(where.layer, where.role) for where in places} == {
-        (re.split(r"\.(?=attn2|ff)", name)[0], ROLES[re.search(r"(to_k|to_v|net\.2)\.weight$", name)[1]])
-        for name in found.roles
-    }
+    others = [place(found.family, name) for name, role in found.roles.items() if role is Role.OTHER]
+    assert all(where.role is Role.OTHER and where.label.startswith(("input", "middle", "output")) for where in others)
+    names = [name for name, role in found.roles.items() if role is not Role.OTHER]
+    places = [place(found.family, name) for name in names]
+    assert len({(where.label, where.role) for where in places}) == len(names)
+    kinds = [ROLES[re.search(r"(to_\w+|net)(\.\d)?\.weight$", name)[1]] for name in names]
+    assert [where.role for where in places] == kinds
+    assert len({where.layer for where in places}) == len({re.split(r"\.(?=attn2|ff)", name)[0] for name in names})
     labels = list(dict.fromkeys(where.label for where in places))
     assert labels == [
         "input 1.0", "input 3.0", "input 3.1", "middle 0", "middle 1", "middle 2",

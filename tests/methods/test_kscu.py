@@ -398,6 +398,7 @@ def test_the_report_says_what_is_left() -> None:
     assert blocks["input 1.0"]["value"] > 0 and blocks["input 1.0"]["output"] > 0 and blocks["input 0"]["rest"] > 0
     told = render(data)
     assert "rest of a layer (R)" in told and "Drift" not in told and "iterations 100" in told
+    assert "kept" not in told and "where the concept should go" in told
 
 
 def test_remaining_is_one_before_anything_is_learned() -> None:

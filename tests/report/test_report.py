@@ -96,11 +96,11 @@ def test_layers_are_named_as_people_count_them_and_hold_their_own_change():
     edit, weights = solved(), Unet().weights
     share = {name: digits((edit.delta(name, w).norm() / w.double().norm()).item()) for name, w in weights.items()}
     assert report_data(edit, "Title")["blocks"] == [
-        {"block": "input 1.0", "key": share[UNET[0]], "value": share[UNET[1]], "output": None},
-        {"block": "input 1.1", "key": share[UNET[2]], "value": share[UNET[3]], "output": None},
-        {"block": "middle 0", "key": None, "value": share[UNET[4]], "output": None},
-        {"block": "output 11.3", "key": share[UNET[5]], "value": None, "output": None},
-        {"block": "elsewhere", "key": None, "value": share[UNET[6]], "output": None},
+        {"block": "input 1.0", "key": share[UNET[0]], "value": share[UNET[1]], "output": None, "rest": None},
+        {"block": "input 1.1", "key": share[UNET[2]], "value": share[UNET[3]], "output": None, "rest": None},
+        {"block": "middle 0", "key": None, "value": share[UNET[4]], "output": None, "rest": None},
+        {"block": "output 11.3", "key": share[UNET[5]], "value": None, "output": None, "rest": None},
+        {"block": "elsewhere", "key": None, "value": share[UNET[6]], "output": None, "rest": None},
     ]
     assert {place(family.title, UNET[5]).label for family in FAMILIES.values()} == {"output 11.3"}
     assert place("A later family", UNET[5]) == (UNET[5], UNET[5].removesuffix(".weight"), Role.VALUE)
