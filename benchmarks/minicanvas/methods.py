@@ -9,6 +9,7 @@ from typing import TypeAlias, get_args
 
 from .inprocess import pack, read_edit
 from .neurons import WIDE, WORLD
+from .unlearning import ESD, LEARNED, LONG
 from .questions import Sizes, without
 from .tasks import Kind, Task, task_for
 from .world import ARTIST_NAMES, OBJECTS
@@ -25,6 +26,11 @@ def _neurons(**more: str | float | bool) -> dict[str, Settings]:
     return {kind: {**more, **WORLD, "neurons.preset": preset} for kind, preset in presets.items()}
 
 
+def _learned(more: Settings | None = None) -> dict[str, Settings]:
+    """Inputs of Unlearn Concepts, the same for every kind of task: the preset for styles, and what this world needs."""
+    return {kind: {**LEARNED, **(more or {})} for kind in get_args(Kind)}
+
+
 METHODS: dict[str, dict[str, Settings]] = {
     "none": {},
     **{
@@ -37,6 +43,11 @@ METHODS: dict[str, dict[str, Settings]] = {
     "auto-without-search": {kind: {"method": "auto", "search": False} for kind in get_args(Kind)},
     "fia": _neurons(),
     "auto-fia": _neurons(**{"concepts.method": "auto"}),
+    "kscu": _learned(),
+    "kscu-paper": _learned({"unlearn.hold": 0}),
+    "kscu-long": _learned(LONG),
+    "esd": _learned(ESD),
+    "auto-kscu": _learned({"concepts.method": "auto", "unlearn.iterations": 50}),
     "precise": {
         "style": {"preset": "styles", "anchor": "art"},
         "object": {"preset": "objects-few"},

@@ -497,7 +497,10 @@ def test_presets_are_those_of_the_paper() -> None:
     style = PRESETS["style"].settings
     assert (style.steps, style.passes, style.guidance, style.erase) == (50, 8, 3.0, 1.0)
     assert (style.empty_erase, style.empty_weight, style.augmented, style.noise) == (2e-5, 1e-4, 0.05, 1e-5)
-    assert (style.hold, style.mask, style.batch, style.prompts) == (0.0, 1.0, 1, ("NAME",))
+    assert (style.mask, style.batch, style.prompts) == (1.0, 1, ("NAME",))
+    held = {name: (preset.settings.hold, preset.settings.neighbours) for name, preset in PRESETS.items()}
+    assert held == {name: (0.0, 0) if "esd" in name else (2.0, 16) for name in PRESETS}  # ours
+    assert (Settings().hold, Settings().neighbours) == (0.0, 0)
 
 
 def test_it_is_no_closed_form() -> None:

@@ -26,7 +26,10 @@ NAME = "NAME"
 
 @dataclass(frozen=True)
 class Settings(MethodSettings):
-    """Options of the training. The defaults are the paper's for styles, but for rank and learning rate."""
+    """Options of the training. The defaults are the paper's for styles, but for rank and learning rate.
+
+    Its presets also hold neighbours, which the paper does not.
+    """
 
     layers: str = choice(CROSS_ATTENTION, tuple(LAYERS), "Which layers are trained.")
     loss: str = choice("kscu", ("kscu", "esd"), "kscu: of the paper. esd: Erased Stable Diffusion, at any step.")
@@ -97,8 +100,13 @@ class Settings(MethodSettings):
         return tuple(part.strip() for part in self.wordings.split(";") if part.strip()) or (NAME,)
 
 
+_HELD = {"hold": 2.0, "neighbours": 16}
+"""Ours, not the paper's: with it the neighbours of one name stay, and without it many go too (MiniCanvas)."""
+
+
 def _preset(name: str, about: str, **values: Any) -> Preset:
-    return Preset(name, about, Settings(**values))
+    held = {} if values.get("loss") else _HELD
+    return Preset(name, about, Settings(**held, **values))
 
 
 PRESETS: Mapping[str, Preset] = MappingProxyType({
