@@ -158,7 +158,7 @@ def _inputs() -> list[io.Input]:
         concepts_input(
             'What to forget, one per line. "cat -> dog" leads a cat to a dog, and a name alone to no prompt at all.'
         ),
-        preserve_input("Names that must stay, one per line. They are held where hold is above 0."),
+        preserve_input("Names that must stay, one per line. They are held, unless hold is 0."),
         io.Combo.Input(
             "preset",
             options=list(METHODS[METHOD].presets),

@@ -9,9 +9,9 @@ from typing import TypeAlias, get_args
 
 from .inprocess import pack, read_edit
 from .neurons import WIDE, WORLD
-from .unlearning import ESD, LEARNED, LONG
 from .questions import Sizes, without
 from .tasks import Kind, Task, task_for
+from .unlearning import ESD, LEARNED, LONG
 from .world import ARTIST_NAMES, OBJECTS
 
 FROM_FILE = "edit"

@@ -100,12 +100,12 @@ class Settings(MethodSettings):
         return tuple(part.strip() for part in self.wordings.split(";") if part.strip()) or (NAME,)
 
 
-_HELD = {"hold": 2.0, "neighbours": 16}
+_HELD: Mapping[str, Any] = {"hold": 2.0, "neighbours": 16}
 """Ours, not the paper's: with it the neighbours of one name stay, and without it many go too (MiniCanvas)."""
 
 
 def _preset(name: str, about: str, **values: Any) -> Preset:
-    held = {} if values.get("loss") else _HELD
+    held: Mapping[str, Any] = {} if values.get("loss") else _HELD
     return Preset(name, about, Settings(**held, **values))
 
 
