@@ -14,9 +14,10 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .minicanvas import checkpoint, inprocess
+if TYPE_CHECKING:
+    from .minicanvas.inprocess import Loaded
 
 SHORT, LONG = 4, 24
 
@@ -27,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3, help="of every way, in turn (%(default)s)")
     parser.add_argument("--rank", type=int, default=16, help="of the factors (%(default)s)")
     options = parser.parse_args(arguments)
+    from .minicanvas import checkpoint, inprocess  # need torch, which --help must not
+
     inprocess.start_comfyui()
     loaded = inprocess.load(checkpoint.shipped())
     found: dict[str, list[float]] = {name: [] for name in WAYS}
@@ -50,7 +53,7 @@ def _each(run: Callable[[int], None]) -> float:
     return (taken[1] - taken[0]) / (LONG - SHORT)
 
 
-def _host(loaded: inprocess.Loaded, rank: int) -> float:
+def _host(loaded: Loaded, rank: int) -> float:
     import torch
     from comfy_extras.nodes_train import TrainLoraNode
 
@@ -74,8 +77,10 @@ def _host(loaded: inprocess.Loaded, rank: int) -> float:
         return _each(run)
 
 
-def _ours(loaded: inprocess.Loaded, rank: int, **more: Any) -> float:
+def _ours(loaded: Loaded, rank: int, **more: Any) -> float:
     import torch
+
+    from .minicanvas import inprocess
 
     node = inprocess.pack("nodes.unlearn").Unlearn
 
@@ -83,14 +88,14 @@ def _ours(loaded: inprocess.Loaded, rank: int, **more: Any) -> float:
         with torch.inference_mode():
             node.execute(
                 loaded.model, loaded.clip, "Anna Moreau", rank=rank, layers="all", iterations=count, size=64,
-                preview_every=0, augmented=0.0, **more,
+                preview_every=0, augmented=0.0, hold=0.0, **more,
             )  # fmt: skip
 
     return _each(run)
 
 
 HOST = "Train LoRA, batch 2"
-WAYS: dict[str, Callable[[inprocess.Loaded, int], float]] = {
+WAYS: dict[str, Callable[[Loaded, int], float]] = {
     HOST: _host,
     "KSCU, iterations alone": lambda loaded, rank: _ours(loaded, rank, first=0, steps=50),
     "KSCU, with its pictures": lambda loaded, rank: _ours(loaded, rank, first=10, steps=20),

@@ -58,10 +58,11 @@ def _concepts(style: Style, width: int, data: ReportData) -> Page:
         return _neurons(style, width, data)
     rows = enumerate(data["concepts"], 1)
     bars = longest_first(Bar(row["name"], row["remaining"], row["kept"], place) for place, row in rows)
+    mark = " The orange mark is the share kept of the old answer."
     return section(
         style,
         "Remaining response",
-        "0: answers like its anchor. 1, the line: as before. The orange mark is the share kept of the old answer.",
+        "0: answers like its anchor. 1, the line: as before." + mark * any(bar.mark is not None for bar in bars),
         [draw_bars(style, width, bars, _CONCEPTS, axis(bars), 1.0)],
     )
 

@@ -77,7 +77,7 @@ def report(count: int, layers: str = "SD1.x", names: list[str] = NAMES, held: in
             *({"name": f"kept {i}", "role": "preserved", "drift": draw.uniform(0, 0.7)} for i in range(held)),
         ],
         "blocks": [
-            {"block": label, "key": draw.uniform(0, 0.2), "value": draw.uniform(0.1, 0.4), "output": None}
+            {"block": label, "key": draw.uniform(0, 0.2), "value": draw.uniform(0.1, 0.4), "output": None, "rest": None}
             for label in LAYERS[layers]
         ],
         "neurons": [],
