@@ -150,7 +150,7 @@ def _trained(
 
 def _inputs() -> list[io.Input]:
     """Workflows keep the values of inputs by their places: a new one comes after all others."""
-    settings = setting_inputs({METHOD: METHODS[METHOD]}, METHOD)
+    settings = {one.id: one for one in setting_inputs({METHOD: METHODS[METHOD]}, METHOD)}
     shown = ("iterations", "learning_rate", "rank")
     return [
         io.Model.Input("model", tooltip="The model to train; with any LoRA before this node, which stays as it is."),
@@ -169,7 +169,7 @@ def _inputs() -> list[io.Input]:
         ),
         strength_input(" To turn it without training again, use Apply Edit."),
         seed_input("Seed of all noise. The same seed gives the same edit on one device."),
-        *(_open(one) for one in settings if one.id in shown),
+        *(_open(settings[name]) for name in shown),
         io.Int.Input(
             "preview_every",
             default=50,
@@ -181,7 +181,7 @@ def _inputs() -> list[io.Input]:
         EditType.Input(
             "resume", optional=True, tooltip="An edit of this node, such as one that Cancel has kept, to go on from."
         ),
-        *(one for one in settings if one.id not in (*shown, "scheduler")),
+        *(one for name, one in settings.items() if name not in (*shown, "scheduler")),
         io.Combo.Input(
             "scheduler",
             options=comfy.samplers.KSampler.SCHEDULERS,

@@ -17,6 +17,7 @@ from .denoiser import HostDenoiser
 _STEPS = 12
 _LARGEST = 512
 _LEAST = 192  # pixels of a side
+_GAP = 4
 
 
 class Preview:
@@ -60,7 +61,7 @@ def _beside(pictures: Sequence[Image.Image]) -> Image.Image:
     width, height = pictures[0].size
     scale = max(1, -(-_LEAST // max(width, height)))
     large = [picture.resize((width * scale, height * scale), Image.Resampling.BICUBIC) for picture in pictures]
-    whole = Image.new("RGB", (2 * width * scale + scale, height * scale), "white")
+    whole = Image.new("RGB", (2 * width * scale + _GAP, height * scale), "white")
     for place, picture in enumerate(large):
-        whole.paste(picture, (place * (width * scale + scale), 0))
+        whole.paste(picture, (place * (width * scale + _GAP), 0))
     return whole

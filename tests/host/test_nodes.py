@@ -37,7 +37,7 @@ INPUTS = {
     "augment general_scale held_share wordings",
     "ScaPreEraseNeurons": "model clip concepts preserve preset strength seed kind saliency neuron_ratio agnostic_ratio "
     "persistence_ratio cfg pairs steps recorded size words sampler_name scheduler",
-    "ScaPreUnlearn": "model clip concepts preserve preset strength seed learning_rate iterations rank preview_every "
+    "ScaPreUnlearn": "model clip concepts preserve preset strength seed iterations learning_rate rank preview_every "
     "resume layers loss checkpointing guidance erase empty_erase empty_weight augmented noise hold mask first steps "
     "passes batch neighbours mask_every size wordings scheduler",
     "ScaPreApplyEdit": "model edit strength",
