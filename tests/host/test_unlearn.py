@@ -21,7 +21,7 @@ from pack.benchmarks.minicanvas import checkpoint, inprocess
 from pack.nodes.erase_concepts import EraseConcepts
 from pack.nodes.export_edit import ExportEdit
 from pack.nodes.host import denoiser as hosts
-from pack.nodes.host import memory
+from pack.nodes.host import memory, training
 from pack.nodes.host.patch import apply_edit
 from pack.nodes.host.progress import HostProgress
 from pack.nodes.host.sampling import Sampling
@@ -45,6 +45,7 @@ pytestmark = pytest.mark.usefixtures("nothing_left_loaded")
 
 FEW = {
     "size": 64, "steps": 6, "first": 2, "iterations": 4, "rank": 2, "learning_rate": 0.01, "preview_every": 0,
+    "hold": 0.0,
 }  # fmt: skip
 SAMPLING = Sampling(0, 6, 3.0, "euler", "normal", 64, 64)
 
@@ -213,6 +214,21 @@ def test_more_iterations_may_follow(clip: comfy.sd.CLIP, edit: Edit) -> None:
     assert int(longer.payload.shared["done"]) == 6
 
 
+def test_preserved_names_and_neighbours_are_held(clip: comfy.sd.CLIP, edit: Edit, monkeypatch: Any) -> None:
+    held: list[tuple[str, ...]] = []
+    draw = training.Trainer
+
+    def trainer(denoiser: Any, trained: Any, found: Any, names: Any, *more: Any) -> Trainer:
+        held.append(tuple(names))
+        return draw(denoiser, trained, found, names, *more)
+
+    monkeypatch.setattr(training, "Trainer", trainer)
+    kept = unlearn(reloadable(), clip, preserve="dog\nhut", hold=2.0, neighbours=3)[1]
+    assert held[0][:2] == ("dog", "hut") and 2 <= len(held[0]) <= 5
+    assert not kept.payload.same_as(edit.payload)
+    assert any("hold is 0" in note for note in unlearn(reloadable(), clip, preserve="dog")[1].report.notes)
+
+
 def test_previews_are_shown_before_and_after(clip: comfy.sd.CLIP, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[Any] = []
     monkeypatch.setattr(HostProgress, "show", lambda self, picture: shown.append(picture))
@@ -333,7 +349,15 @@ def test_minicanvas_forgets_what_it_is_trained_to() -> None:
     model = inprocess.load(checkpoint.shipped())
     before = snapshot(model.model)
     edit = unlearn(
-        model.model, model.clip, "Anna Moreau", steps=20, first=10, iterations=25, rank=8, learning_rate=1e-3
+        model.model,
+        model.clip,
+        "Anna Moreau",
+        steps=20,
+        first=10,
+        iterations=25,
+        rank=8,
+        learning_rate=1e-3,
+        hold=2.0,
     )[1]
     assert same(snapshot(model.model), before)
     assert edit.solver.remaining(edit.payload)[0] < 0.8
