@@ -1,10 +1,12 @@
 """Iterations a second of Unlearn Concepts and of the host's own Train LoRA, on the same layers, rank and rows.
 
-    python dev.py benchmark unlearn        (or: python -m benchmarks.unlearn)
+    python -m benchmarks.unlearn [--full]
 
 Both train MiniCanvas in one process, a few iterations in turn, in float32 and without gradient checkpointing. An
 iteration of KSCU asks the trained model for two answers with gradients, so the host's batch is two; KSCU's own batch is
 one, and it also asks the model before. Seconds of loading fall out: those of a short run are taken from a long one's.
+With --full, a few iterations are trained at 64 x 64 latents on random weights of SD1.5's size, and the peak of the
+process beyond the loaded model is told.
 """
 
 from __future__ import annotations
@@ -27,7 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.unlearn", description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="of every way, in turn (%(default)s)")
     parser.add_argument("--rank", type=int, default=16, help="of the factors (%(default)s)")
+    parser.add_argument("--full", action="store_true", help="at the size of SD1.5, and its peak of memory")
     options = parser.parse_args(arguments)
+    if options.full:
+        return full(options.rank)
     from .minicanvas import checkpoint, inprocess  # need torch, which --help must not
 
     inprocess.start_comfyui()
@@ -40,6 +45,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, seconds in found.items():
         middle = statistics.median(seconds)
         print(f"{name}: {1 / middle:.2f} iterations a second ({usual / middle:.2f} of the host's)")
+    return 0
+
+
+def full(rank: int) -> int:
+    """Print seconds and memory of iterations at full size, without and with gradient checkpointing."""
+    import torch
+
+    from . import neurons
+    from .minicanvas import inprocess
+
+    inprocess.start_comfyui()
+    model, clip = neurons.load()
+    model.cached_patcher_init = (lambda **_: neurons.load()[0], ())
+    node = inprocess.pack("nodes.unlearn").Unlearn
+    for saving in ("off", "on"):
+        taken = []
+        with neurons.Peak() as peak:
+            for count in (1, 2):
+                began = time.perf_counter()
+                with torch.inference_mode():
+                    node.execute(
+                        model, clip, "cat", rank=rank, iterations=count, steps=4, first=1, size=512, preview_every=0,
+                        hold=0.0, checkpointing=saving,
+                    )  # fmt: skip
+                taken.append(time.perf_counter() - began)
+        print(f"checkpointing {saving}: {taken[1] - taken[0]:.0f} s an iteration, {peak.beyond:.2f} GB", flush=True)
     return 0
 
 
