@@ -112,14 +112,32 @@ def _smaller(job: Job) -> tuple[Any, str]:
 
 
 def _train(job: Job, progress: HostProgress) -> Finished:
+    encoder = ClipEncoder(job.clip)
+    job = replace(job, lessons=tuple(_fitting(lesson, encoder) for lesson in job.lessons))
     texts = [text for lesson in job.lessons for text in _texts(lesson)]
     with torch.inference_mode(False):
-        encoder = ClipEncoder(job.clip)
         conditionings = {text: encoder.conditioning(text) for text in dict.fromkeys(["", *texts, *job.held])}
         with HostDenoiser(job.model, conditionings, job.sampling, job.shapes) as denoiser:
             if job.settings.checkpointing:
                 denoiser.save_memory()
             return _run(job, denoiser, progress)
+
+
+def _fitting(lesson: Lesson, encoder: ClipEncoder) -> Lesson:
+    """A lesson without variants that are too long for the encoder, where the prompt itself is not."""
+
+    def fits(text: str) -> bool:
+        try:
+            encoder.tokens(text)
+        except ScaPreError:
+            return False
+        return True
+
+    kept = (
+        tuple(text if fits(text) else prompt for text in variants)
+        for prompt, variants in zip(lesson.prompts, lesson.variants, strict=True)
+    )
+    return replace(lesson, variants=tuple(kept))
 
 
 def _texts(lesson: Lesson) -> list[str]:

@@ -229,6 +229,13 @@ def test_preserved_names_and_neighbours_are_held(clip: comfy.sd.CLIP, edit: Edit
     assert any("hold is 0" in note for note in unlearn(reloadable(), clip, preserve="dog")[1].report.notes)
 
 
+def test_a_name_that_fills_the_window_is_trained_though_its_variants_are_longer(clip: comfy.sd.CLIP) -> None:
+    edit = unlearn(reloadable(), clip, " ".join(["cat"] * 75), augmented=1.0)[1]
+    assert int(edit.payload.shared["done"]) == 4
+    with pytest.raises(ScaPreError, match="needs more than the 75 tokens"):
+        unlearn(reloadable(), clip, " ".join(["cat"] * 76))
+
+
 def test_previews_are_shown_before_and_after(clip: comfy.sd.CLIP, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[Any] = []
     monkeypatch.setattr(HostProgress, "show", lambda self, picture: shown.append(picture))
