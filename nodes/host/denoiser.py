@@ -174,7 +174,13 @@ def _sigmas(model: Any, sampling: Sampling) -> Tensor:
         raise ScaPreError(
             f"scheduler: {sampling.scheduler} gives {given} steps where {sampling.steps} are asked for. Take another."
         )
-    return sigmas.float()
+    sigmas = sigmas.float()
+    if not (sigmas.isfinite().all() and (sigmas[:-1] > 0).all() and sigmas[-1] == 0 and (sigmas.diff() < 0).all()):
+        raise ScaPreError(
+            f"scheduler: {sampling.scheduler} does not take the noise away step by step in {sampling.steps} steps. Take "
+            "another, or fewer steps."
+        )
+    return sigmas
 
 
 def _copied(model: Any) -> Any:

@@ -16,8 +16,10 @@ from pack.nodes.erase_neurons import EraseNeurons
 from pack.nodes.host.patch import apply_edit
 from pack.nodes.host.projections import HostProjections
 from pack.nodes.unlearn import Unlearn
+from pack.scapre.export import FORMATS, Options
 from pack.scapre.families import Role
 from pack.scapre.files import read_edit, write_edit
+from pack.scapre.progress import silent
 
 CPU = torch.device("cpu")
 
@@ -29,14 +31,23 @@ def minicanvas() -> Loaded:
 
 
 def weights(edit: Path | None = None, strength: float = 1.0, lora: Path | None = None) -> dict[str, Tensor]:
-    """Every matrix whose role says what it is for, with a LoRA and an edit after it."""
+    """Matrices whose role says what they are for, and convolutions of residual blocks, with a LoRA and an edit."""
     model = minicanvas().model
     if lora:
         model, _ = comfy.sd.load_lora_for_models(model, None, comfy.utils.load_torch_file(str(lora)), 1.0, 0.0)
     if edit:
         model = apply_edit(model, read_edit(edit), strength)
     projections = HostProjections(model)
-    return {name: projections.read(name, CPU) for name, role in projections.roles.items() if role is not Role.OTHER}
+    convolutions = ("in_layers.2.weight", "out_layers.3.weight")
+    names = [name for name, role in projections.roles.items() if role is not Role.OTHER or name.endswith(convolutions)]
+    return {name: projections.read(name, CPU) for name in names}
+
+
+def as_lora(edit: Path, file: Path) -> Path:
+    """An edit file as a LoRA of all that it changes."""
+    weights = HostProjections(minicanvas().model)
+    FORMATS["lora"](read_edit(edit), weights, file, Options(dtype="fp32"), silent)
+    return file
 
 
 @cache

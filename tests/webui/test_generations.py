@@ -117,6 +117,16 @@ def test_a_file_of_trained_convolutions_is_refused(web: Web, plain: bytes) -> No
     assert_off(web, plain)
 
 
+def test_a_lora_of_trained_convolutions_is_the_same_edit(web: Web, plain: bytes) -> None:
+    learned = comfy.trained(web.data / "models" / "scapre" / "rest.safetensors", "all but cross-attention")
+    comfy.as_lora(learned, web.data / "models" / "Lora" / "rest.safetensors")
+    web.post("/sdapi/v1/refresh-loras", {})
+    assert web.draw(f"{PROMPT} <lora:rest:1>").pixels[0] != plain
+    assert comfy.apart(web.weights(), comfy.weights(learned)) < EXACT
+    assert comfy.apart(comfy.weights(learned), comfy.weights()) > 1e-3
+    assert_off(web, plain)
+
+
 def test_loras_on_and_off_in_any_order(web: Web, saved: str, file: Path, plain: bytes, erased: bytes) -> None:
     framed = web.draw(LORA_PROMPT).pixels[0]
     assert framed != plain

@@ -42,6 +42,8 @@ class Probe(scripts.Script):
                     units = torch.eye(width, dtype=kind, device=like.device)
                     answer = module(units) - module(torch.zeros_like(units[:1]))  # some have a bias
                     found[f"diffusion_model.{name}.weight"] = answer.T.float().cpu().contiguous()
+                elif name.endswith(("in_layers.2", "out_layers.3")):
+                    found[f"diffusion_model.{name}.weight"] = module.weight.flatten(1).float().cpu().clone()
         save_file(found, _FOLDER / f"{type(self).passes}.safetensors")
         type(self).passes += 1
 
