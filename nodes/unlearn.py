@@ -133,18 +133,18 @@ def _trained(
     )
 
     def made(learned: Payload, told: Sequence[str], seconds: float) -> Edit:
-        noted = replace(request, notes=(*request.notes, *notes, *told))
+        noted = replace(request, settings=finished.settings, notes=(*request.notes, *notes, *told))
         edit = solve_edit(states, projections, noted, encode_seconds=encoding, learned=learned)
         return replace(edit, report=replace(edit.report, seconds={"training": seconds, **edit.report.seconds}))
 
     began = time.perf_counter()
     finished = train(job, progress)
     edit = made(finished.payload, finished.notes, time.perf_counter() - began)
-    if finished.interrupted:
+    if finished.stopped:
         place = keep(edit)
         progress.say(f"Stopped. What is trained so far is in {place}; load it with Load Edit, connect it to resume.")
         log.info("training stopped after %d iterations; kept as %s", int(finished.payload.shared["done"]), place)
-        raise finished.interrupted
+        raise finished.stopped
     return edit
 
 

@@ -177,8 +177,8 @@ def _sigmas(model: Any, sampling: Sampling) -> Tensor:
     sigmas = sigmas.float()
     if not (sigmas.isfinite().all() and (sigmas[:-1] > 0).all() and sigmas[-1] == 0 and (sigmas.diff() < 0).all()):
         raise ScaPreError(
-            f"scheduler: {sampling.scheduler} does not take the noise away step by step in {sampling.steps} steps. Take "
-            "another, or fewer steps."
+            f"scheduler: {sampling.scheduler} does not take the noise away step by step in {sampling.steps} steps. "
+            "Take another, or fewer steps."
         )
     return sigmas
 

@@ -17,7 +17,8 @@ DRAWING_STAGES = {
 }  # fmt: skip
 """Of what watches the model draw, which takes nearly all of the time."""
 TRAINING_STAGES = {
-    "text encoding": (0.0, 0.01), "holding": (0.01, 0.1), "training": (0.01, 0.99), "statistics": (0.99, 0.99),
+    "text encoding": (0.0, 0.01), "prompts": (0.01, 0.03), "holding": (0.03, 0.1), "training": (0.03, 0.99),
+    "statistics": (0.99, 0.99),
     "solve": (0.99, 1.0),
 }  # fmt: skip
 """Of what trains the model."""

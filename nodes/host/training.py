@@ -11,13 +11,14 @@ from typing import Any
 import comfy.model_management as management
 import torch
 
+from ...scapre.concepts.names import is_hidden
 from ...scapre.edits.edit import Edit
 from ...scapre.errors import ScaPreError
 from ...scapre.methods.kscu.factors import make
 from ...scapre.methods.kscu.prompts import Lesson
-from ...scapre.methods.kscu.train import Trainer
+from ...scapre.methods.kscu.train import UNSAVED, Trainer
+from ...scapre.methods.kscu.turns import Turns
 from ...scapre.methods.payload import Payload
-from ...scapre.solve import Request
 from .denoiser import HostDenoiser
 from .device import raise_unless_out_of_memory
 from .memory import check_memory, free
@@ -67,13 +68,15 @@ class Finished:
 
     Attributes:
         payload: What is learned.
+        settings: It was trained with; where memory was full, others than were asked for.
         notes: What the user should know.
-        interrupted: The host's exception, if the user has cancelled.
+        stopped: The host's exception where the user has cancelled, or whatever else has ended it.
     """
 
     payload: Payload
+    settings: Any
     notes: tuple[str, ...]
-    interrupted: BaseException | None = None
+    stopped: BaseException | None = None
 
 
 def train(job: Job, progress: HostProgress) -> Finished:
@@ -86,22 +89,30 @@ def train(job: Job, progress: HostProgress) -> Finished:
     needed = check_memory(job.model, job.shapes, job.settings.rank)
     progress.say(f"Training needs {needed}")
     log.info("training needs %s", needed)
-    try:
-        return _train(job, progress)
-    except Exception as error:
-        raise_unless_out_of_memory(error)
+    first = _train(job, progress)
+    if isinstance(first, Finished):
+        return first
     settings, told = _smaller(job)
     management.soft_empty_cache()
-    log.warning("not enough memory for an iteration; trying again with %s", told)
-    try:
-        return _train(replace(job, settings=settings), progress)
-    except Exception as error:
-        raise_unless_out_of_memory(error)
-        device = job.model.load_device
-        raise ScaPreError(
-            f"model: an iteration does not fit into the memory of {device} ({free(device):.2f} GB free), not even with "
-            f"{told}. Take a smaller size or rank, or load the model in fp16 or bf16."
-        ) from None
+    log.warning("not enough memory for an iteration; going on with %s", told)
+    again = _train(replace(job, settings=settings, resume=first.done or job.resume), progress)
+    if isinstance(again, Finished):
+        return replace(again, notes=(f"memory was full, so it was trained with {told}", *again.notes))
+    device = job.model.load_device
+    full = ScaPreError(
+        f"model: an iteration does not fit into the memory of {device} ({free(device):.2f} GB free), not even with "
+        f"{told}. Take a smaller size or rank, or load the model in fp16 or bf16."
+    )
+    if again.done is None:
+        raise full
+    return Finished(again.done, settings, (), full)
+
+
+@dataclass(frozen=True)
+class _Full:
+    """Memory was full; `done` is what was learned before, if anything."""
+
+    done: Payload | None
 
 
 def _smaller(job: Job) -> tuple[Any, str]:
@@ -111,16 +122,25 @@ def _smaller(job: Job) -> tuple[Any, str]:
     return replace(job.settings, batch=max(1, batch // 2), checkpointing=True), told
 
 
-def _train(job: Job, progress: HostProgress) -> Finished:
+def _train(job: Job, progress: HostProgress) -> Finished | _Full:
     encoder = ClipEncoder(job.clip)
     job = replace(job, lessons=tuple(_fitting(lesson, encoder) for lesson in job.lessons))
-    texts = [text for lesson in job.lessons for text in _texts(lesson)]
+    done = 0 if job.resume is None else int(job.resume.shared["done"])
+    shown = job.lessons[0].prompts[0]
+    texts = tuple(dict.fromkeys(["", shown, *Turns(job.lessons, job.settings, job.seed).texts(done), *job.held]))
+    conditionings = {}
     with torch.inference_mode(False):
-        conditionings = {text: encoder.conditioning(text) for text in dict.fromkeys(["", *texts, *job.held])}
-        with HostDenoiser(job.model, conditionings, job.sampling, job.shapes) as denoiser:
-            if job.settings.checkpointing:
-                denoiser.save_memory()
-            return _run(job, denoiser, progress)
+        for place, text in enumerate(texts):
+            progress("prompts", place, len(texts))
+            conditionings[text] = encoder.conditioning(text)
+        try:
+            with HostDenoiser(job.model, conditionings, job.sampling, job.shapes) as denoiser:
+                if job.settings.checkpointing:
+                    denoiser.save_memory()
+                return _run(job, denoiser, progress)
+        except Exception as error:
+            raise_unless_out_of_memory(error)
+            return _Full(None)
 
 
 def _fitting(lesson: Lesson, encoder: ClipEncoder) -> Lesson:
@@ -140,11 +160,7 @@ def _fitting(lesson: Lesson, encoder: ClipEncoder) -> Lesson:
     return replace(lesson, variants=tuple(kept))
 
 
-def _texts(lesson: Lesson) -> list[str]:
-    return [lesson.instead, *lesson.prompts, *(text for variants in lesson.variants for text in variants)]
-
-
-def _run(job: Job, denoiser: HostDenoiser, progress: HostProgress) -> Finished:
+def _run(job: Job, denoiser: HostDenoiser, progress: HostProgress) -> Finished | _Full:
     trained = make(job.shapes, job.settings.rank, job.seed)
     trainer = Trainer(denoiser, trained, job.lessons, job.held, job.settings, job.seed)
     if job.resume is not None:
@@ -158,20 +174,35 @@ def _run(job: Job, denoiser: HostDenoiser, progress: HostProgress) -> Finished:
         if job.preview_every and (done % job.preview_every == 0 or done == job.settings.iterations):
             progress.show(preview.draw(trained, job.model.model.latent_format))
 
-    interrupted = None
+    stopped = None
     try:
         trainer.run(progress, told)
-    except management.InterruptProcessingException as stopped:
+    except (management.InterruptProcessingException, Exception) as error:
         if trainer.done == first:
             raise
-        interrupted = stopped
-    return Finished(trainer.payload(), _notes(trainer, job, interrupted is not None), interrupted)
+        if _is_full(error):
+            return _Full(trainer.payload())
+        stopped = error
+    return Finished(trainer.payload(), job.settings, _notes(trainer, job, stopped is not None), stopped)
+
+
+def _is_full(error: BaseException) -> bool:
+    """Whether it is the device's memory that has ended a run."""
+    if not isinstance(error, Exception):
+        return False
+    try:
+        raise_unless_out_of_memory(error)
+    except Exception:  # of whatever else it is
+        return False
+    return True
 
 
 def _notes(trainer: Trainer, job: Job, stopped: bool) -> tuple[str, ...]:
     found = []
-    if trainer.losses:
-        found.append(f"the loss went from {trainer.losses[0]:.3g} to {trainer.losses[-1]:.3g}")
+    if losses := trainer.losses:
+        few = max(1, len(losses) // 10)
+        first, last = (sum(some) / few for some in (losses[:few], losses[-few:]))
+        found.append(f"the loss went from {first:.3g} to {last:.3g}, each the mean of {few} iterations")
     if trainer.diverged:
         found.append(
             f"the numbers were no longer finite after iteration {trainer.done}; what was trained until then is kept. "
@@ -187,14 +218,23 @@ def _clock(seconds: float) -> str:
     return f"{minutes}:{rest:02}"
 
 
-def check_resumed(edit: Edit, request: Request, projections: HostProjections) -> None:
+def check_resumed(edit: Edit, request: Any, projections: HostProjections) -> None:
     """Accepts an edit that this training can go on from.
 
     Raises:
         ScaPreError: If it is of another method, list, seed, model, or of other settings than may change.
     """
     if edit.method != request.method:
-        raise ScaPreError(f"resume: it was made with the method {edit.described}. Connect an edit of Unlearn Concepts.")
+        raise ScaPreError(
+            f"resume: it was made with the method {edit.solver.title}. Connect an edit of Unlearn Concepts."
+        )
+    if "latents" not in edit.payload.shared:
+        raise ScaPreError(UNSAVED)
+    if any(is_hidden(concept.text) for concept in edit.concepts):
+        raise ScaPreError(
+            "resume: this file hides its names (include_names off), so it cannot be told whether they are the same. "
+            "Connect the edit with its names, or train from the beginning."
+        )
     its, ours = ([(c.text, c.anchor) for c in one] for one in (edit.concepts, request.concepts.concepts))
     if (its, edit.preserve) != (ours, request.preserve):
         raise ScaPreError("resume: it was trained for other names. Give the same ones, in the same order.")
@@ -211,3 +251,6 @@ def check_resumed(edit: Edit, request: Request, projections: HostProjections) ->
             f"resume: it was trained on other weights than these (they differ by {apart:.2%}). Connect that model, "
             "without the edit itself."
         )
+    done = int(edit.payload.shared["done"])
+    if done >= request.settings.iterations:
+        raise ScaPreError(f"resume: it has {done:,} iterations already. Raise iterations above that.")

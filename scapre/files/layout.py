@@ -65,9 +65,9 @@ def read_tensors(file: TensorFile, description: Description) -> dict[str, Tensor
 
 
 def _check_together(file: TensorFile, description: Description, tensors: Mapping[str, Tensor]) -> None:
-    """Accepts tensors of each matrix, and moments, that belong together."""
+    """Accepts tensors of each matrix, moments, and what is shared, that belong together."""
     solver = method(description.method)
-    for prefix in ("moments.", *(f"rows.{name}." for name in description.shapes)):
+    for prefix in ("shared.", "moments.", *(f"rows.{name}." for name in description.shapes)):
         own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
         if own and not solver.holds(own):
             raise file.broken(f"the tensors {prefix[:80]}* do not belong together")

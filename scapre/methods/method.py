@@ -215,7 +215,7 @@ class Method(ABC):
         """
 
     def holds(self, tensors: Tensors) -> bool:
-        """Whether tensors of a matrix, or moments, that are of their kinds also belong together."""
+        """Whether tensors of a matrix, moments, or what is shared, that are of their kinds also belong together."""
         return True
 
     def counted(self, payload: Payload, moments: Tensors) -> Sequence[tuple[int, int]]:

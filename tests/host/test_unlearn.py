@@ -30,6 +30,7 @@ from pack.nodes.merge_edits import MergeEdits
 from pack.nodes.unlearn import Unlearn
 from pack.scapre.concepts.concepts import parse_concepts
 from pack.scapre.edits.edit import Edit
+from pack.scapre.edits.hide import hide_names
 from pack.scapre.errors import ScaPreError
 from pack.scapre.files import read_edit
 from pack.scapre.methods import METHODS
@@ -324,6 +325,10 @@ def test_out_of_memory_is_tried_once_more_with_less(
     monkeypatch.setattr(hosts.HostDenoiser, "predict", full)
     edit = unlearn(reloadable(), clip, batch=2)[1]
     assert int(edit.payload.shared["done"]) == 4 and "batch of 1" in caplog.text
+    assert edit.settings.batch == 1 and edit.settings.checkpointing
+    assert any("memory was full" in note for note in edit.report.notes)
+    again = unlearn(reloadable(), clip, batch=1, checkpointing="on", iterations=6, resume=edit)[1]
+    assert int(again.payload.shared["done"]) == 6
     with pytest.raises(ScaPreError, match="not even with gradient checkpointing and a batch of 2"):
         unlearn(reloadable(), clip, batch=4)
 
@@ -343,6 +348,50 @@ def test_bad_input_is_refused(clip: comfy.sd.CLIP, more: dict[str, Any], says: s
     given = {"clip": clip, "concepts": "cat", **more}
     with pytest.raises(ScaPreError, match=says):
         unlearn(reloadable(), given.pop("clip"), **given)
+
+
+def test_memory_that_is_full_later_costs_nothing_that_is_learned(clip: comfy.sd.CLIP, monkeypatch: Any) -> None:
+    predict, calls = hosts.HostDenoiser.predict, []
+
+    def full(self: Any, *inputs: Any) -> Any:
+        calls.append(torch.is_grad_enabled())
+        if torch.is_grad_enabled() and sum(calls) == 3:
+            raise torch.cuda.OutOfMemoryError("full")
+        return predict(self, *inputs)
+
+    monkeypatch.setattr(hosts.HostDenoiser, "predict", full)
+    edit = unlearn(reloadable(), clip)[1]
+    assert int(edit.payload.shared["done"]) == 4 and sum(calls) == 5  # four iterations, and the one that failed
+
+
+def test_whatever_ends_a_run_keeps_what_is_learned(
+    clip: comfy.sd.CLIP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_paths, "get_output_directory", lambda: str(tmp_path))
+    predict, calls = hosts.HostDenoiser.predict, []
+
+    def broken(self: Any, *inputs: Any) -> Any:
+        calls.append(torch.is_grad_enabled())
+        if torch.is_grad_enabled() and sum(calls) == 3:
+            raise RuntimeError("the device is gone")
+        return predict(self, *inputs)
+
+    monkeypatch.setattr(hosts.HostDenoiser, "predict", broken)
+    with pytest.raises(RuntimeError, match="the device is gone"):
+        unlearn(reloadable(), clip)
+    kept = read_edit(tmp_path / "scapre" / "unfinished_00001_.safetensors")
+    assert int(kept.payload.shared["done"]) == 2 and not management.in_training
+
+
+def test_an_edit_that_cannot_go_on_says_why(clip: comfy.sd.CLIP, edit: Edit) -> None:
+    with pytest.raises(ScaPreError, match="resume: it has 4 iterations already"):
+        unlearn(reloadable(), clip, resume=edit)
+    with pytest.raises(ScaPreError, match="include_names off"):
+        unlearn(reloadable(), clip, iterations=6, resume=hide_names(edit))
+    with torch.inference_mode():
+        other = EraseConcepts.execute(reloadable(), clip, "cat", method="uce").result[1]
+    with pytest.raises(ScaPreError, match="resume: it was made with the method UCE"):
+        unlearn(reloadable(), clip, resume=other)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

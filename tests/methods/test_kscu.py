@@ -10,7 +10,8 @@ from itertools import islice, pairwise
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from pack.scapre.concepts.concepts import parse_concepts
@@ -30,6 +31,7 @@ from pack.scapre.methods.kscu.settings import PRESETS
 from pack.scapre.methods.kscu.steps import any_steps, key_steps
 from pack.scapre.methods.kscu.train import Trainer
 from pack.scapre.methods.kscu.trajectory import advance, guided, noise, seeded, walk
+from pack.scapre.methods.kscu.turns import Turns
 from pack.scapre.report.data import report_data
 from pack.scapre.report.markdown import render
 from pack.scapre.solve import Request, encode_request, solve_edit
@@ -54,7 +56,7 @@ class Toy:
     device, shape = torch.device("cpu"), (3, 4, 4)
 
     def __init__(self, steps: int = 8, dtype: torch.dtype = torch.float32) -> None:
-        self.dtype, self.asked = dtype, []
+        self.dtype, self.exact, self.asked = dtype, dtype, []
         generator = torch.Generator().manual_seed(0)
         self.layers = {}
         for name, kind in LAYERS.items():
@@ -73,13 +75,13 @@ class Toy:
         return {name: tuple(layer.weight.shape) for name, layer in self.layers.items()}
 
     def start(self, drawn):
-        return (drawn * self.sigmas[0]).to(self.dtype)
+        return (drawn * self.sigmas[0]).to(self.exact)
 
     def predict(self, latents, step, texts, text_noise=None):
         assert len(texts) == len(latents)
         self.asked += [(step, text) for text in texts]
         enter, value, forward, leave = self.layers.values()
-        states = torch.stack([_state(text) for text in texts]).to(self.dtype)
+        states = torch.stack([_state(text) for text in texts]).to(self.exact)
         if text_noise:
             drawn = torch.randn(states.shape, generator=torch.Generator().manual_seed(text_noise.seed))
             states = states + text_noise.size * drawn.to(states)
@@ -415,6 +417,23 @@ def test_numbers_that_grow_without_end_stop_it_at_the_last_finite_state() -> Non
         run(at_once)
 
 
+def test_with_scaled_gradients_too_the_last_finite_state_is_kept(tmp_path) -> None:
+    toy = Exploding(8)
+    toy.dtype = torch.float16  # says so, and computes on as before
+    found = run(trainer(toy=toy))
+    assert found.diverged and found.done == 3
+    assert all(tensor.isfinite().all() for tensor in found.payload())
+    straight, first, again = trainer(toy=half()), trainer(toy=half()), trainer(toy=half())
+    again.resume(run(first, until=5).payload())
+    assert run(again).payload().same_as(run(straight).payload())
+
+
+def half() -> Toy:
+    toy = Toy()
+    toy.dtype = torch.float16
+    return toy
+
+
 class Exploding(Toy):
     """Gives infinity after some calls with gradients."""
 
@@ -472,6 +491,51 @@ def test_prompts_vary_in_the_last_iterations_alone() -> None:
         assert all("big cat" in text for text in lesson.variants[0])
 
 
+def test_names_without_a_turn_are_told() -> None:
+    edit = edit_of("cat\ndog\nhut", replace(SMALL, iterations=2))
+    assert any("2 of 3 names had no turn" in note for note in edit.report.notes)
+    assert not any("had no turn" in note for note in edit_of("cat\ndog", replace(SMALL, iterations=30)).report.notes)
+
+
+def test_texts_are_those_that_are_asked_with() -> None:
+    settings = replace(SMALL, iterations=20, augmented=0.3, wordings="NAME; a picture of NAME", batch=2)
+    found = lessons(parse_concepts("cat\ndog -> wolf\nhut", "").concepts, settings.prompts, 5)
+    asked = run(trainer("cat\ndog -> wolf\nhut", settings)).denoiser.asked
+    assert {text for _, text in asked} - {""} == set(Turns(found, settings, 5).texts(0)) - {""}
+    assert set(Turns(found, settings, 5).texts(15)) < set(Turns(found, settings, 5).texts(0))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("shared.seen", torch.ones(1, 3)),
+        ("shared.done", torch.tensor([1, 2])),
+        ("shared.done", torch.tensor([10**12])),
+        ("shared.adam", torch.ones(3)),
+        (f"rows.{next(iter(LAYERS))}.up_second", -torch.ones(6, 2)),
+    ],
+)
+def test_tampered_files_are_refused(tmp_path, name: str, value: torch.Tensor) -> None:
+    write_edit(edit_of(), tmp_path / "edit.safetensors")
+    with safe_open(tmp_path / "edit.safetensors", "pt") as file:
+        metadata, tensors = file.metadata(), dict(zip(file.keys(), map(file.get_tensor, file.keys()), strict=True))
+    assert name in tensors
+    save_file(tensors | {name: value}, tmp_path / "edit.safetensors", metadata=metadata)
+    with pytest.raises(ScaPreError, match="damaged or of another kind"):
+        read_edit(tmp_path / "edit.safetensors")
+
+
+def test_latents_of_another_size_are_not_resumed() -> None:
+    payload = run(trainer()).payload()
+    shared = dict(payload.shared) | {"latents": torch.zeros(1, 7)}
+    with pytest.raises(ScaPreError, match="other sizes"):
+        trainer().resume(replace(payload, shared=shared))
+    wider = dict(payload.shared) | {"latents": torch.zeros(3, 48)}
+    found = trainer()
+    found.resume(replace(payload, shared=wider))  # as where memory was full: new pictures are begun
+    assert found.done == 12
+
+
 def test_concepts_take_turns() -> None:
     found = run(trainer("cat\ndog\nhut", replace(SMALL, iterations=30, augmented=0.0)))
     asked = {text for _, text in found.denoiser.asked}
@@ -521,7 +585,9 @@ def test_it_is_no_closed_form() -> None:
         ({"wordings": "a picture"}, "no place for the name"),
         ({"layers": "some"}, "layers"),
         ({"mask": 0.0}, "mask"),
-        ({"size": 8}, "too small to train on"),
+        ({"size": 8}, "too small"),
+        ({"size": 100}, "no multiple of 8"),
+        ({"wordings": "FILENAME"}, "no place for the name"),
     ],
 )
 def test_bad_settings_are_refused(bad: dict, says: str) -> None:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ...errors import ScaPreError
+from ...errors import ScaPreError, some
 from ...families import Projections, Role
 from ...states.token_states import Reads
 from ..change import Change
 from ..method import Fit, Held, Method, Problem
 from ..payload import Kind, Layout, Payload, Tensors
 from .factors import ADAM
-from .settings import CROSS_ATTENTION, LAYERS, PRESETS, Settings
+from .settings import CROSS_ATTENTION, LAYERS, MOST, PRESETS, Settings
 
+_PAIR = torch.empty(2)
+_FAR, _FEW = 1.2, 6
 _OWN = {
     True: {"up": Kind(None, "nr"), "down": Kind(None, "rd")},
     False: {"change": Kind(None, "nd")},
@@ -101,17 +104,43 @@ class KSCU(Method):
     def layout(self, settings: Any, held: Collection[str]) -> Layout:
         """Factors or changes, with Adam's moments where latents are there."""
         own = _OWN[bool(settings.rank)]
-        shared = {"done": Kind(torch.int64, "o", 0), "seen": Kind(torch.float32, "mq", 0)}
+        shared = {"done": Kind(torch.int64, "o", 0, MOST), "seen": Kind(torch.float32, "mq", 0)}
         if "latents" not in held:
             return Layout(shared, own)
-        moments = {f"{key}_{moment}": kind for key, kind in own.items() for moment in ADAM}
-        return Layout(shared | {"latents": Kind(torch.float32, "bl")}, own | moments)
+        moments = {
+            f"{key}_{moment}": replace(kind, least=0) if moment == "second" else kind
+            for key, kind in own.items()
+            for moment in ADAM
+        }
+        more = {"latents": Kind(torch.float32, "bl"), "adam": Kind(torch.float32, "e", 0)}
+        return Layout(shared | more, own | moments)
+
+    def holds(self, tensors: Tensors) -> bool:
+        """Whether what all matrices share is of the sizes that are read."""
+        sizes = {"done": 1, "adam": 2}
+        fits = all(len(tensors[key]) == size for key, size in sizes.items() if key in tensors)
+        return fits and tensors.get("seen", _PAIR).shape[-1] == len(_PAIR)
 
     def remaining(self, payload: Payload) -> Sequence[float]:
         """‖ε*_c - target‖ / ‖ε_c - target‖ over the last iterations of each concept."""
         now, before = payload.shared["seen"].double().clamp(min=torch.finfo(torch.float64).tiny).T
         left: list[float] = (now / before).sqrt().tolist()
         return left
+
+    def remarks(
+        self, payload: Payload, moments: Tensors, shapes: Mapping[str, tuple[int, int]], names: Sequence[str]
+    ) -> tuple[str, ...]:
+        """Says which names had no turn, and which are further from where they should go than before."""
+        told, seen = [], payload.shared["seen"].any(-1).tolist()
+        if missed := [name for name, was in zip(names, seen, strict=True) if not was]:
+            told.append(
+                f"{len(missed)} of {len(names)} names had no turn: {some(missed, _FEW)}. Give more iterations, or a "
+                "larger batch"
+            )
+        left = dict(zip(names, self.remaining(payload), strict=True))
+        if far := [name for name, share in left.items() if share > _FAR]:
+            told.append(f"further away than before: {some(far, _FEW)}. Take a smaller learning_rate")
+        return tuple(told)
 
     def describe(self, settings: Any) -> str:
         """The loss and the layers."""

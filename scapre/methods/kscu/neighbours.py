@@ -11,6 +11,8 @@ from ...states.encoder import Encoder
 from ..auto.kin import find_kin
 from ..auto.kinds import kind_of
 
+_MOST = 128  # near words in all: each is drawn before training begins, and kept at every key step
+
 
 def held_names(
     encoder: Encoder, concepts: Sequence[Concept], preserve: Sequence[str], settings: Any
@@ -26,7 +28,11 @@ def held_names(
     if not settings.hold:
         return (), ("preserved names are not held, since hold is 0",) if preserve else ()
     names = [core(name) for name in preserve]
-    if settings.neighbours:
+    each = min(settings.neighbours, max(1, _MOST // len(concepts)))
+    if each:
         for kin in find_kin(encoder, concepts, preserve, kind_of("auto", concepts)):
-            names += kin.words[: settings.neighbours]
-    return tuple(dict.fromkeys(names)), ()
+            names += kin.words[:each]
+    if not names:
+        return (), ("nothing is held: preserve is empty, and neighbours is 0",)
+    fewer = f"{each} near words are held for each name, since there are many"
+    return tuple(dict.fromkeys(names)), (fewer,) if each < settings.neighbours else ()

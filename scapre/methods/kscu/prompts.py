@@ -9,7 +9,7 @@ import torch
 
 from ...concepts.concepts import Concept
 from ...concepts.spelling import core
-from .settings import NAME
+from .settings import NAME, named
 
 VARIANTS = 10
 """Of each prompt, in the last iterations."""
@@ -45,7 +45,7 @@ def lessons(concepts: Sequence[Concept], wordings: Sequence[str], seed: int) -> 
     generator, found = torch.Generator().manual_seed(seed), []
     for concept in concepts:
         name = core(concept.text)
-        prompts = tuple(wording.replace(NAME, name) for wording in wordings)
+        prompts = tuple(named(wording, name) for wording in wordings)
         variants = tuple(tuple(_varied(wording, name, generator) for _ in range(VARIANTS)) for wording in wordings)
         found.append(Lesson(name, core(concept.anchor), prompts, variants))
     return tuple(found)
@@ -67,4 +67,4 @@ def _varied(wording: str, name: str, generator: torch.Generator) -> str:
         words = [_BEFORE[chance(len(_BEFORE))], *words]
     else:
         words = [*words, _AFTER[chance(len(_AFTER))]]
-    return " ".join(words).replace(NAME, name)
+    return named(" ".join(words), name)

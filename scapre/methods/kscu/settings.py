@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -19,9 +20,11 @@ LAYERS: Mapping[str, Collection[Role]] = {
 """Roles of the matrices of each choice."""
 
 
-_LEAST = 64
+_LEAST, MOST = 64, 20_000
+_EIGHT = 8  # pixels of a latent's side
 NAME = "NAME"
 """Where a name stands in a wording."""
+_NAME = re.compile(rf"\b{NAME}\b")
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Settings(MethodSettings):
 
     layers: str = choice(CROSS_ATTENTION, tuple(LAYERS), "Which layers are trained.")
     loss: str = choice("kscu", ("kscu", "esd"), "kscu: of the paper. esd: Erased Stable Diffusion, at any step.")
-    iterations: int = number(500, "Steps of the optimiser.", 1, 20_000)
+    iterations: int = number(500, "Steps of the optimiser.", 1, MOST)
     learning_rate: float = number(
         3e-4, "Of Adam. For full weights (rank 0) the paper has 0.00001.", 1e-7, 0.1, step=1e-5
     )
@@ -86,10 +89,13 @@ class Settings(MethodSettings):
                 f"first: key step {self.first} is outside the steps of a picture (0 to {self.steps - 1}). Give an "
                 "earlier one, or raise steps."
             )
-        if 0 < self.size < _LEAST:
-            raise ScaPreError(f"size: pictures of {self.size} pixels are too small to train on. Give {_LEAST} or more.")
+        if 0 < self.size < _LEAST or self.size % _EIGHT:
+            raise ScaPreError(
+                f"size: pictures of {self.size} pixels cannot be trained on: too small, or no multiple of {_EIGHT}. "
+                f"Give {_LEAST} or more, such as 512."
+            )
         for wording in self.prompts:
-            if NAME not in wording:
+            if not _NAME.search(wording):
                 raise ScaPreError(
                     f"wordings: {shorten(wording)} has no place for the name. Write {NAME} where it should stand."
                 )
@@ -102,6 +108,11 @@ class Settings(MethodSettings):
 
 _HELD: Mapping[str, Any] = {"hold": 2.0, "neighbours": 16}
 """Ours, not the paper's: with it the neighbours of one name stay, and without it many go too (MiniCanvas)."""
+
+
+def named(wording: str, name: str) -> str:
+    """A wording with a name in it."""
+    return _NAME.sub(lambda _: name, wording)
 
 
 def _preset(name: str, about: str, **values: Any) -> Preset:

@@ -13,17 +13,22 @@ from torch import Tensor
 from ...errors import ScaPreError
 from ...progress import Progress
 from ..payload import Payload
-from .denoiser import Denoiser, TextNoise
+from .denoiser import Denoiser
 from .factors import ADAM, Trained
 from .held import Held, distilled
 from .losses import LOSSES, Predictions, led_away
 from .mask import Mask
-from .prompts import VARIANTS, Lesson
+from .prompts import Lesson
 from .steps import Entry
-from .trajectory import advance, guided, noise, number, seeded, walk
+from .trajectory import advance, guided, noise, seeded, walk
+from .turns import Turns
 
 STAGE, HOLDING = "training", "holding"
 _FADING = 0.9
+UNSAVED = (
+    "resume: this edit does not keep what training needs to go on, since it was merged or saved without it "
+    "(for_merging off). Connect the edit as it was trained, or train from the beginning."
+)
 Told = Callable[[int, float], None]
 """Told of the iterations that are done, and of the last one's loss."""
 
@@ -63,8 +68,9 @@ class Trainer:
         self._names = [(name, key, p) for name, part in trained.items() for key, p in part.named_parameters()]
         self._parameters = [parameter for _, _, parameter in self._names]
         self._optimiser = torch.optim.Adam(self._parameters, lr=settings.learning_rate)
-        self._scaler = torch.amp.GradScaler(denoiser.device.type, enabled=denoiser.dtype == torch.float16)
+        self._scaler = _scaler(denoiser)
         self._loss, self._mask = LOSSES[settings.loss], Mask(settings.mask, settings.mask_every)
+        self._turns = Turns(lessons, settings, seed)
         self._held = Held(held if settings.hold else (), settings.first)
         self._seen = torch.zeros(len(lessons), 2)
         self._latents: Tensor | None = None
@@ -77,20 +83,24 @@ class Trainer:
             ScaPreError: If it keeps no more than the change.
         """
         if "latents" not in payload.shared:
-            raise ScaPreError(
-                "resume: this edit does not keep what training needs to go on, since it was merged or saved without it "
-                "(for_merging off). Connect the edit as it was trained, or train from the beginning."
-            )
+            raise ScaPreError(UNSAVED)
+        latents, (steps, scale) = payload.shared["latents"], payload.shared["adam"]
+        fits = all(payload.matrices[name][key].shape == parameter.shape for name, key, parameter in self._names)
+        fits &= payload.shared["seen"].shape == self._seen.shape and latents.shape[1] == math.prod(self.denoiser.shape)
+        if not fits:
+            raise ScaPreError("resume: this edit holds tensors of other sizes than its settings say. Train it again.")
         self.done = int(payload.shared["done"])
         for name, key, parameter in self._names:
             own = payload.matrices[name]
             parameter.data.copy_(own[key])
             moments = {its: own[f"{key}_{ours}"].to(parameter.device, copy=True) for ours, its in ADAM.items()}
-            self._optimiser.state[parameter] = {"step": torch.tensor(float(self.done)), **moments}
+            self._optimiser.state[parameter] = {"step": steps.clone(), **moments}
+        self._scaler = _scaler(self.denoiser, float(scale))
         self._seen = payload.shared["seen"].clone()
-        self._latents = payload.shared["latents"].to(self.denoiser.device).unflatten(1, self.denoiser.shape)
-        entries = list(islice(self._loss.table(self.settings, self.seed), self.done))
-        self._picture = entries[-1].picture if entries else -1
+        if self.done and len(latents) == self.settings.batch:  # else new pictures are begun, as where memory was full
+            self._latents = latents.to(self.denoiser.device).unflatten(1, self.denoiser.shape)
+            table = self._loss.table(self.settings, self.seed)
+            self._picture = next(islice(table, self.done - 1, None)).picture
 
     def run(self, progress: Progress, told: Told = lambda done, loss: None) -> None:
         """Trains until all iterations are done, or the numbers are no longer finite.
@@ -129,12 +139,14 @@ class Trainer:
             for ours, its in ADAM.items():
                 matrices[name][f"{key}_{ours}"] = state.get(its, torch.zeros_like(parameter)).detach().cpu().clone()
         latents = torch.zeros(1, *self.denoiser.shape) if self._latents is None else self._latents
-        shared = {"done": torch.tensor([self.done]), "seen": self._seen.clone()}
+        steps = max((float(state["step"]) for state in self._optimiser.state.values()), default=0.0)
+        adam = torch.tensor([steps, self._scaler.get_scale()])
+        shared = {"done": torch.tensor([self.done]), "seen": self._seen.clone(), "adam": adam}
         return Payload(shared | {"latents": latents.flatten(1).float().cpu()}, matrices)
 
     def _iterate(self, entry: Entry) -> float:
         """One step of the optimiser; nothing is changed where its numbers are not finite."""
-        lessons, texts, text_noise = self._texts(entry)
+        lessons, texts, text_noise = self._turns.of(entry, self.done)
         latents = self._at(entry, texts)
         pictures, step = len(latents), entry.step
         instead = [lesson.instead for lesson in lessons]
@@ -157,6 +169,8 @@ class Trainer:
             if names:
                 loss = loss + self.settings.hold * distilled(tuned_rows[2 * pictures :], predicted)
             self._optimiser.zero_grad(set_to_none=True)
+            if not loss.isfinite():
+                return float(loss.detach())
             self._scaler.scale(loss).backward()
         self._scaler.unscale_(self._optimiser)
         norm = torch.nn.utils.get_total_norm([p.grad for p in self._parameters if p.grad is not None])
@@ -186,19 +200,10 @@ class Trainer:
         with self.denoiser.with_factors(self.trained):
             return walk(self.denoiser, latents, texts, range(entry.step), self.settings.guidance)
 
-    def _texts(self, entry: Entry) -> tuple[list[Lesson], list[str], TextNoise | None]:
-        """Concepts of the pictures of an entry, their prompts, and noise on them: at the end they are varied."""
-        s, lessons, texts = self.settings, [], []
-        late = self.done >= s.iterations * (1 - s.augmented)
-        varied = seeded(self.seed, self.done, 4)
-        for row in range(s.batch):
-            turn, place = divmod(entry.picture * s.batch + row, len(self.lessons))
-            order = torch.randperm(len(self.lessons), generator=seeded(self.seed, turn, 2)).tolist()
-            lesson = self.lessons[order[place]]
-            wording = number(seeded(self.seed, entry.picture, row, 5)) % len(lesson.prompts)
-            lessons.append(lesson)
-            texts.append(lesson.variants[wording][number(varied) % VARIANTS] if late else lesson.prompts[wording])
-        return lessons, texts, TextNoise(s.noise, number(varied)) if late and s.noise else None
+
+def _scaler(denoiser: Denoiser, scale: float = 2.0**16) -> torch.amp.GradScaler:
+    half = denoiser.dtype == torch.float16
+    return torch.amp.GradScaler(denoiser.device.type, init_scale=max(scale, 1.0), enabled=half)
 
 
 def _without_instead(rows: Tensor, pictures: int) -> Predictions:
