@@ -23,9 +23,10 @@ from ..scapre.solve import Request, encode_request, solve_edit
 from .host.patch import apply_edit
 from .host.progress import TRAINING_STAGES, HostProgress
 from .host.projections import HostProjections
+from .host.resume import check_resumed
 from .host.sampling import Sampling, check_width
 from .host.text_encoder import ClipEncoder
-from .host.training import Job, check_resumed, train
+from .host.training import Job, train
 from .host.unfinished import keep
 from .inputs.settings import setting_inputs, settings_from
 from .inputs.types import (

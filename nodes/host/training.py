@@ -11,12 +11,10 @@ from typing import Any
 import comfy.model_management as management
 import torch
 
-from ...scapre.concepts.names import is_hidden
-from ...scapre.edits.edit import Edit
 from ...scapre.errors import ScaPreError
 from ...scapre.methods.kscu.factors import make
 from ...scapre.methods.kscu.prompts import Lesson
-from ...scapre.methods.kscu.train import UNSAVED, Trainer
+from ...scapre.methods.kscu.train import Trainer
 from ...scapre.methods.kscu.turns import Turns
 from ...scapre.methods.payload import Payload
 from .denoiser import HostDenoiser
@@ -24,13 +22,10 @@ from .device import raise_unless_out_of_memory
 from .memory import check_memory, free
 from .preview import Preview
 from .progress import HostProgress
-from .projections import HostProjections
 from .sampling import Sampling
 from .text_encoder import ClipEncoder
 
 log = logging.getLogger("scapre")
-
-_FREE = ("iterations", "learning_rate", "checkpointing")  # settings that may change where a run goes on
 
 
 @dataclass(frozen=True)
@@ -216,41 +211,3 @@ def _notes(trainer: Trainer, job: Job, stopped: bool) -> tuple[str, ...]:
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02}"
-
-
-def check_resumed(edit: Edit, request: Any, projections: HostProjections) -> None:
-    """Accepts an edit that this training can go on from.
-
-    Raises:
-        ScaPreError: If it is of another method, list, seed, model, or of other settings than may change.
-    """
-    if edit.method != request.method:
-        raise ScaPreError(
-            f"resume: it was made with the method {edit.solver.title}. Connect an edit of Unlearn Concepts."
-        )
-    if "latents" not in edit.payload.shared:
-        raise ScaPreError(UNSAVED)
-    if any(is_hidden(concept.text) for concept in edit.concepts):
-        raise ScaPreError(
-            "resume: this file hides its names (include_names off), so it cannot be told whether they are the same. "
-            "Connect the edit with its names, or train from the beginning."
-        )
-    its, ours = ([(c.text, c.anchor) for c in one] for one in (edit.concepts, request.concepts.concepts))
-    if (its, edit.preserve) != (ours, request.preserve):
-        raise ScaPreError("resume: it was trained for other names. Give the same ones, in the same order.")
-    if edit.seed != request.seed:
-        raise ScaPreError(f"resume: it was trained with the seed {edit.seed}. Give the same one.")
-    was, now = ({**vars(one), **dict.fromkeys(_FREE)} for one in (edit.settings, request.settings))
-    other = sorted(key for key in now if now[key] != was[key])
-    if other:
-        told = ", ".join(f"{key} {was[key]}" for key in other)
-        raise ScaPreError(f"resume: it was trained with {told}. Give the same.")
-    apart = edit.difference(projections.samples(edit.shapes))
-    if apart:
-        raise ScaPreError(
-            f"resume: it was trained on other weights than these (they differ by {apart:.2%}). Connect that model, "
-            "without the edit itself."
-        )
-    done = int(edit.payload.shared["done"])
-    if done >= request.settings.iterations:
-        raise ScaPreError(f"resume: it has {done:,} iterations already. Raise iterations above that.")

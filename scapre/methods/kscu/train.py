@@ -173,8 +173,8 @@ class Trainer:
                 return float(loss.detach())
             self._scaler.scale(loss).backward()
         self._scaler.unscale_(self._optimiser)
-        norm = torch.nn.utils.get_total_norm([p.grad for p in self._parameters if p.grad is not None])
-        if not self._scaler.is_enabled() and not norm.isfinite():
+        norms = torch.stack([p.grad.norm() for p in self._parameters if p.grad is not None])
+        if not self._scaler.is_enabled() and not norms.isfinite().all():
             return math.nan
         self._mask.apply(self._parameters, self.done)
         self._scaler.step(self._optimiser)
