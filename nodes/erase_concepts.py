@@ -17,7 +17,6 @@ from ..scapre.methods.settings import declared
 from ..scapre.solve import Request, encode_request, solve_edit
 from ..scapre.states.prompts import TEMPLATES
 from .host.device import compute_device, with_cpu_fallback
-from .host.patch import apply_edit
 from .host.progress import HostProgress
 from .host.projections import HostProjections
 from .host.text_encoder import ClipEncoder
@@ -31,7 +30,7 @@ from .inputs.types import (
     seed_input,
     strength_input,
 )
-from .page.summary import SHOWN_AGAIN, report, show
+from .page.summary import SHOWN_AGAIN, solved
 
 _ALIASES = [
     *("erase", "remove", "delete", "forget", "unlearn", "ban", "block", "negative", "concept erasure", "scapre", "uce"),
@@ -87,9 +86,7 @@ class EraseConcepts(io.ComfyNode):
         request = Request(parsed, names, settings, seed, tuple(TEMPLATES[templates]), notes, method)
         progress = HostProgress(getattr(cls.hidden, "unique_id", None))
         edit = _solve(projections, ClipEncoder(clip), request, compute_device(device), progress)
-        progress.say(f"Done in {edit.report.total_seconds:.1f} s")
-        lines = [f"Preset {preset}, {edit.described}, strength {strength:g}"]
-        return show(apply_edit(model, edit, strength), edit, data=report(edit, lines))
+        return solved(model, edit, strength, f"Preset {preset}, {edit.described}", progress)
 
 
 def _solve(

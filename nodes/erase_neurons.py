@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import comfy.model_management as management
-import comfy.samplers
 import torch
 from comfy_api.latest import io
 
@@ -23,20 +22,28 @@ from ..scapre.methods.fia.prompts import Plan, plan
 from ..scapre.methods.payload import Tensors
 from ..scapre.solve import Request, encode_request, solve_edit
 from .host.device import raise_unless_out_of_memory
-from .host.patch import apply_edit
 from .host.progress import DRAWING_STAGES, HostProgress
 from .host.projections import HostProjections
 from .host.sampling import Sampling, check_width
 from .host.text_encoder import ClipEncoder
 from .host.trajectories import SAMPLERS, HostTrajectories, fitting_batch, sums_device
 from .inputs.settings import setting_inputs, settings_from
-from .inputs.types import CATEGORY, concepts_input, erased_outputs, preserve_input, seed_input, strength_input
-from .page.summary import SHOWN_AGAIN, report, show
+from .inputs.types import (
+    CATEGORY,
+    SCHEDULER,
+    concepts_input,
+    erased_outputs,
+    preserve_input,
+    scheduler_input,
+    seed_input,
+    strength_input,
+)
+from .page.summary import SHOWN_AGAIN, solved
 
 log = logging.getLogger("scapre")
 
 METHOD = "fia"
-_SAMPLER, _SCHEDULER = "euler", "normal"
+_SAMPLER = "euler"
 _ALIASES = [
     *("prune", "pruning", "neurons", "neuron", "FIA", "forget", "forget it all", "mask", "cut", "erase", "unlearn"),
     *("remove", "training-free", "concept erasure", "scapre"),
@@ -82,7 +89,7 @@ class EraseNeurons(io.ComfyNode):
         solver, projections = METHODS[METHOD], HostProjections(model)
         preset, settings = settings_from(solver, preset, numerics)
         settings = replace(
-            settings, sampler_name=settings.sampler_name or _SAMPLER, scheduler=settings.scheduler or _SCHEDULER
+            settings, sampler_name=settings.sampler_name or _SAMPLER, scheduler=settings.scheduler or SCHEDULER
         )
         parsed, notes = _without_anchors(parse_concepts(concepts, ""))
         names = parse_preserve(preserve, parsed.concepts)
@@ -90,9 +97,7 @@ class EraseNeurons(io.ComfyNode):
         request = Request(parsed, names, settings, seed, notes=notes, method=METHOD)
         progress = HostProgress(getattr(cls.hidden, "unique_id", None), DRAWING_STAGES)
         edit = _solve(model, clip, projections, request, progress)
-        progress.say(f"Done in {edit.report.total_seconds:.1f} s")
-        lines = [f"Preset {preset}, {edit.described}, strength {strength:g}"]
-        return show(apply_edit(model, edit, strength), edit, data=report(edit, lines))
+        return solved(model, edit, strength, f"Preset {preset}, {edit.described}", progress)
 
 
 def _without_anchors(parsed: ConceptList) -> tuple[ConceptList, tuple[str, ...]]:
@@ -187,12 +192,5 @@ def _inputs() -> list[io.Input]:
             advanced=True,
             tooltip="The sampling algorithm, of those that neither add noise nor look back at earlier steps.",
         ),
-        io.Combo.Input(
-            "scheduler",
-            options=comfy.samplers.KSampler.SCHEDULERS,
-            default=_SCHEDULER,
-            optional=True,
-            advanced=True,
-            tooltip="How the noise is taken away over the steps, as in KSampler.",
-        ),
+        scheduler_input(),
     ]

@@ -15,13 +15,12 @@ from ..scapre.errors import ScaPreError
 from ..scapre.merge import merge_edits
 from .host.carried import HOOKED, ITSELF, MERGED, carried
 from .host.device import compute_device, with_cpu_fallback
-from .host.patch import apply_edit
 from .host.progress import HostProgress
 from .host.projections import HostProjections
 from .host.text_encoder import ClipEncoder
 from .host.tokenizer import tokens_here
 from .inputs.types import CATEGORY, EditType, device_input, names_input, strength_input
-from .page.summary import SHOWN_AGAIN, report, show
+from .page.summary import SHOWN_AGAIN, solved
 
 EDITS = tuple(f"edit_{number}" for number in range(1, 9))
 _WITHOUT = {
@@ -87,9 +86,7 @@ class MergeEdits(io.ComfyNode):
 
         memory = sum(3 * edit.states.states.nbytes + 64 * edit.states.width**2 for edit in edits.values())
         edit = with_cpu_fallback(solve, compute_device(device), memory)
-        progress.say(f"Done in {edit.report.total_seconds:.1f} s")
-        lines = [f"Merged {', '.join(edits)}; settings of {settings_from}, strength {strength:g}"]
-        return show(apply_edit(model, edit, strength), edit, data=report(edit, lines))
+        return solved(model, edit, strength, f"Merged {', '.join(edits)}; settings of {settings_from}", progress)
 
 
 def _original(model: Any) -> HostProjections:

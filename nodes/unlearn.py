@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import comfy.samplers
 from comfy_api.latest import io
 
 from ..scapre.concepts.concepts import name_notes, parse_concepts, parse_preserve
@@ -18,9 +16,7 @@ from ..scapre.families import having, side
 from ..scapre.methods import METHODS
 from ..scapre.methods.kscu.neighbours import held_names
 from ..scapre.methods.kscu.prompts import lessons
-from ..scapre.methods.payload import Payload
 from ..scapre.solve import Request, encode_request, solve_edit
-from .host.patch import apply_edit
 from .host.progress import TRAINING_STAGES, HostProgress
 from .host.projections import HostProjections
 from .host.resume import check_resumed
@@ -31,19 +27,20 @@ from .host.unfinished import keep
 from .inputs.settings import setting_inputs, settings_from
 from .inputs.types import (
     CATEGORY,
+    SCHEDULER,
     EditType,
     concepts_input,
     erased_outputs,
     preserve_input,
+    scheduler_input,
     seed_input,
     strength_input,
 )
-from .page.summary import SHOWN_AGAIN, report, show
+from .page.summary import SHOWN_AGAIN, solved
 
 log = logging.getLogger("scapre")
 
 METHOD = "kscu"
-_SCHEDULER = "normal"
 _ALIASES = [
     *("train", "training", "fine-tune", "finetune", "KSCU", "ESD", "key steps", "unlearn", "forget", "erase", "remove"),
     *("concept erasure", "concept unlearning", "LoRA", "scapre"),
@@ -89,16 +86,14 @@ class Unlearn(io.ComfyNode):
         """Trains, patches and reports."""
         solver, projections = METHODS[METHOD], HostProjections(model)
         preset, settings = settings_from(solver, preset, numerics)
-        settings = replace(settings, scheduler=settings.scheduler or _SCHEDULER)
+        settings = replace(settings, scheduler=settings.scheduler or SCHEDULER)
         parsed = parse_concepts(concepts, "")
         names = parse_preserve(preserve, parsed.concepts)
         notes = (*shape_note(concepts), *name_notes(preserve, "preserve"), *projections.notes())
         request = Request(parsed, names, settings, seed, notes=notes, method=METHOD)
         progress = HostProgress(getattr(cls.hidden, "unique_id", None), TRAINING_STAGES)
         edit = _trained(model, clip, projections, request, preview_every, resume, progress)
-        progress.say(f"Done in {edit.report.total_seconds:.1f} s")
-        lines = [f"Preset {preset}, {edit.described}, strength {strength:g}"]
-        return show(apply_edit(model, edit, strength), edit, data=report(edit, lines))
+        return solved(model, edit, strength, f"Preset {preset}, {edit.described}", progress)
 
 
 def _trained(
@@ -133,14 +128,12 @@ def _trained(
         None if resume is None else resume.payload,
     )
 
-    def made(learned: Payload, told: Sequence[str], seconds: float) -> Edit:
-        noted = replace(request, settings=finished.settings, notes=(*request.notes, *notes, *told))
-        edit = solve_edit(states, projections, noted, encode_seconds=encoding, learned=learned)
-        return replace(edit, report=replace(edit.report, seconds={"training": seconds, **edit.report.seconds}))
-
     began = time.perf_counter()
     finished = train(job, progress)
-    edit = made(finished.payload, finished.notes, time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    noted = replace(request, settings=finished.settings, notes=(*request.notes, *notes, *finished.notes))
+    edit = solve_edit(states, projections, noted, encode_seconds=encoding, learned=finished.payload)
+    edit = replace(edit, report=replace(edit.report, seconds={"training": seconds, **edit.report.seconds}))
     if finished.stopped:
         place = keep(edit)
         progress.say(f"Stopped. What is trained so far is in {place}; load it with Load Edit, connect it to resume.")
@@ -183,14 +176,7 @@ def _inputs() -> list[io.Input]:
             "resume", optional=True, tooltip="An edit of this node, such as one that Cancel has kept, to go on from."
         ),
         *(one for name, one in settings.items() if name not in (*shown, "scheduler")),
-        io.Combo.Input(
-            "scheduler",
-            options=comfy.samplers.KSampler.SCHEDULERS,
-            default=_SCHEDULER,
-            optional=True,
-            advanced=True,
-            tooltip="How the noise is taken away over the steps, as in KSampler.",
-        ),
+        scheduler_input(),
     ]
 
 

@@ -19,7 +19,6 @@ from ...scapre.methods.kscu.denoiser import TextNoise
 from ...scapre.methods.kscu.factors import Trained
 from .sampling import Sampling, empty_latent
 
-_NOISE = 1000  # time steps
 _BLOCKS = ("transformer_blocks", "blocks")
 
 
@@ -94,10 +93,7 @@ class HostDenoiser:
 
     def predict(self, latents: Tensor, step: int, texts: Sequence[str], noise: TextNoise | None = None) -> Tensor:
         """ε for latents at a step."""
-        return self.predict_at(latents, self.sigmas[step], texts, noise)
-
-    def predict_at(self, latents: Tensor, sigma: float, texts: Sequence[str], noise: TextNoise | None = None) -> Tensor:
-        """ε for latents at a noise level."""
+        sigma = self.sigmas[step]
         sigmas = torch.full((len(latents),), sigma, device=latents.device)
         clean: Tensor = self._network.apply_model(
             latents, sigmas, transformer_options={}, **self._conditions(latents, texts, noise)

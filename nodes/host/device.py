@@ -27,9 +27,14 @@ def has_float64(device: torch.device) -> bool:
 
 def raise_unless_out_of_memory(error: Exception) -> None:
     """Raises an error again, if it has another cause than a device's memory."""
-    told = getattr(management, "is_oom", None)  # ComfyUI 0.16 knows one class of such errors
-    if not (told(error) if told else isinstance(error, management.OOM_EXCEPTION)):
+    if not is_out_of_memory(error):
         raise error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error has a device's memory for its cause."""
+    told = getattr(management, "is_oom", None)  # ComfyUI 0.16 knows one class of such errors
+    return bool(told(error) if told else isinstance(error, management.OOM_EXCEPTION))
 
 
 def with_cpu_fallback(compute: Callable[[torch.device], Edit], device: torch.device, memory: int) -> Edit:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import prod
 from typing import Any
 
 import comfy.model_management as management
 import torch
 
 from ...scapre.errors import ScaPreError
+from ...scapre.methods.kscu.factors import numbers
 
 _COPIES = 4  # of what is trained: itself, its gradient, and Adam's two moments
 _BYTES = 4
@@ -26,14 +26,14 @@ def check_memory(model: Any, shapes: Mapping[str, Sequence[int]], rank: int) -> 
     Raises:
         ScaPreError: If that is more than the device has.
     """
-    numbers = sum(_trained(shape, rank) for shape in shapes.values())
-    copy, trained = model.model_size(), _COPIES * _BYTES * numbers
+    count = sum(numbers(shape, rank) for shape in shapes.values())
+    copy, trained = model.model_size(), _COPIES * _BYTES * count
     device = model.load_device
     there = management.get_free_memory(device) if device.type == "cpu" else management.get_total_memory(device)
     needed = (
         f"{(copy + trained) / 1e9:.2f} GB ({copy / 1e9:.2f} for a second copy of the model, {trained / 1e9:.2f} for "
     )
-    needed += f"what is trained of {numbers / 1e6:.1f} million numbers)"
+    needed += f"what is trained of {count / 1e6:.1f} million numbers)"
     if copy + trained > there:
         smaller = "take a smaller rank" if rank else "give a rank above 0"
         raise ScaPreError(
@@ -41,11 +41,6 @@ def check_memory(model: Any, shapes: Mapping[str, Sequence[int]], rank: int) -> 
             f"memory, {smaller}, or load the model in fp16 or bf16."
         )
     return needed
-
-
-def _trained(shape: Sequence[int], rank: int) -> int:
-    n, d = shape[0], prod(shape[1:])
-    return min(rank, n, d) * (n + d) if rank else n * d
 
 
 def free(device: torch.device) -> float:

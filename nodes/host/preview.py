@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from ...scapre.methods.kscu.factors import Trained
-from ...scapre.methods.kscu.trajectory import guided, noise, seeded
+from ...scapre.methods.kscu.trajectory import noise, seeded, walk
 from .denoiser import HostDenoiser
 
 _STEPS = 12
@@ -48,12 +48,8 @@ class Preview:
         return "JPEG", _beside(both), _LARGEST
 
     def _walk(self) -> Tensor:
-        sigmas = self._denoiser.sigmas
         latents = noise(self._denoiser, 1, seeded(self._seed, 11))
-        for here, there in zip(self._steps, self._steps[1:], strict=False):
-            concept, empty = self._denoiser.predict(torch.cat([latents] * 2), here, [self._text, ""]).split(1)
-            latents = latents + (sigmas[there] - sigmas[here]) * guided(concept, empty, self._guidance)
-        return latents
+        return walk(self._denoiser, latents, [self._text], self._steps, self._guidance)
 
 
 def _beside(pictures: Sequence[Image.Image]) -> Image.Image:

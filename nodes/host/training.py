@@ -18,7 +18,7 @@ from ...scapre.methods.kscu.train import Trainer
 from ...scapre.methods.kscu.turns import Turns
 from ...scapre.methods.payload import Payload
 from .denoiser import HostDenoiser
-from .device import raise_unless_out_of_memory
+from .device import is_out_of_memory, raise_unless_out_of_memory
 from .memory import check_memory, free
 from .preview import Preview
 from .progress import HostProgress
@@ -175,21 +175,10 @@ def _run(job: Job, denoiser: HostDenoiser, progress: HostProgress) -> Finished |
     except (management.InterruptProcessingException, Exception) as error:
         if trainer.done == first:
             raise
-        if _is_full(error):
+        if is_out_of_memory(error):
             return _Full(trainer.payload())
         stopped = error
     return Finished(trainer.payload(), job.settings, _notes(trainer, job, stopped is not None), stopped)
-
-
-def _is_full(error: BaseException) -> bool:
-    """Whether it is the device's memory that has ended a run."""
-    if not isinstance(error, Exception):
-        return False
-    try:
-        raise_unless_out_of_memory(error)
-    except Exception:  # of whatever else it is
-        return False
-    return True
 
 
 def _notes(trainer: Trainer, job: Job, stopped: bool) -> tuple[str, ...]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import comfy.samplers
 from comfy_api.latest import io
 
 EditType = io.Custom("SCAPRE_EDIT")
 CATEGORY = "model/scapre"
+SCHEDULER = "normal"
 
 
 def strength_input(more: str = "") -> io.Input:
@@ -21,6 +23,18 @@ def strength_input(more: str = "") -> io.Input:
         round=0.001,
         optional=True,
         tooltip=f"How much of the edit is applied: 0 none, 1 as solved, up to 2 for stubborn concepts.{more}",
+    )
+
+
+def scheduler_input() -> io.Input:
+    """The input `scheduler`."""
+    return io.Combo.Input(
+        "scheduler",
+        options=comfy.samplers.KSampler.SCHEDULERS,
+        default=SCHEDULER,
+        optional=True,
+        advanced=True,
+        tooltip="How the noise is taken away over the steps, as in KSampler.",
     )
 
 

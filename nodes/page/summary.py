@@ -13,6 +13,8 @@ from ...scapre.concepts.names import is_hidden
 from ...scapre.edits.edit import Edit
 from ...scapre.report.data import ReportData, report_data
 from ...scapre.report.markdown import render
+from ..host.patch import apply_edit
+from ..host.progress import HostProgress
 
 # For the schemas of nodes that show a report: the page gets it again where a run takes it from the cache, as after a
 # reload. Older hosts do not know the word.
@@ -39,6 +41,12 @@ def show(*outputs: Any, data: ReportData) -> io.NodeOutput:
     It is JSON in a text because the host counts every table that a node shows among the files that a run has made.
     """
     return io.NodeOutput(*outputs, render(data), ui={"scapre_report": [json.dumps(data, allow_nan=False)]})
+
+
+def solved(model: Any, edit: Edit, strength: float, how: str, progress: HostProgress) -> io.NodeOutput:
+    """What a node gives that has made an edit: the model with it, the edit, and its report, also on the page."""
+    progress.say(f"Done in {edit.report.total_seconds:.1f} s")
+    return show(apply_edit(model, edit, strength), edit, data=report(edit, [f"{how}, strength {strength:g}"]))
 
 
 def other_weights(share: float) -> str:

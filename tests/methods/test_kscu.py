@@ -227,14 +227,14 @@ def test_a_walk_is_eulers() -> None:
     for step in range(3):
         c, u = (toy.predict(by_hand, step, [text]) for text in ("cat", ""))
         by_hand = by_hand + (toy.sigmas[step + 1] - toy.sigmas[step]) * (u + 2.0 * (c - u))
-    assert torch.allclose(walk(toy, latents, ["cat"], range(3), 2.0), by_hand, atol=1e-5)
+    assert torch.allclose(walk(toy, latents, ["cat"], range(4), 2.0), by_hand, atol=1e-5)
 
 
 def loss_of(found: Trainer) -> float:
     """The mean loss in pictures of the model before."""
     toy, total = found.denoiser, 0.0
     for seed in range(8):
-        latents = walk(toy, noise(toy, 1, seeded(99, seed)), ["cat"], range(3), 2.0)
+        latents = walk(toy, noise(toy, 1, seeded(99, seed)), ["cat"], range(4), 2.0)
         for step in range(3, 8):
             with torch.no_grad():
                 c, u = toy.predict(latents.repeat(2, 1, 1, 1), step, ["cat", ""]).split(1)
@@ -269,7 +269,7 @@ def test_the_latents_of_one_picture_are_taken_on() -> None:
 def test_the_next_latents_are_a_guided_step_of_the_trained_model() -> None:
     found = run(trainer(settings=replace(SMALL, iterations=1)))
     toy, first = Toy(), trainer(settings=SMALL)
-    latents = walk(toy, noise(toy, 1, seeded(5, 0, 1)), ["cat"], range(3), 2.0)
+    latents = walk(toy, noise(toy, 1, seeded(5, 0, 1)), ["cat"], range(4), 2.0)
     with toy.with_factors(first.trained):
         c, u = toy.predict(latents.repeat(2, 1, 1, 1), 3, ["cat", ""]).split(1)
     wanted = advance(toy, latents, 3, guided(c, u, 2.0))

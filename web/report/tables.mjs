@@ -41,7 +41,7 @@ export function tables({ concepts, drift, blocks, neurons, conflicts, seconds })
 
 /** Letters and names of the matrices that an edit changes. */
 const KINDS = [["K", "key"], ["V", "value"], ["F", "output"], ["R", "rest"]];
-export const kinds = (blocks) => KINDS.filter(([, kind]) => blocks.some((row) => row[kind]));
+export const kinds = (blocks) => KINDS.filter(([, kind]) => blocks.some((row) => row[kind] != null));
 
 function pairs(conflicts) {
   const { names, cosines } = conflicts ?? { names: [], cosines: [] };

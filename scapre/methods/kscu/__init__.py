@@ -17,7 +17,7 @@ from ..change import Change
 from ..method import Fit, Held, Method, Problem
 from ..payload import Kind, Layout, Payload, Tensors
 from .factors import ADAM
-from .settings import CROSS_ATTENTION, LAYERS, MOST, PRESETS, Settings
+from .settings import LAYERS, MOST, PRESETS, Settings
 
 _PAIR = torch.empty(2)
 _FAR, _FEW = 1.2, 6
@@ -157,4 +157,4 @@ def _sum(parts: Sequence[Tensors]) -> Tensors:
     return {"up": torch.cat([part["up"] for part in parts], 1), "down": torch.cat([part["down"] for part in parts])}
 
 
-__all__ = ["CROSS_ATTENTION", "KSCU", "Settings"]
+__all__ = ["KSCU", "Settings"]

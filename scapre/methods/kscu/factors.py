@@ -15,6 +15,12 @@ ADAM = {"first": "exp_avg", "second": "exp_avg_sq"}
 """Adam's moments: what payloads and PyTorch call them."""
 
 
+def numbers(shape: Sequence[int], rank: int) -> int:
+    """How many numbers are trained of a weight; rank 0 is all of it."""
+    n, d = shape[0], math.prod(shape[1:])
+    return min(rank, n, d) * (n + d) if rank else n * d
+
+
 class Trained(nn.Module):
     """What is added to the answer of a layer, float32, whatever the layer computes in."""
 

@@ -198,7 +198,7 @@ class Trainer:
             return self._latents
         latents = noise(self.denoiser, self.settings.batch, seeded(self.seed, entry.picture, 1))
         with self.denoiser.with_factors(self.trained):
-            return walk(self.denoiser, latents, texts, range(entry.step), self.settings.guidance)
+            return walk(self.denoiser, latents, texts, range(entry.step + 1), self.settings.guidance)
 
 
 def _scaler(denoiser: Denoiser, scale: float = 2.0**16) -> torch.amp.GradScaler:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -36,16 +37,16 @@ def guided(concept: Tensor, empty: Tensor, guidance: float) -> Tensor:
     return empty + guidance * (concept - empty)
 
 
-def advance(denoiser: Denoiser, latents: Tensor, step: int, predicted: Tensor) -> Tensor:
-    """The latents at the next step."""
-    return latents + (denoiser.sigmas[step + 1] - denoiser.sigmas[step]) * predicted
+def advance(denoiser: Denoiser, latents: Tensor, step: int, predicted: Tensor, to: int | None = None) -> Tensor:
+    """The latents at the next step, or at a later one."""
+    return latents + (denoiser.sigmas[step + 1 if to is None else to] - denoiser.sigmas[step]) * predicted
 
 
 @torch.no_grad()
-def walk(denoiser: Denoiser, latents: Tensor, texts: Sequence[str], steps: Sequence[int], guidance: float) -> Tensor:
-    """Takes latents through some steps."""
+def walk(denoiser: Denoiser, latents: Tensor, texts: Sequence[str], stops: Sequence[int], guidance: float) -> Tensor:
+    """Takes latents from the first of some steps to the last, and asks the model at no others."""
     pictures = len(latents)
-    for step in steps:
+    for step, to in pairwise(stops):
         concept, empty = denoiser.predict(torch.cat([latents] * 2), step, [*texts, *[""] * pictures]).split(pictures)
-        latents = advance(denoiser, latents, step, guided(concept, empty, guidance))
+        latents = advance(denoiser, latents, step, guided(concept, empty, guidance), to)
     return latents
