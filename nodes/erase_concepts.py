@@ -15,11 +15,12 @@ from ..scapre.edits.edit import Edit
 from ..scapre.methods import FIRST, USUAL, closed_form, closed_forms
 from ..scapre.methods.settings import declared
 from ..scapre.solve import Request, encode_request, solve_edit
+from ..scapre.states.encoder import Encoder
 from ..scapre.states.prompts import TEMPLATES
 from .host.device import compute_device, with_cpu_fallback
 from .host.progress import HostProgress
 from .host.projections import HostProjections
-from .host.text_encoder import ClipEncoder
+from .host.text_encoder import encoder_for
 from .inputs.settings import METHODS_OF, PRESETS_OF, setting_inputs, settings_from
 from .inputs.types import (
     CATEGORY,
@@ -85,12 +86,12 @@ class EraseConcepts(io.ComfyNode):
         notes = (*shape_note(concepts), *name_notes(preserve, "preserve"), *projections.notes())
         request = Request(parsed, names, settings, seed, tuple(TEMPLATES[templates]), notes, method)
         progress = HostProgress(getattr(cls.hidden, "unique_id", None))
-        edit = _solve(projections, ClipEncoder(clip), request, compute_device(device), progress)
+        edit = _solve(projections, encoder_for(clip, projections), request, compute_device(device), progress)
         return solved(model, edit, strength, f"Preset {preset}, {edit.described}", progress)
 
 
 def _solve(
-    projections: HostProjections, encoder: ClipEncoder, request: Request, device: torch.device, progress: HostProgress
+    projections: HostProjections, encoder: Encoder, request: Request, device: torch.device, progress: HostProgress
 ) -> Edit:
     states, seconds = encode_request(encoder, request, progress)
     remember(states.alike)

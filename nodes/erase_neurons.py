@@ -24,8 +24,8 @@ from ..scapre.solve import Request, encode_request, solve_edit
 from .host.device import raise_unless_out_of_memory
 from .host.progress import DRAWING_STAGES, HostProgress
 from .host.projections import HostProjections
-from .host.sampling import Sampling, check_width
-from .host.text_encoder import ClipEncoder
+from .host.sampling import Sampling
+from .host.text_encoder import encoder_for
 from .host.trajectories import SAMPLERS, HostTrajectories, fitting_batch, sums_device
 from .inputs.settings import setting_inputs, settings_from
 from .inputs.types import (
@@ -118,8 +118,8 @@ def _solve(model: Any, clip: Any, projections: HostProjections, request: Request
     settings: Any = request.settings
     drawn = plan(settings.kind, settings.words, settings.pairs, [*erased, *request.preserve])
     projections.shapes(watched)  # refuses quantised weights before anything is drawn
-    states, seconds = encode_request(ClipEncoder(clip), request, progress)
-    check_width(model, states.width)
+    states, seconds = encode_request(encoder_for(clip, projections), request, progress)
+    projections.check_width(states.width)
     pixels = settings.size or side(projections.family)
     sampling = Sampling(
         request.seed, settings.steps, settings.cfg, settings.sampler_name, settings.scheduler, pixels, pixels

@@ -17,7 +17,7 @@ from .host.carried import HOOKED, ITSELF, MERGED, carried
 from .host.device import compute_device, with_cpu_fallback
 from .host.progress import HostProgress
 from .host.projections import HostProjections
-from .host.text_encoder import ClipEncoder
+from .host.text_encoder import encoder_for
 from .host.tokenizer import tokens_here
 from .inputs.types import CATEGORY, EditType, device_input, names_input, strength_input
 from .page.summary import SHOWN_AGAIN, solved
@@ -74,7 +74,7 @@ class MergeEdits(io.ComfyNode):
         """Solves, patches and reports."""
         projections = _original(model)
         progress, names = HostProgress(getattr(cls.hidden, "unique_id", None)), parse_names(remove, "remove")
-        encoder = None if clip is None else ClipEncoder(clip)
+        encoder = None if clip is None else encoder_for(clip, projections)
         notes = tuple(dict.fromkeys(note for edit in edits.values() for note in tokens_notes(edit, tokens_here)))
 
         def solve(where: torch.device) -> Edit:

@@ -20,8 +20,8 @@ from ..scapre.solve import Request, encode_request, solve_edit
 from .host.progress import TRAINING_STAGES, HostProgress
 from .host.projections import HostProjections
 from .host.resume import check_resumed
-from .host.sampling import Sampling, check_width
-from .host.text_encoder import ClipEncoder
+from .host.sampling import Sampling
+from .host.text_encoder import encoder_for
 from .host.training import Job, train
 from .host.unfinished import keep
 from .inputs.settings import setting_inputs, settings_from
@@ -108,9 +108,9 @@ def _trained(
     settings: Any = request.settings
     names = having(projections, METHODS[METHOD].edits(settings))
     projections.shapes(names)  # refuses quantised weights before anything is read or drawn
-    encoder = ClipEncoder(clip)
+    encoder = encoder_for(clip, projections)
     states, encoding = encode_request(encoder, request, progress)
-    check_width(model, states.width)
+    projections.check_width(states.width)
     if resume is not None:
         check_resumed(resume, request, projections)
     pixels = settings.size or side(projections.family)

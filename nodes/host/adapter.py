@@ -57,8 +57,8 @@ class EditPatch(comfy.weight_adapter.WeightAdapterBase):
 
     name = "scapre"
 
-    def __init__(self, loaded_keys: set[str], weights: tuple[Tensor, Copies]) -> None:
-        """Takes the host's two arguments: unused keys, and a marker tensor with the edit."""
+    def __init__(self, loaded_keys: set[str], weights: tuple[Tensor, Copies, str]) -> None:
+        """Takes the host's two arguments: unused keys; and a marker tensor, the edit, and the matrix's name in it."""
         self.loaded_keys = loaded_keys
         self.weights = weights
 
@@ -85,6 +85,7 @@ class EditPatch(comfy.weight_adapter.WeightAdapterBase):
         """
         if strength:
             plain = values(key, weight)
-            change = self.weights[1].delta(key, plain.flatten(1)).reshape(plain.shape)
+            _, copies, name = self.weights
+            change = copies.delta(name, plain.flatten(1)).reshape(plain.shape)
             plain += function((strength * change).to(plain.dtype))
         return weight

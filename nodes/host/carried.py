@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ...scapre.edits.edit import Edit
+from ...scapre.families import by_weight
 from .adapter import EditPatch
 from .device import compute_device
 from .projections import HostProjections
@@ -43,7 +44,8 @@ def carried(model: Any) -> Iterator[Carried]:
         some = {name: [merged for edit, merged in held if id(edit) in kind] for name, held in found.items()}
         names, edit = [name for name, held in some.items() if held], next(iter(kind.values()))
         if _acts(model, kind, names):
-            yield Carried(edit, ITSELF if all(False in some.get(name, ()) for name in edit.shapes) else MERGED)
+            own = all(False in some.get(weight, ()) for weight in by_weight(edit.shapes))
+            yield Carried(edit, ITSELF if own else MERGED)
     scheduled = (entries for hook in model.hook_patches.values() for entries in hook.values())
     for kind in _kinds(edit for entries in scheduled for edit, _ in _edits(entries)):
         yield Carried(next(iter(kind.values())), HOOKED)

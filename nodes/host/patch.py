@@ -9,7 +9,7 @@ from comfy.patcher_extension import CallbacksMP
 
 from ...scapre.edits.edit import Edit
 from ...scapre.errors import ScaPreError, shorten
-from ...scapre.families import having
+from ...scapre.families import having, part
 from .adapter import Copies, EditPatch
 from .carried import HOOKED, ITSELF, MERGED, carried
 from .projections import HostProjections
@@ -36,14 +36,23 @@ def apply_edit(model: Any, edit: Edit, strength: float) -> Any:
     if there:
         raise ScaPreError(f"edit: {_TWICE[there]}")
     copies = Copies(edit)
-    patches = {name: EditPatch(set(), (torch.zeros(1), copies)) for name in edit.shapes}
+    patches = {
+        _key(name, rows): EditPatch(set(), (torch.zeros(1), copies, name)) for name, (rows, _) in edit.shapes.items()
+    }
     clone = model.clone()
     missed = set(patches) - set(clone.add_patches(patches, strength))
     if missed:
-        raise ScaPreError(f"model: {shorten(sorted(missed)[0])} could not be patched. Restart the host and try again.")
+        first = shorten(min(map(str, missed)))
+        raise ScaPreError(f"model: {first} could not be patched. Restart the host and try again.")
     for event in (CallbacksMP.ON_LOAD, CallbacksMP.ON_CLEANUP):
         clone.add_callback_with_key(event, "scapre", copies.drop)
     return clone
+
+
+def _key(name: str, rows: int) -> str | tuple[str, tuple[int, int, int]]:
+    """What the host calls a matrix: the weight, or some of its rows (dimension, first, how many)."""
+    which = part(name)
+    return name if which.count == 1 else (which.weight, (0, which.index * rows, rows))
 
 
 def carried_edits(model: Any) -> list[Edit]:

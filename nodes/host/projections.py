@@ -16,7 +16,7 @@ from torch.nn import Parameter
 
 from ...scapre.edits.fingerprint import sample
 from ...scapre.errors import ScaPreError
-from ...scapre.families import find_projections
+from ...scapre.families import find_projections, part
 from .device import compute_device
 from .values import values
 
@@ -34,7 +34,8 @@ class HostProjections:
             raise ScaPreError("model: it is missing. Connect the output model of a loader.")
         self.model = model
         detected = type(model.model.model_config).__name__
-        self.family, self.roles = find_projections(detected, _names(model.model))
+        self._names = _names(model.model)
+        self.family, self.roles = find_projections(detected, self._names)
 
     def read(self, name: str, device: torch.device) -> Tensor:
         """The weight with every patch before this node, float32, without loading the model or changing it.
@@ -42,6 +43,22 @@ class HostProjections:
         Raises:
             ScaPreError: If the weight, or one that is merged into it, is quantised or does not give its values.
         """
+        which = part(name)
+        weight = self.computed(which.weight, device, self.model.patches.get(which.weight, ()))
+        return weight[which.rows(len(weight))]
+
+    def parameter(self, name: str) -> Tensor:
+        """Any parameter with every patch before this node, in its own shape, float32 on the CPU.
+
+        Raises:
+            ScaPreError: If there is none of this name, or it does not give its values.
+        """
+        if name not in self._names:
+            raise ScaPreError(
+                f"model: it has no {name}, through which its text goes. The file lacks this weight, or is another kind "
+                "of model; get it again."
+            )
+        device = torch.device("cpu")
         return self.computed(name, device, self.model.patches.get(name, ()))
 
     def computed(self, name: str, device: torch.device, patches: Sequence[Any]) -> Tensor:
@@ -68,7 +85,11 @@ class HostProjections:
         device = compute_device("auto")
 
         def current(name: str) -> Tensor:
-            return self.read(name, device) if name in self.model.patches else self._original(name).flatten(1)
+            which = part(name)
+            if which.weight in self.model.patches:
+                return self.read(name, device)
+            weight = self._original(which.weight).flatten(1)
+            return weight[which.rows(len(weight))]
 
         return {name: sample(current(name)) for name in names}
 
@@ -81,8 +102,23 @@ class HostProjections:
         return {name: (rows, math.prod(rest)) for name in names for rows, *rest in [self.shape(name)]}
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """The shape that the model keeps a weight in."""
-        return tuple(self._original(name).shape)
+        """The shape that the model keeps a matrix in."""
+        which = part(name)
+        rows, *rest = self._original(which.weight).shape
+        return rows // which.count, *rest
+
+    def check_width(self, given: int) -> None:
+        """Accepts text states of the width that the projections read.
+
+        Raises:
+            ScaPreError: If the text encoder belongs to another model.
+        """
+        wanted = next(self.shape(name)[1] for name, role in self.roles.items() if role.reads_text)
+        if wanted != given:
+            raise ScaPreError(
+                f"clip: its states are {given:,} numbers wide, and the model reads {wanted:,}. Connect the text "
+                "encoder that belongs to the model."
+            )
 
     def notes(self) -> tuple[str, ...]:
         """What the edit cannot see of this model."""
@@ -91,10 +127,10 @@ class HostProjections:
         return ()
 
 
-def _names(network: torch.nn.Module) -> Iterable[str]:
+def _names(network: torch.nn.Module) -> dict[str, None]:
     """Names of all weights, as the host asks for them wherever it patches a model."""
     try:
-        return list(network.state_dict())
+        return dict.fromkeys(network.state_dict())
     except Exception as error:  # of the class that a loader keeps the weights in
         raise ScaPreError(
             f"model: its weights cannot be listed ({type(error).__name__}: {error}), so ComfyUI cannot patch them. "

@@ -73,11 +73,11 @@ def encode(model: Any, clip: Any, texts: Sequence[str]) -> list[Any]:
     """
     encoder = stock.CLIPTextEncode()
     conditionings = [_uninterrupted(encoder.encode, clip, text) for text in texts]
-    check_width(model, conditionings[0][0][0].shape[-1])
+    _check_width(model, conditionings[0][0][0].shape[-1])
     return conditionings
 
 
-def check_width(model: Any, given: int) -> None:
+def _check_width(model: Any, given: int) -> None:
     """Accepts text states of a width that a model reads.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -11,30 +11,48 @@ import torch
 from torch import Tensor
 
 from ...scapre.errors import ScaPreError, shorten
-from ...scapre.families import supported
+from ...scapre.families import context, supported, text_encoder
 from ...scapre.files.cache import Cache
 from ...scapre.progress import Progress
+from ...scapre.states.context import ContextEncoder
+from ...scapre.states.encoder import Encoder
 from ...scapre.states.lexicon import Lexicon
 from .folders import cache_folder
-from .prefixes import PrefixEncoder
+from .projections import HostProjections
+from .readers import reader
+from .readers.reader import Sections
+from .readers.windows import PROBE
 
 log = logging.getLogger("scapre")
 
-_CLIP_ENCODERS = {"l", "h", "g"}
 _BATCH = 32
 _PROBED = 16
 _REMEMBERED = 65_536
-_PROBE = "a cat beside a red house, in the style of an old master"
+
+
+def encoder_for(clip: Any, projections: HostProjections) -> Encoder:
+    """The text encoder of a model, as the model's projections read it.
+
+    Raises:
+        ScaPreError: If it is missing, or another than the model's, or what leads from it to the projections is not in
+            the model.
+    """
+    encoder, leads = ClipEncoder(clip, projections.family), context(projections.family, projections.parameter)
+    return ContextEncoder(encoder, leads) if leads else encoder
 
 
 class ClipEncoder:
-    """The host's CLIP text encoders as the engine wants them: literal text, in batches."""
+    """The host's text encoders as the engine wants them: literal text, in batches."""
 
-    def __init__(self, clip: Any) -> None:
+    def __init__(self, clip: Any, family: str | None = None) -> None:
         """Takes the CLIP input.
 
+        Args:
+            clip: The host's.
+            family: Title of the model that it is for; None for any.
+
         Raises:
-            ScaPreError: If it is missing or no CLIP text encoder.
+            ScaPreError: If it is missing, or no text encoder of that family.
         """
         if clip is None:
             raise ScaPreError(
@@ -42,51 +60,52 @@ class ClipEncoder:
                 "Load CLIP node with the text encoder that belongs to the model."
             )
         self.clip = clip
-        self._prefixed: bool | None = None
-        self._known = lru_cache(_REMEMBERED)(self._ids_of)  # a method asks of a text again and again
-        unknown = set(self._tokens("")) - _CLIP_ENCODERS
-        if unknown:
+        names = sorted(clip.tokenize(""))
+        found = reader(clip, names)
+        if found is None:
             raise ScaPreError(
-                f"clip: {shorten(', '.join(sorted(unknown)))} is not a text encoder of a supported model. "
+                f"clip: {shorten(', '.join(names))} is not a text encoder of a supported model. "
                 f"Supported: {supported()}."
             )
+        wanted = family and text_encoder(family)
+        if wanted and not wanted.names.intersection(names):
+            raise ScaPreError(
+                f"clip: it is {shorten(', '.join(names))}, and a {family} model reads {wanted.title}. Connect "
+                f"{wanted.loader}."
+            )
+        self._reader = found
+        self._known = lru_cache(_REMEMBERED)(self._ids_of)  # a method asks of a text again and again
 
-    def _tokens(self, text: str) -> dict[str, list[list[tuple[int, float]]]]:
-        # Weights, embeddings and brackets are prompt syntax; in a name they are letters like any others.
-        literal = text.replace("embedding:", "embedding :").replace("<|", "< |")
+    def _tokens(self, text: str) -> Sections:
+        literal = self._reader.literal(text)
         try:
-            return self.clip.tokenize(literal, disable_weights=True)
+            found: Sections = self.clip.tokenize(literal, disable_weights=True)
         except TypeError:  # tokenizers that never read weights do not take the keyword
-            return self.clip.tokenize(literal)
+            found = self.clip.tokenize(literal)
+        return found
 
     def tokens(self, text: str) -> Sequence[int]:
-        """Ids of a text's tokens between the start and the end token.
+        """Ids of the tokens of a text's words.
 
         Raises:
-            ScaPreError: If the text is longer than the encoder's window.
+            ScaPreError: If the text is longer than what the encoder reads at once.
         """
         return self._known(text)
 
     def _ids_of(self, text: str) -> tuple[int, ...]:
-        sections = next(iter(self._tokens(text).values()))
-        if len(sections) > 1:
-            window = len(sections[0]) - 2
-            raise ScaPreError(
-                f"{shorten(text)} needs more than the {window} tokens that the text encoder reads at once. "
-                "Shorten the name, or use a shorter template."
-            )
-        ids = [entry[0] for entry in sections[0]]
-        return tuple(ids[1 : ids.index(_end_token(ids), 1)])
+        return self._reader.ids(text, self._tokens(text))
 
     def remembered(self, key: str, make: Callable[[], Tensor]) -> Tensor:
         """What `make` gives, or gave earlier for this encoder and key: kept in the host's user folder."""
-        return Cache(cache_folder()).get(key, self.encode_prefixes([_PROBE], _PROBED)[0], make)
+        return Cache(cache_folder()).get(key, self.encode_prefixes([PROBE], _PROBED)[0], make)
 
     def lexicon(self) -> Lexicon | None:
         """The words of the first encoder's vocabulary; None where this host keeps them elsewhere."""
-        name = f"clip_{next(iter(self._tokens('')))}"
-        tokenizer = getattr(getattr(self.clip, "tokenizer", None), name, None)
-        encoder = getattr(getattr(self.clip, "cond_stage_model", None), name, None)
+        name = next(iter(self._tokens("")))
+        tokenizer, encoder = (
+            getattr(whole, f"clip_{name}", None) or getattr(whole, name, None)
+            for whole in (getattr(self.clip, part, None) for part in ("tokenizer", "cond_stage_model"))
+        )
         if tokenizer is None or encoder is None:
             return None
         try:
@@ -102,48 +121,25 @@ class ClipEncoder:
         states = []
         for first in range(0, len(texts), _BATCH):
             progress("text encoding", first, len(texts))
-            states.append(self._whole(texts[first : first + _BATCH]))
+            states.append(self._reader.whole(self._cut(texts[first : first + _BATCH])))
         progress("text encoding", len(texts), len(texts))
         return torch.cat(states)
 
     def encode_prefixes(self, texts: Sequence[str], length: int) -> Tensor:
         """States of the first positions of the texts, (texts, length, width), float32 on the CPU."""
-        if not self._prefixes_fit():
-            return self._whole(texts)[:, :length]
-        return PrefixEncoder(self.clip)(_ids(self._merged(texts)), length)
+        return self._reader.prefixes(self._cut(texts), length)
 
     def conditioning(self, text: str) -> Any:
         """What CLIP Text Encode gives for a text without any prompt syntax.
 
         Raises:
-            ScaPreError: If it is longer than the encoder's window.
+            ScaPreError: If it is longer than what the encoder reads at once.
         """
         self.tokens(text)
         return self.clip.encode_from_tokens_scheduled(self._tokens(text))
 
-    def _whole(self, texts: Sequence[str]) -> Tensor:
-        batch = self.clip.encode_from_tokens(self._merged(texts))
-        return batch.reshape(len(texts), -1, batch.shape[-1]).to("cpu", torch.float32)
-
-    def _merged(self, texts: Sequence[str]) -> dict[str, list[list[tuple[int, float]]]]:
-        tokens = [self._tokens(text) for text in texts]
-        return {encoder: [section for entry in tokens for section in entry[encoder]] for encoder in tokens[0]}
-
-    def _prefixes_fit(self) -> bool:
-        """Whether prefixes can be encoded on their own here; the host's call that finds out also loads the encoder.
-
-        It is asked once: one of these is made for a run of a node, and in the run nothing moves the weights away.
-        """
-        if self._prefixed is None:
-            states = self._whole([_PROBE])
-            self._prefixed = PrefixEncoder(self.clip).fits(_ids(self._merged([_PROBE])), states)
-        return self._prefixed
-
-
-def _ids(merged: Mapping[str, Sequence[Sequence[tuple[int, float]]]]) -> dict[str, list[list[int]]]:
-    """Token ids alone, by encoder."""
-    return {name: [[entry[0] for entry in part] for part in parts] for name, parts in merged.items()}
-
-
-def _end_token(ids: Sequence[int]) -> int:
-    return max(ids)  # the end token is the last of CLIP's vocabulary; padding is the same or 0
+    def _cut(self, texts: Sequence[str]) -> list[Sections]:
+        cut = [self._tokens(text) for text in texts]
+        for text, sections in zip(texts, cut, strict=True):
+            self._reader.ids(text, sections)
+        return cut

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ScaPreError, shorten
-from ..families import find_projections, supported
+from ..families import find_projections, part, supported
 from ..families.others import part_of_a_model, refused_class
 from ..families.signatures import detect
 from .encoder import CheckpointEncoder
@@ -78,18 +78,32 @@ class Checkpoint:
         Raises:
             ScaPreError: If the weight is quantised, or the file has changed meanwhile.
         """
+        which = part(name)
+        weight = self.parameter(which.weight).flatten(1)
+        return weight[which.rows(len(weight))].to(device)
+
+    def parameter(self, name: str) -> Tensor:
+        """Any parameter, in its own shape, float32 on the CPU.
+
+        Raises:
+            ScaPreError: If it is missing or quantised, or the file has changed meanwhile.
+        """
         stored = self.stored_name(name)
-        entry = self.file.entries[stored]
+        entry = self.file.entries.get(stored)
+        if entry is None:
+            raise ScaPreError(f"checkpoint: it has no {stored}, through which its text goes. Give the whole model.")
         if entry.dtype not in FLOATS:
             raise ScaPreError(
                 f"checkpoint: {name} is quantised ({entry.dtype or shorten(entry.kind)}). Storing the edit in it would "
                 "round much of it away; give a checkpoint in fp16, bf16 or fp32."
             )
-        return self.file.read(stored).to(device, torch.float32).flatten(1)
+        return self.file.read(stored).to(torch.float32)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """The shape that the file keeps a weight in."""
-        return self.file.entries[self.stored_name(name)].shape
+        """The shape that the file keeps a matrix in."""
+        which = part(name)
+        rows, *rest = self.file.entries[self.stored_name(which.weight)].shape
+        return rows // which.count, *rest
 
     def encoder(self, vocabulary: Path | None = None) -> CheckpointEncoder:
         """The text encoder inside.

@@ -2,49 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from ..errors import ScaPreError
-from . import stable_diffusion
+from . import cosmos, ltxv, pixart, stable_audio, stable_diffusion, wan
+from .contexts import Context, Read
+from .family import Family, TextEncoder
+from .parts import Part, by_weight, part
 from .roles import Projections, Role, having
 
 __all__ = [
     "FAMILIES",
+    "Context",
     "Family",
+    "Part",
     "Place",
     "Projections",
     "Role",
+    "TextEncoder",
+    "by_weight",
+    "context",
     "find_projections",
     "having",
+    "part",
     "place",
     "side",
     "supported",
+    "text_encoder",
 ]
-
-
-@dataclass(frozen=True)
-class Family:
-    """A family of models whose text enters through linear projections of the encoder's states.
-
-    Attributes:
-        title: Name for people.
-        roles: Finds the projections among a model's parameter names, and what each is for, in the model's order.
-        place: Tells a projection's layer, how people call it, and its role.
-        side: Pixels of a side that it draws at.
-    """
-
-    title: str
-    roles: Callable[[Iterable[str]], Mapping[str, Role]]
-    place: Callable[[str], tuple[str, str, Role] | None]
-    side: int
-
 
 # By the class that ComfyUI detects a checkpoint as.
 FAMILIES: Mapping[str, Family] = {
-    name: Family(title, stable_diffusion.roles, stable_diffusion.place, stable_diffusion.SIDES.get(title, 1024))
-    for name, title in stable_diffusion.TITLES.items()
+    **stable_diffusion.FAMILIES,
+    **pixart.FAMILIES,
+    **wan.FAMILIES,
+    **ltxv.FAMILIES,
+    **cosmos.FAMILIES,
+    **stable_audio.FAMILIES,
 }
 
 
@@ -77,7 +72,30 @@ def find_projections(detected: str, parameters: Iterable[str], field: str = "mod
 
 def side(title: str) -> int:
     """Pixels of a side that a family of this title draws at."""
-    return next(family.side for family in FAMILIES.values() if family.title == title)
+    return _titled(title).side
+
+
+def text_encoder(title: str) -> TextEncoder:
+    """What reads the prompts of a family of this title."""
+    return _titled(title).encoder
+
+
+def context(title: str, read: Read) -> Context | None:
+    """What lies between the text encoder's states and a model's projections, from its own weights; None for nothing.
+
+    Args:
+        title: Of the model's family.
+        read: Reads its parameters.
+
+    Raises:
+        ScaPreError: If a weight of it is missing, quantised or not finite, or does not fit the others.
+    """
+    leads = _titled(title).context
+    return leads(read) if leads else None
+
+
+def _titled(title: str) -> Family:
+    return next(family for family in FAMILIES.values() if family.title == title)
 
 
 class Place(NamedTuple):

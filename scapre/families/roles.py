@@ -36,7 +36,7 @@ class Projections(Protocol):
 
     @property
     def roles(self) -> Mapping[str, Role]:
-        """Role of each matrix by its name, in the model's order."""
+        """Role of each matrix by its name, in the model's order; see `parts` for matrices that share a weight."""
         ...
 
     def read(self, name: str, device: torch.device) -> Tensor:
@@ -47,7 +47,7 @@ class Projections(Protocol):
         ...
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """The shape that the model keeps a weight in: (n, d), or of a convolution (n, channels, *kernel)."""
+        """The shape that the model keeps a matrix in: (n, d), or of a convolution (n, channels, *kernel)."""
         ...
 
 

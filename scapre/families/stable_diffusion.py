@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from .family import Family
 from .roles import Role
 
 TITLES = {
@@ -65,3 +66,6 @@ def place(name: str) -> tuple[str, str, Role] | None:
     else:
         label = f"{side} {block}.{transformer}" if block else f"{side} {transformer}"
     return name[: found.start()] + label, label, _ROLES.get(layer[1], Role.OTHER)
+
+
+FAMILIES = {name: Family(title, roles, place, side=SIDES.get(title, 1024)) for name, title in TITLES.items()}

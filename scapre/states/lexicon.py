@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_WORD = re.compile("[a-z]{3,}</w>")  # a whole word of plain letters, as CLIP's vocabulary writes it
+_WORD = re.compile("(?:▁([a-z]{3,})|([a-z]{3,})</w>)")
+"""A whole word of plain letters: T5's vocabulary marks where one begins, and CLIP's where it ends."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,11 @@ class Lexicon:
         """The whole words of a vocabulary.
 
         Args:
-            vocabulary: Number of each token, as CLIP's tokeniser has it.
+            vocabulary: Number of each token, as CLIP's or T5's tokeniser has it.
             embeddings: (tokens, d).
         """
-        found = {token.removesuffix("</w>"): number for token, number in vocabulary.items() if _WORD.fullmatch(token)}
+        words = ((_WORD.fullmatch(token), number) for token, number in vocabulary.items())
+        found = {word[1] or word[2]: number for word, number in words if word}
         known = {word: number for word, number in found.items() if number < len(embeddings)}
         return cls(tuple(known), torch.tensor(list(known.values()), dtype=torch.long), embeddings)
 

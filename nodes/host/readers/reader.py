@@ -1,0 +1,45 @@
+"""What the host's CLIP needs of a reader."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+Sections = dict[str, list[list[tuple[int, float]]]]
+"""Tokens with their weights, by part of the encoder and section, as the host cuts a text."""
+
+
+class Reader(ABC):
+    """Reads the states of texts from one kind of text encoder."""
+
+    def __init__(self, clip: Any) -> None:
+        """Takes the host's CLIP."""
+        self.clip = clip
+
+    @abstractmethod
+    def literal(self, text: str) -> str:
+        """A text in which nothing is syntax to the tokenizer."""
+
+    @abstractmethod
+    def ids(self, text: str, sections: Sections) -> tuple[int, ...]:
+        """Tokens of a text's words.
+
+        Raises:
+            ScaPreError: If there are more than are read at once.
+        """
+
+    @abstractmethod
+    def whole(self, texts: Sequence[Sections]) -> Tensor:
+        """States of texts in the engine's order, (texts, window, width), float32 on the CPU."""
+
+    def prefixes(self, texts: Sequence[Sections], length: int) -> Tensor:
+        """The first positions of that, (texts, length, width)."""
+        return self.whole(texts)[:, :length]
+
+
+def plain(text: str) -> str:
+    """A text without the host's own syntax: weights, embeddings and brackets are letters like any others in a name."""
+    return text.replace("embedding:", "embedding :")

@@ -1,0 +1,114 @@
+"""T5 and its relatives: words and an end without a start, read in both directions, so that a text is read whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ....scapre.errors import ScaPreError, shorten
+from .reader import Reader, Sections, plain
+
+_WINDOW = 77
+"""Positions that the engine is given, as many as CLIP has, so that methods that read whole windows read as much."""
+_END, _PADDING = 1, 0
+_TOKENS = 4096  # encoded together
+_SPECIAL = re.compile(r"<(?=\S)")
+
+
+class SentenceReader(Reader):
+    """Brings T5's states into the engine's order.
+
+    The place of the start is taken by what the empty prompt's end says: T5 has no state that is the same in every text,
+    and the engine lets the start stand for the empty prompt. Behind the end comes what the model reads there: nothing,
+    where the host gives no padding or masks it, so that the end's state is repeated; zeros, where the host zeroes it;
+    and else the padding's own states.
+    """
+
+    def literal(self, text: str) -> str:
+        """Without special tokens (`</s>`); spaces at the ends and double ones are none to T5, so they are left out."""
+        return " ".join(_SPECIAL.sub("< ", plain(text)).split())
+
+    def ids(self, text: str, sections: Sections) -> tuple[int, ...]:
+        """What stands before the end token."""
+        found = _words(sections)
+        if len(found) > _WINDOW - 2:
+            raise ScaPreError(
+                f"{shorten(text)} needs more than the {_WINDOW - 2} tokens that are read of a name. Shorten the name, "
+                "or use a shorter template."
+            )
+        return found
+
+    def whole(self, texts: Sequence[Sections]) -> Tensor:
+        """Texts of one length together; where padding is masked, texts of similar length."""
+        states: dict[int, Tensor] = {}
+        for places in self._batches(texts):
+            for place, rows in zip(places, self._encoded([texts[place] for place in places]), strict=True):
+                states[place] = self._ordered(rows, len(_words(texts[place])))
+        return torch.stack([states[place] for place in range(len(texts))])
+
+    def _ordered(self, rows: Tensor, words: int) -> Tensor:
+        """The engine's window, (window, width), of a text's own states."""
+        end = rows[words]
+        behind = rows[words + 1 :] if self._padding is None else self._padding * end.expand(_WINDOW, -1)
+        return torch.cat([self._start[None], rows[: words + 1], behind])[:_WINDOW]
+
+    def _batches(self, texts: Sequence[Sections]) -> Iterator[list[int]]:
+        sizes = [
+            len(next(iter(text.values()))[0]) if self._padding is None else len(_words(text)) + 1 for text in texts
+        ]
+        batch: list[int] = []
+        for place in sorted(range(len(texts)), key=sizes.__getitem__):
+            apart = batch and not self._masked and sizes[place] != sizes[batch[0]]
+            if batch and (apart or (len(batch) + 1) * sizes[place] > _TOKENS):
+                yield batch
+                batch = []
+            batch.append(place)
+        if batch:
+            yield batch
+
+    def _encoded(self, texts: Sequence[Sections]) -> Tensor:
+        """States of texts, (texts, tokens, width), cut to the longest where nothing behind a text's end is read."""
+        name = next(iter(texts[0]))
+        sections = [text[name][0] for text in texts]
+        if self._padding is not None:
+            ids = [_words(text) for text in texts]
+            longest = max(map(len, ids)) + 1
+            sections = [
+                [(token, 1.0) for token in (*some, _END, *[_PADDING] * (longest - len(some) - 1))] for some in ids
+            ]
+        batch = self.clip.encode_from_tokens({name: sections})
+        states: Tensor = batch.reshape(len(texts), -1, batch.shape[-1])
+        return states.float().cpu()
+
+    @cached_property
+    def _start(self) -> Tensor:
+        return self._encoded([self.clip.tokenize("")])[0, 0]
+
+    @cached_property
+    def _encoder(self) -> Any:
+        model = self.clip.cond_stage_model
+        return getattr(model, model.clip)
+
+    @property
+    def _masked(self) -> bool:
+        """Whether a text's own states are the same with and without padding behind it."""
+        return bool(self._encoder.enable_attention_masks)
+
+    @cached_property
+    def _padding(self) -> float | None:
+        """What stands behind the end, times the end's state; None for states of its own."""
+        if self._encoder.zero_out_masked:
+            return 0.0
+        bare = len(next(iter(self.clip.tokenize("").values()))[0]) == 1
+        return 1.0 if self._masked or bare else None
+
+
+def _words(sections: Sections) -> tuple[int, ...]:
+    section = next(iter(sections.values()))[0]
+    ids = [entry[0] for entry in section]
+    return tuple(ids[: ids.index(_END)])

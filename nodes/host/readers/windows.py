@@ -1,0 +1,67 @@
+"""CLIP: windows of 77 tokens with a start and an end, causal, so that padding carries the text too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from ....scapre.errors import ScaPreError, shorten
+from .prefixes import PrefixEncoder
+from .reader import Reader, Sections, plain
+
+PROBE = "a cat beside a red house, in the style of an old master"
+
+
+class WindowReader(Reader):
+    """Reads CLIP's states as they are."""
+
+    _prefixed: bool | None = None
+
+    def literal(self, text: str) -> str:
+        """Without special tokens."""
+        return plain(text).replace("<|", "< |")
+
+    def ids(self, text: str, sections: Sections) -> tuple[int, ...]:
+        """What stands between the start and the end token."""
+        found = next(iter(sections.values()))
+        if len(found) > 1:
+            window = len(found[0]) - 2
+            raise ScaPreError(
+                f"{shorten(text)} needs more than the {window} tokens that the text encoder reads at once. "
+                "Shorten the name, or use a shorter template."
+            )
+        ids = [entry[0] for entry in found[0]]
+        # The end token is the last of CLIP's vocabulary; padding is the same or 0.
+        return tuple(ids[1 : ids.index(max(ids), 1)])
+
+    def whole(self, texts: Sequence[Sections]) -> Tensor:
+        """All texts in one call of the host."""
+        batch = self.clip.encode_from_tokens(_merged(texts))
+        states: Tensor = batch.reshape(len(texts), -1, batch.shape[-1])
+        return states.float().cpu()
+
+    def prefixes(self, texts: Sequence[Sections], length: int) -> Tensor:
+        """Computed no further than they are read, where that can be done here."""
+        if not self._prefixes_fit():
+            return super().prefixes(texts, length)
+        return PrefixEncoder(self.clip)(_ids(texts), length)
+
+    def _prefixes_fit(self) -> bool:
+        """Whether prefixes can be encoded on their own here; the host's call that finds out also loads the encoder.
+
+        It is asked once: one of these is made for a run of a node, and in the run nothing moves the weights away.
+        """
+        if self._prefixed is None:
+            probe = [self.clip.tokenize(PROBE)]
+            self._prefixed = PrefixEncoder(self.clip).fits(_ids(probe), self.whole(probe))
+        return self._prefixed
+
+
+def _merged(texts: Sequence[Sections]) -> Sections:
+    return {encoder: [section for text in texts for section in text[encoder]] for encoder in texts[0]}
+
+
+def _ids(texts: Sequence[Sections]) -> dict[str, list[list[int]]]:
+    """Token ids alone, by encoder."""
+    return {name: [[entry[0] for entry in part] for part in parts] for name, parts in _merged(texts).items()}

@@ -1,0 +1,32 @@
+"""Cosmos 1 and Cosmos Predict2: cross-attention reads T5's states directly, as in Stable Diffusion."""
+
+from __future__ import annotations
+
+from .blocks import Blocks
+from .family import TextEncoder, of_blocks
+from .roles import Role
+
+TITLES = {"CosmosT2V": "Cosmos", "CosmosI2V": "Cosmos"}
+BLOCKS = Blocks(
+    r"blocks\.block(\d+)",
+    {
+        "blocks.1.block.attn.to_k.0": Role.KEY, "blocks.1.block.attn.to_v.0": Role.VALUE,
+        "blocks.1.block.attn.to_q.0": Role.QUERY, "blocks.1.block.attn.to_out.0": Role.ANSWER,
+        "blocks.2.block.layer2": Role.FEED_FORWARD, "blocks.2.block.layer1": Role.OTHER,
+        "blocks.0.block.attn.to_q.0": Role.OTHER, "blocks.0.block.attn.to_k.0": Role.OTHER,
+        "blocks.0.block.attn.to_v.0": Role.OTHER, "blocks.0.block.attn.to_out.0": Role.OTHER,
+    },
+)  # fmt: skip
+
+PREDICT2_TITLES = {"CosmosT2IPredict2": "Cosmos Predict2", "CosmosI2VPredict2": "Cosmos Predict2"}
+PREDICT2 = Blocks(
+    r"blocks\.(\d+)",
+    {
+        "cross_attn.k_proj": Role.KEY, "cross_attn.v_proj": Role.VALUE, "cross_attn.q_proj": Role.QUERY,
+        "cross_attn.output_proj": Role.ANSWER, "mlp.layer2": Role.FEED_FORWARD, "mlp.layer1": Role.OTHER,
+        "self_attn.q_proj": Role.OTHER, "self_attn.k_proj": Role.OTHER, "self_attn.v_proj": Role.OTHER,
+        "self_attn.output_proj": Role.OTHER,
+    },
+)  # fmt: skip
+OLD_T5 = TextEncoder("the first T5-11B", frozenset({"t5xxl"}), "Load CLIP with oldt5_xxl and type cosmos")
+FAMILIES = {**of_blocks(TITLES, BLOCKS, OLD_T5), **of_blocks(PREDICT2_TITLES, PREDICT2, OLD_T5)}

@@ -1,0 +1,72 @@
+"""What a family of models declares of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from .blocks import Blocks
+from .contexts import Context, Read
+from .roles import Role
+
+
+@dataclass(frozen=True)
+class TextEncoder:
+    """What reads a family's prompts.
+
+    Attributes:
+        title: Name for people.
+        names: What ComfyUI calls its parts; any of them.
+        loader: How to load it, the end of a sentence.
+    """
+
+    title: str
+    names: frozenset[str]
+    loader: str
+
+
+CLIP = TextEncoder(
+    "CLIP", frozenset({"l", "h", "g"}), "the CLIP output of the same checkpoint loader, or Load CLIP with its files"
+)
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of models whose text enters through linear projections of what the encoder's states are made into.
+
+    Attributes:
+        title: Name for people.
+        roles: Finds the matrices among a model's parameter names, and what each is for, in the model's order.
+        place: Tells a matrix's layer, how people call it, and its role.
+        encoder: Reads the prompts.
+        context: Reads from the model's own weights what lies between the encoder's states and the projections; None
+            where the projections read the states themselves.
+        side: Pixels of a side that it draws at.
+    """
+
+    title: str
+    roles: Callable[[Iterable[str]], Mapping[str, Role]]
+    place: Callable[[str], tuple[str, str, Role] | None]
+    encoder: TextEncoder = CLIP
+    context: Callable[[Read], Context] | None = None
+    side: int = 1024
+
+
+def of_blocks(
+    titles: Mapping[str, str],
+    blocks: Blocks,
+    encoder: TextEncoder,
+    context: Callable[[Read], Context] | None = None,
+    side: int = 1024,
+) -> dict[str, Family]:
+    """Families that are rows of like blocks, by the class that ComfyUI detects a checkpoint as.
+
+    Args:
+        titles: Title of each class.
+        blocks: Names of their matrices.
+        encoder: Reads the prompts.
+        context: See `Family`.
+        side: See `Family`.
+    """
+    common = Family("", blocks.roles, blocks.place, encoder, context, side)
+    return {name: replace(common, title=title) for name, title in titles.items()}
