@@ -29,8 +29,8 @@ def run(options: argparse.Namespace) -> int:
     edit, progress = read_edit(options.edit), ConsoleProgress()
     with Checkpoint(options.checkpoint) as checkpoint:
         matrices = Matrices(edit, checkpoint, progress)
-        for _ in matrices:  # reads and checks each
-            pass
+        for name in edit.shapes:  # reads and checks each
+            matrices.read(name)
         apart = matrices.apart()
     progress.finish()
     for sentence in names_here([edit], options.tokenizer):

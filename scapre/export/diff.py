@@ -8,10 +8,10 @@ from pathlib import Path
 from torch import Tensor
 
 from ..edits.edit import Edit
-from ..families import Projections
+from ..families import Projections, by_weight
 from ..files.write import write_tensors
 from ..progress import Progress
-from .matrices import Matrices
+from .matrices import Matrices, stacked
 from .metadata import lora_fields
 from .names import LABELS
 from .result import Exported, Options, Residual
@@ -34,16 +34,16 @@ def write_diff(edit: Edit, weights: Projections, path: Path, options: Options, p
     """
     dtype, matrices, residual = options.stored("fp32"), Matrices(edit, weights, progress), Residual()
     labels = LABELS[weights.family]
-    files = labels.naming(tuple(weights.roles))
-    names = {f"{files[name]}.diff": name for name in edit.shapes}
+    files = labels.naming(tuple(by_weight(weights.roles)))
+    names = {f"{files[name]}.diff": name for name in matrices.parts}
 
     def difference(key: str) -> Tensor:
         name = names[key]
-        change = edit.delta(name, matrices.read(name))
+        change = stacked(matrices.changes(name)).dense()
         residual.add(name, change, stored := change.to(dtype))
         return stored.reshape(entries[key][1])
 
-    entries = {key: (dtype, weights.shape(name)) for key, name in names.items()}
+    entries = {key: (dtype, matrices.shape(name)) for key, name in names.items()}
     write_tensors(path, entries, difference, lora_fields(edit, labels, 0, options.names), overwrite=options.overwrite)
     size = sum(math.prod(shape) * dtype.itemsize for dtype, shape in entries.values())
     return Exported(f"Difference for {weights.family}", residual.overall, residual.matrices, {}, size, matrices.notes())

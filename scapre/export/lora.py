@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -10,12 +11,12 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ..edits.edit import Edit
-from ..families import Projections
+from ..families import Part, Projections, by_weight
 from ..files.write import write_tensors
 from ..methods.change import Change
 from ..progress import Progress
 from .factors import Rank, factorise
-from .matrices import Matrices
+from .matrices import Matrices, stacked
 from .metadata import lora_fields
 from .names import LABELS
 from .result import Exported, Options, Residual
@@ -40,12 +41,15 @@ def write_lora(edit: Edit, weights: Projections, path: Path, options: Options, p
         FileExistsError: If there is a file that may not be replaced.
     """
     dtype, labels = options.stored("fp16"), LABELS[weights.family]
-    files = labels.naming(tuple(weights.roles))
+    files = labels.naming(tuple(by_weight(weights.roles)))
     factors: dict[str, tuple[Tensor, Tensor]] = {}
     matrices, residual = Matrices(edit, weights, progress), Residual()
-    for name, weight in matrices:
-        change = edit.change(name, weight)
-        up, down = (factor.to(dtype) for factor in _factors(edit, name, change, options.rank))
+    for name in matrices.parts:
+        changes = matrices.changes(name)
+        change = stacked(changes)
+        up, down = (
+            factor.to(dtype) for factor in _kept(edit, changes, options.rank) or factorise(change, options.rank)
+        )
         residual.add(name, change.dense(), up.double() @ down.double())
         factors[name] = up, down
     ranks = {name: len(down) for name, (_, down) in factors.items()}
@@ -58,8 +62,8 @@ def write_lora(edit: Edit, weights: Projections, path: Path, options: Options, p
 
     entries = {
         f"{files[name]}.{part}": announced
-        for name in edit.shapes
-        for part, announced in _announced(*weights.shape(name), rank=rank, dtype=dtype).items()
+        for name in factors
+        for part, announced in _announced(*matrices.shape(name), rank=rank, dtype=dtype).items()
     }
     metadata = lora_fields(edit, labels, rank, options.names)
     write_tensors(path, entries, tensor, metadata, overwrite=options.overwrite)
@@ -68,10 +72,19 @@ def write_lora(edit: Edit, weights: Projections, path: Path, options: Options, p
     return Exported(f"LoRA for {weights.family}", residual.overall, residual.matrices, ranks, size, notes, rank)
 
 
-def _factors(edit: Edit, name: str, change: Change, rank: Rank) -> tuple[Tensor, Tensor]:
-    """Those that the edit is kept in, unless another rank is asked for; else the best ones."""
-    kept = None if rank.rank else edit.solver.factors(edit.payload.matrices[name])
-    return kept or factorise(change, rank)
+def _kept(edit: Edit, changes: Mapping[Part, Change], rank: Rank) -> tuple[Tensor, Tensor] | None:
+    """The factors that the edit is kept in, unless another rank is asked for; several matrices' side by side."""
+    found = {part.index: edit.solver.factors(edit.payload.matrices[part.name]) for part in changes}
+    if rank.rank or None in found.values():
+        return None
+    pairs = {index: pair for index, pair in found.items() if pair}
+    ups, downs = zip(*pairs.values(), strict=True)
+    count, rows = next(iter(changes)).count, len(ups[0])
+    up = torch.block_diag(*ups)
+    placed = up.new_zeros(count * rows, up.shape[1])
+    for place, index in enumerate(pairs):
+        placed[index * rows : (index + 1) * rows] = up[place * rows : (place + 1) * rows]
+    return placed, torch.cat(downs)
 
 
 def _announced(

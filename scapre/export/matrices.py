@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -10,7 +11,8 @@ from torch import Tensor
 from ..edits.edit import Edit
 from ..edits.fingerprint import sample
 from ..errors import ScaPreError
-from ..families import Projections, having
+from ..families import Part, Projections, by_weight, having
+from ..methods.change import Change
 from ..progress import Progress
 
 
@@ -30,11 +32,18 @@ class Matrices:
                 f"{weights.family} model has {len(here)}, or others. Make the edit again on this model."
             )
         self.edit, self.weights, self.progress = edit, weights, progress
+        self.parts = by_weight(edit.shapes)
         self.samples: dict[str, Tensor] = {}
 
-    def __iter__(self) -> Iterator[tuple[str, Tensor]]:
-        """Every name with its weight."""
-        return ((name, self.read(name)) for name in self.edit.shapes)
+    def changes(self, weight: str) -> dict[Part, Change]:
+        """The changes of the matrices in a weight; most weights are one matrix."""
+        return {part: self.edit.change(part.name, self.read(part.name)) for part in self.parts[weight]}
+
+    def shape(self, weight: str) -> tuple[int, ...]:
+        """The shape that the model keeps a weight in, whole."""
+        first = self.parts[weight][0]
+        rows, *rest = self.weights.shape(first.name)
+        return rows * first.count, *rest
 
     def read(self, name: str) -> Tensor:
         """One weight (n, d), on the CPU.
@@ -62,3 +71,14 @@ class Matrices:
         """What to say of the weights, when all have been read."""
         apart = self.apart()
         return (f"these are other weights than the edit was solved from; they differ by {apart:.2%}.",) if apart else ()
+
+
+def stacked(changes: Mapping[Part, Change]) -> Change:
+    """The change of a whole weight from those of its matrices; those that are not edited change by nothing."""
+    first, count = next(iter(changes.values())), next(iter(changes)).count
+    if count == 1:
+        return first
+    dense = {part.index: change.dense() for part, change in changes.items()}
+    none = torch.zeros_like(next(iter(dense.values())))
+    whole = torch.cat([dense.get(index, none) for index in range(count)])
+    return replace(first, coefficients=whole, basis=None, rows=None, known_norm=None)

@@ -108,8 +108,22 @@ class Labels:
 _SGM = "https://github.com/Stability-AI/generative-models"
 _SDXL = Labels(by_path, "sdxl_base_v1-0", "stable-diffusion-xl-v1-base/lora", _SGM)
 
+
+def _by_path(base: str, implementation: str) -> Labels:
+    return Labels(by_path, base, f"{base}/lora", implementation)
+
+
+_COSMOS = "https://github.com/nvidia-cosmos"
+
 # By the family's title.
 LABELS: Mapping[str, Labels] = {
+    "PixArt Alpha": _by_path("pixart-alpha", "https://github.com/PixArt-alpha/PixArt-alpha"),
+    "PixArt Sigma": _by_path("pixart-sigma", "https://github.com/PixArt-alpha/PixArt-sigma"),
+    "Wan": _by_path("wan", "https://github.com/Wan-Video"),
+    "LTXV": _by_path("ltxv", "https://github.com/Lightricks/LTX-Video"),
+    "Cosmos": _by_path("cosmos", _COSMOS),
+    "Cosmos Predict2": _by_path("cosmos-predict2", _COSMOS),
+    "Stable Audio": _by_path("stable-audio", "https://github.com/Stability-AI/stable-audio-tools"),
     "SD1.x": Labels(by_blocks, "sd_v1", "stable-diffusion-v1/lora", "diffusers"),
     "SD2.x": Labels(by_blocks, "sd_v2", "stable-diffusion-v2-512/lora", "diffusers"),
     "SDXL refiner": Labels(by_path, "sdxl_refiner_v1-0", "stable-diffusion-xl-v1-refiner/lora", _SGM),
