@@ -12,12 +12,15 @@ import comfy.model_management as management
 import comfy.samplers
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 from torch.utils.checkpoint import checkpoint
 
 from ...scapre.errors import ScaPreError, shorten
+from ...scapre.families import part
 from ...scapre.methods.kscu.denoiser import TextNoise
 from ...scapre.methods.kscu.factors import Trained
 from .sampling import Sampling, empty_latent
+from .trajectories import by_length
 
 _BLOCKS = ("transformer_blocks", "blocks")
 
@@ -61,7 +64,7 @@ class HostDenoiser:
         scale = self._network.model_sampling
         self.timesteps = [float(scale.timestep(sigma)) for sigma in sigmas[:-1].to(self.device)]
         layers = dict(self._network.named_modules())
-        self._layers = {name: layers[name.rpartition(".")[0]] for name in names}
+        self._layers = {name: layers[part(name).weight.rpartition(".")[0]] for name in names}
 
     def save_memory(self) -> None:
         """Keeps nothing inside of transformer blocks for the way back, which are computed twice then."""
@@ -92,7 +95,18 @@ class HostDenoiser:
         return latents
 
     def predict(self, latents: Tensor, step: int, texts: Sequence[str], noise: TextNoise | None = None) -> Tensor:
-        """ε for latents at a step."""
+        """ε for latents at a step; texts of different lengths are asked one after another."""
+        groups = by_length([self._texts[text].states for text in texts])
+        if len(groups) == 1:
+            return self._predict(latents, step, texts, noise)
+        rows: dict[int, Tensor] = {}
+        for group in groups:
+            rows |= zip(
+                group, self._predict(latents[group], step, [texts[place] for place in group], noise), strict=True
+            )
+        return torch.stack([rows[place] for place in range(len(texts))])
+
+    def _predict(self, latents: Tensor, step: int, texts: Sequence[str], noise: TextNoise | None) -> Tensor:
         sigma = self.sigmas[step]
         sigmas = torch.full((len(latents),), sigma, device=latents.device)
         clean: Tensor = self._network.apply_model(
@@ -103,7 +117,7 @@ class HostDenoiser:
     @contextmanager
     def with_factors(self, trained: Mapping[str, Trained]) -> Iterator[None]:
         """Adds to the layers' answers what is trained, by hooks that are there no longer than that."""
-        handles = [self._layers[name].register_forward_hook(_adding(part)) for name, part in trained.items()]
+        handles = [self._layers[name].register_forward_hook(_adding(name, one)) for name, one in trained.items()]
         try:
             yield
         finally:
@@ -140,9 +154,15 @@ class _Twice(nn.Module):
         return checkpoint(self.block, *inputs, use_reentrant=False, **more)
 
 
-def _adding(part: Trained) -> Any:
+def _adding(name: str, trained: Trained) -> Any:
+    which = part(name)
+
     def hook(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        return output + part(layer, inputs[0]).to(output.dtype)
+        added = trained(layer, inputs[0]).to(output.dtype)
+        if which.count > 1:  # one of several matrices, whose answers stand side by side
+            before = which.index * added.shape[-1]
+            added = pad(added, (before, output.shape[-1] - before - added.shape[-1]))
+        return output + added
 
     return hook
 

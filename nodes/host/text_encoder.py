@@ -28,6 +28,7 @@ log = logging.getLogger("scapre")
 _BATCH = 32
 _PROBED = 16
 _REMEMBERED = 65_536
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32)
 
 
 def encoder_for(clip: Any, projections: HostProjections) -> Encoder:
@@ -109,12 +110,13 @@ class ClipEncoder:
         if tokenizer is None or encoder is None:
             return None
         try:
-            embeddings = encoder.transformer.get_input_embeddings().weight
-            vocabulary = tokenizer.tokenizer.get_vocab()
+            weight = encoder.transformer.get_input_embeddings().weight.detach()
+            embeddings = weight if weight.dtype in _FLOATS else weight.to("cpu", torch.float32)
+            found = Lexicon.of(tokenizer.tokenizer.get_vocab(), embeddings)
         except (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
             log.info("the vocabulary of %s cannot be read: %s", name, error)
             return None
-        return Lexicon.of(vocabulary, embeddings.detach().to("cpu", torch.float32))
+        return found if len(found.words) > 1 else None
 
     def encode(self, texts: Sequence[str], progress: Progress) -> Tensor:
         """States of the texts, (texts, tokens, width), float32 on the CPU."""

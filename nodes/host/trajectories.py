@@ -72,13 +72,15 @@ class HostTrajectories:
 
     def advance(self, places: Sequence[int], step: int, watch: Watch) -> None:
         """Takes some pictures one step on."""
-        self._watch, self._pictures = watch, len(places)
-        try:
-            drawn = self._sample(places, step)
-        finally:
-            self._watch = None
-        for place, latent in zip(places, drawn, strict=True):
-            self._latents[place] = latent[None]
+        for group in by_length([self._prompts[place][0][0] for place in places]):
+            some = [places[index] for index in group]
+            self._watch, self._pictures = watch, len(some)
+            try:
+                drawn = self._sample(some, step)
+            finally:
+                self._watch = None
+            for place, latent in zip(some, drawn, strict=True):
+                self._latents[place] = latent[None]
 
     def _sample(self, places: Sequence[int], step: int) -> Tensor:
         noise = comfy.sample.prepare_noise(self._empty, self._sampling.seed)
@@ -152,6 +154,14 @@ class HostTrajectories:
             watch(name, entered.to(self._device), answered.to(self._device))
 
         return seen
+
+
+def by_length(states: Sequence[Tensor]) -> list[list[int]]:
+    """Places of texts (1, tokens, width) that can be given to a model together: those of one length."""
+    groups: dict[int, list[int]] = {}
+    for place, rows in enumerate(states):
+        groups.setdefault(rows.shape[1], []).append(place)
+    return list(groups.values())
 
 
 def _biased(module: nn.Module) -> bool:

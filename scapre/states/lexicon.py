@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,6 +13,8 @@ from torch import Tensor
 
 _WORD = re.compile("(?:▁([a-z]{3,})|([a-z]{3,})</w>)")
 """A whole word of plain letters: T5's vocabulary marks where one begins, and CLIP's where it ends."""
+_MOST = 2**26  # values of directions that are kept: 256 MB
+_BLOCK = 8192
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class Lexicon:
     Attributes:
         words: The words.
         ids: (words,) their tokens.
-        embeddings: (tokens, d) embeddings of all tokens, by their numbers.
+        embeddings: (tokens, d) embeddings of all tokens, by their numbers, as the encoder keeps them: those of a large
+            vocabulary take gigabytes in single precision.
     """
 
     words: tuple[str, ...]
@@ -62,27 +65,39 @@ class Lexicon:
 
     def distances(self, token: int, others: Sequence[int]) -> list[float]:
         """By how many of these standard deviations other tokens lie above that mean."""
-        there = F.normalize(self.embeddings[list(others)].float(), dim=1) @ self._direction(token)
+        there = self._unit(torch.tensor(list(others), dtype=torch.long)) @ self._direction(token)
         found: list[float] = _standard(there, self._cosines(token)).tolist()
         return found
 
     def _direction(self, token: int) -> Tensor:
-        return F.normalize(self.embeddings[token].float(), dim=0)
+        return self._unit(torch.tensor([token]))[0]
 
     def _cosines(self, token: int) -> Tensor:
         """All words' with a token; the latest token's are kept, since one is asked about twice in a row."""
         if token not in self._latest:
             self._latest.clear()
-            self._latest[token] = self._directions @ self._direction(token)
+            own = self._direction(token)
+            self._latest[token] = torch.cat([block @ own for block in self._directions()])
         return self._latest[token]
 
     @cached_property
     def _latest(self) -> dict[int, Tensor]:
         return {}
 
+    def _directions(self) -> Iterable[Tensor]:
+        """All words' directions, in blocks; few enough of them are kept."""
+        if len(self.ids) * self.embeddings.shape[1] <= _MOST:
+            return (self._all,)
+        return (self._unit(ids) for ids in self.ids.split(_BLOCK))
+
     @cached_property
-    def _directions(self) -> Tensor:
-        return F.normalize(self.embeddings[self.ids].float(), dim=1)
+    def _all(self) -> Tensor:
+        return self._unit(self.ids)
+
+    def _unit(self, ids: Tensor) -> Tensor:
+        """Directions of tokens, (tokens, d), float32 on the CPU."""
+        rows = self.embeddings[ids.to(self.embeddings.device)]
+        return F.normalize(rows.to("cpu", torch.float32), dim=1)
 
 
 def _standard(values: Tensor, cosines: Tensor) -> Tensor:

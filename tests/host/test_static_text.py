@@ -1,0 +1,300 @@
+"""Transformers whose text stays put: the engine reads what their projections do, and edits arrive in their weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import comfy.sd
+import comfy.utils
+import pytest
+import torch
+from comfy.model_patcher import ModelPatcher
+from torch import Tensor
+
+from pack.nodes.host.carried import ITSELF, carried
+from pack.nodes.host.patch import apply_edit
+from pack.nodes.host.projections import HostProjections
+from pack.nodes.host.text_encoder import ClipEncoder, encoder_for
+from pack.scapre.concepts.concepts import parse_concepts, parse_preserve
+from pack.scapre.edits.edit import Edit
+from pack.scapre.errors import ScaPreError
+from pack.scapre.export.diff import write_diff
+from pack.scapre.export.lora import write_lora
+from pack.scapre.export.result import Options
+from pack.scapre.families import part
+from pack.scapre.files import read_edit, write_edit
+from pack.scapre.merge import merge_edits
+from pack.scapre.methods import METHODS, closed_forms
+from pack.scapre.progress import silent
+from pack.scapre.solve import Request, encode_request, solve_edit
+from pack.tests.host import models
+from pack.tests.host.models import CPU, same, snapshot
+from pack.tests.host.transformers import KINDS, predicted, transformer
+
+pytestmark = pytest.mark.usefixtures("nothing_left_loaded")
+
+_ENCODERS: dict[str, comfy.sd.CLIP] = {}
+
+
+def text_encoder(kind: str) -> comfy.sd.CLIP:
+    """A family's text encoder, made once; no test changes it."""
+    return _ENCODERS.setdefault(kind, KINDS[kind].encoder())
+
+
+def solve(
+    model: ModelPatcher, kind: str, method: str = "uce", concepts: str = "cat\nVan Gogh -> art", **numbers: Any
+) -> Edit:
+    parsed = parse_concepts(concepts)
+    settings = METHODS[method].settings(**numbers)
+    request = Request(parsed, parse_preserve("tulip", parsed.concepts), settings, method=method)
+    found = HostProjections(model)
+    return solve_edit(encode_request(encoder_for(text_encoder(kind), found), request)[0], found, request)
+
+
+@contextmanager
+def watched(model: ModelPatcher) -> Iterator[dict[str, Tensor]]:
+    """What enters the layers of each text projection, by weight."""
+    seen: dict[str, Tensor] = {}
+    names = {part(name).weight for name, role in HostProjections(model).roles.items() if role.reads_text}
+    handles = [
+        model.model.get_submodule(name.removesuffix(".weight")).register_forward_hook(
+            lambda _, inputs, __, name=name: seen.__setitem__(name, inputs[0].detach().clone())
+        )
+        for name in names
+    ]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def conditioning(kind: str, text: str) -> tuple[Tensor, dict[str, Any]]:
+    states, more = ClipEncoder(text_encoder(kind)).conditioning(text)[0]
+    masked = {"attention_mask": more["attention_mask"]} if kind == "ltxv" else {}
+    return states, masked
+
+
+def read_by(model: ModelPatcher, kind: str, text: str) -> Tensor:
+    """What all text projections of a model read of a text, (tokens, d)."""
+    states, more = conditioning(kind, text)
+    with watched(model) as seen:
+        predicted(model, kind, states, **more)
+    first, *rest = seen.values()
+    assert all(torch.equal(first, other) for other in rest)
+    return first.flatten(0, -2)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("text", ["", "cat", "a red cat in the style of van gogh"])
+def test_the_engine_reads_what_the_projections_read(kind: str, text: str) -> None:
+    model = transformer(kind)
+    encoder = encoder_for(text_encoder(kind), HostProjections(model))
+    states, tokens = encoder.encode([text], silent)[0], len(encoder.tokens(text))
+    there = read_by(model, kind, text)
+    assert (states[1 : tokens + 2] - there[: tokens + 1]).abs().max() <= 1e-5 * there.abs().max()
+    assert torch.equal(states[0], encoder.encode([""], silent)[0][1])
+    behind = there[tokens + 1 :]
+    if kind in ("pixart", "ltxv"):  # nothing is read there, or it is masked
+        assert kind == "ltxv" or not len(behind)
+        behind = there[tokens : tokens + 1]
+    assert (states[tokens + 2 :] - behind[:1]).abs().max() <= 1e-5 * there.abs().max()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_texts_are_read_alike_alone_and_together(kind: str) -> None:
+    encoder = encoder_for(text_encoder(kind), HostProjections(transformer(kind)))
+    texts = ["a red cat in the style of van gogh", "", "cat", "red house", "tulip"]
+    together = encoder.encode(texts, silent)
+    for text, states in zip(texts, together, strict=True):
+        assert (encoder.encode([text], silent)[0] - states).abs().max() <= 1e-5 * states.abs().max()
+        assert (encoder.encode_prefixes([text], 3)[0] - states[:3]).abs().max() <= 1e-5 * states.abs().max()
+
+
+def uce(weight: Tensor, concepts: Tensor, anchors: Tensor, preserved: Tensor) -> Tensor:
+    """W' of UCE from its equation, float64; states are rows, λ = ½."""
+    left = weight @ anchors.T @ concepts + weight @ preserved.T @ preserved + weight / 2
+    right = concepts.T @ concepts + preserved.T @ preserved + torch.eye(weight.shape[1], dtype=torch.float64) / 2
+    return left @ torch.linalg.inv(right)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_edit_is_that_of_states_caught_in_the_model(kind: str) -> None:
+    model = transformer(kind)
+    before, edited = HostProjections(model), apply_edit(model, solve(model, kind), 1.0)
+    after = HostProjections(edited)
+
+    def last(text: str) -> Tensor:
+        tokens = len(ClipEncoder(text_encoder(kind)).tokens(text))
+        return read_by(model, kind, text)[max(tokens - 1, 0)].double()
+
+    concepts, anchors = (torch.stack([last(text) for text in texts]) for texts in (("cat", "Van Gogh"), ("", "art")))
+    texts = [name for name, role in before.roles.items() if role.reads_text]
+    for name in texts:
+        wanted = uce(before.read(name, CPU).double(), concepts, anchors, last("tulip")[None])
+        assert (after.read(name, CPU) - wanted).abs().max() <= 1e-4 * wanted.abs().max()
+    untouched = [name for name in before.roles if name not in texts]
+    assert all(torch.equal(after.read(name, CPU), before.read(name, CPU)) for name in untouched)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("method", closed_forms())
+def test_every_closed_form_takes_every_family(kind: str, method: str) -> None:
+    model = transformer(kind)
+    kept = snapshot(model)
+    edit = solve(model, kind, method)
+    assert all(math.isfinite(value) for value in edit.report.change.values())
+    if method in ("dp", "speed"):
+        assert edit.report.drift["tulip"] < 1e-5
+    if method in ("auto", "speed"):
+        assert edit.report.drift[""] < 1e-5
+    assert same(snapshot(model), kept)
+
+
+@pytest.mark.parametrize("lowvram", [False, True])
+@pytest.mark.parametrize("kind", ["pixart", "wan", "stable audio"])
+def test_the_model_answers_with_the_edited_weights(kind: str, lowvram: bool) -> None:
+    """Halves of a fused weight arrive in their rows alone, in memory and where there is little of it."""
+    model, generator = transformer(kind), torch.Generator().manual_seed(5)
+    kept = snapshot(model)
+    edit = solve(model, kind, "speed")  # values alone
+    edited = apply_edit(model, edit, 0.5)
+    for name in {part(name).weight: None for name in edit.shapes}:
+        layer = name.removesuffix(".weight")
+        inputs = torch.randn(3, kept[name].shape[1], generator=generator)
+        whole = kept[name].clone()
+        for one in (one for one in edit.shapes if part(one).weight == name):
+            rows = part(one).rows(len(whole))
+            whole[rows] += 0.5 * edit.delta(one, kept[name][rows])
+        with models.loaded(edited, lowvram=lowvram) as network, torch.inference_mode():
+            answered = network.get_submodule(layer)(inputs)
+        bias = kept.get(f"{layer}.bias", torch.zeros(len(whole)))
+        assert (answered - inputs @ whole.T - bias).abs().max() < 1e-5
+    assert same(snapshot(model), kept)
+    assert [held.where for held in carried(edited)] == [ITSELF]
+    with pytest.raises(ScaPreError, match="already carries this edit"):
+        apply_edit(edited, edit, 1.0)
+    assert apply_edit(model, edit, 0.0) is model
+
+
+def lora_of(model: ModelPatcher, seed: int) -> dict[str, Tensor]:
+    """A LoRA of all text projections, whole weights."""
+    generator, found = torch.Generator().manual_seed(seed), {}
+    weights = model.model.state_dict()
+    for name in {part(n).weight: None for n, role in HostProjections(model).roles.items() if role.reads_text}:
+        rows, columns = weights[name].shape
+        path = name.removesuffix(".weight")
+        found[f"{path}.lora_up.weight"] = torch.randn(rows, 2, generator=generator) / 2
+        found[f"{path}.lora_down.weight"] = torch.randn(2, columns, generator=generator) / math.sqrt(columns)
+    return found
+
+
+@pytest.mark.parametrize("kind", ["pixart", "wan"])
+def test_loras_before_are_edited_and_loras_after_are_added(kind: str) -> None:
+    bare = transformer(kind)
+    before = models.with_lora(bare, lora_of(bare, 1), 0.7)
+    edit = solve(before, kind)
+    after = models.with_lora(apply_edit(before, edit, 1.0), lora_of(bare, 2), 0.4)
+    first, last, plain = (HostProjections(model) for model in (before, after, bare))
+    added = HostProjections(models.with_lora(bare, lora_of(bare, 2), 0.4))
+    for name in edit.shapes:
+        weight = first.read(name, CPU)
+        wanted = weight + edit.delta(name, weight) + added.read(name, CPU) - plain.read(name, CPU)
+        assert (last.read(name, CPU) - wanted).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("method", ["uce", "speed"])
+def test_exports_are_read_by_the_stock_loader(kind: str, method: str, tmp_path: Path) -> None:
+    """Both halves of a fused weight, and one half alone."""
+    model = transformer(kind)
+    edit, found = solve(model, kind, method), HostProjections(model)
+    wanted = HostProjections(apply_edit(model, edit, 1.0))
+    for write in (write_lora, write_diff):
+        file = tmp_path / f"{write.__name__}.safetensors"
+        write(edit, found, file, Options(dtype="fp32"), silent)
+        content = comfy.utils.load_torch_file(str(file))
+        loaded = models.with_lora(model, content, 1.0)
+        there = HostProjections(loaded)
+        for name, role in found.roles.items():
+            if role.reads_text:
+                weight = wanted.read(name, CPU)
+                close = 0.05 * (weight - found.read(name, CPU)).norm() if write is write_lora else 1e-5
+                assert (there.read(name, CPU) - weight).norm() <= max(close, 1e-5)
+
+
+@pytest.mark.parametrize("kind", ["pixart", "wan"])
+@pytest.mark.parametrize("method", ["auto", "scapre", "uce"])
+def test_edits_are_saved_loaded_and_merged(kind: str, method: str, tmp_path: Path) -> None:
+    model = transformer(kind)
+    found, edit = HostProjections(model), solve(model, kind, method)
+    write_edit(edit, tmp_path / "edit.safetensors")
+    loaded = read_edit(tmp_path / "edit.safetensors")
+    assert loaded.same_as(edit)
+    other = solve(model, kind, method, "red house")
+    encoder = encoder_for(text_encoder(kind), found)
+    merged = merge_edits({"edit_1": loaded, "edit_2": other}, found, (), "edit_1", encoder=encoder)
+    both = solve(model, kind, method, "cat\nVan Gogh -> art\nred house")
+    name = list(both.shapes)[-1]
+    weight = found.read(name, CPU)
+    assert (merged.delta(name, weight) - both.delta(name, weight)).norm() <= 1e-4 * both.delta(name, weight).norm()
+
+
+@pytest.mark.parametrize(
+    ("kind", "other", "said"),
+    [
+        ("pixart", "wan", "it is .umt5xxl., and a PixArt Sigma model reads T5-XXL.*type pixart"),
+        ("wan", "pixart", "it is .t5xxl., and a Wan model reads UMT5-XXL.*type wan"),
+        ("stable audio", "ltxv", "it is .t5xxl., and a Stable Audio model reads T5-base"),
+    ],
+)
+def test_the_encoder_of_another_family_is_refused(kind: str, other: str, said: str) -> None:
+    with pytest.raises(ScaPreError, match=f"^clip: {said}"):
+        encoder_for(text_encoder(other), HostProjections(transformer(kind)))
+
+
+def test_clip_is_refused_for_t5_and_t5_for_clip() -> None:
+    with pytest.raises(ScaPreError, match=r"^clip: it is .l., and a Wan model reads UMT5-XXL"):
+        encoder_for(models.text_encoder(), HostProjections(transformer("wan")))
+    with pytest.raises(ScaPreError, match=r"^clip: it is .t5xxl., and a SD1.x model reads CLIP"):
+        encoder_for(text_encoder("pixart"), HostProjections(models.unet()))
+
+
+@pytest.mark.parametrize("kind", ["pixart", "wan", "ltxv", "stable audio"])
+def test_a_network_before_the_projections_that_is_no_number_is_named(kind: str) -> None:
+    model = transformer(kind)
+    name = {
+        "pixart": "y_embedder.y_proj.fc1", "wan": "text_embedding.2", "ltxv": "caption_projection.linear_2",
+        "stable audio": "to_cond_embed.0",
+    }[kind]  # fmt: skip
+    model.model.diffusion_model.get_submodule(name).weight.data[0, 0] = math.nan
+    with pytest.raises(ScaPreError, match=f"^model: diffusion_model.{name}.weight contains NaN"):
+        encoder_for(text_encoder(kind), HostProjections(model))
+
+
+def test_a_network_before_the_projections_that_is_missing_is_named() -> None:
+    model = transformer("wan")
+    del model.model.diffusion_model.text_embedding
+    with pytest.raises(ScaPreError, match=r"^model: it has no diffusion_model.text_embedding.0.weight"):
+        encoder_for(text_encoder("wan"), HostProjections(model))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_names_that_are_too_long_are_refused(kind: str) -> None:
+    encoder = ClipEncoder(text_encoder(kind))
+    each = len(encoder.tokens("the"))  # a small vocabulary has few whole words
+    assert len(encoder.tokens("the " * (75 // each))) == 75 // each * each
+    with pytest.raises(ScaPreError, match=r"75 tokens"):
+        encoder.tokens("the " * (75 // each + 1))
+
+
+@pytest.mark.parametrize("kind", ["pixart", "wan"])
+@pytest.mark.parametrize("name", ["</s> cat", "<pad>", "(cat:1.3)", "embedding:cat", "<extra_id_0> a"])
+def test_names_are_read_literally(kind: str, name: str) -> None:
+    encoder = ClipEncoder(text_encoder(kind))
+    assert not {0, 1} & set(encoder.tokens(name))
+    assert encoder.tokens(f"{name} tulip")[-1:] == encoder.tokens("tulip")[-1:]
