@@ -27,6 +27,8 @@ from .text_encoder import ClipEncoder
 
 log = logging.getLogger("scapre")
 
+_IN_PLACE = "modified by an inplace operation"  # as PyTorch says it
+
 
 @dataclass(frozen=True)
 class Job:
@@ -173,6 +175,11 @@ def _run(job: Job, denoiser: HostDenoiser, progress: HostProgress) -> Finished |
     try:
         trainer.run(progress, told)
     except (management.InterruptProcessingException, Exception) as error:
+        if _IN_PLACE in str(error):
+            raise ScaPreError(
+                f"model: ComfyUI computes {type(job.model.model.model_config).__name__} models in place, so that no "
+                "gradients can be taken through them and nothing can be trained. Use Erase Concepts."
+            ) from error
         if trainer.done == first:
             raise
         if is_out_of_memory(error):

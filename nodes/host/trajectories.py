@@ -60,7 +60,7 @@ class HostTrajectories:
         biases = {name: name.removesuffix("weight") + "bias" for name in self._modules if _biased(self._modules[name])}
         self._biases = {name: weights.read(bias, torch.device("cpu")) for name, bias in biases.items()}
         self._model = model.clone()
-        self._model.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, "scapre", self._look)
+        self._model.add_wrapper_with_key(WrappersMP.APPLY_MODEL, "scapre", self._look)
 
     def begin(self, texts: Sequence[str]) -> None:
         """Encodes the prompts, and sets out from noise for each."""
@@ -114,8 +114,9 @@ class HostTrajectories:
             )
 
     def _look(self, executor: Any, *inputs: Any, **more: Any) -> Any:
-        """Around one call of the diffusion model: the hooks are there no longer than it lasts.
+        """Around one call of the model: the hooks are there no longer than it lasts.
 
+        The host asks wrappers around the diffusion model itself only where its class does so, and PixArt's does not.
         What counts is the first call of a step that follows the prompt: samplers ask again at other places, and
         guidance by other nodes asks the model with parts of it changed.
         """

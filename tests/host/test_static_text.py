@@ -15,17 +15,19 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
+from pack.nodes.erase_neurons import EraseNeurons
 from pack.nodes.host.carried import ITSELF, carried
 from pack.nodes.host.patch import apply_edit
 from pack.nodes.host.projections import HostProjections
 from pack.nodes.host.text_encoder import ClipEncoder, encoder_for
+from pack.nodes.unlearn import Unlearn
 from pack.scapre.concepts.concepts import parse_concepts, parse_preserve
 from pack.scapre.edits.edit import Edit
 from pack.scapre.errors import ScaPreError
 from pack.scapre.export.diff import write_diff
 from pack.scapre.export.lora import write_lora
 from pack.scapre.export.result import Options
-from pack.scapre.families import part
+from pack.scapre.families import Role, part
 from pack.scapre.files import read_edit, write_edit
 from pack.scapre.merge import merge_edits
 from pack.scapre.methods import METHODS, closed_forms
@@ -298,3 +300,63 @@ def test_names_are_read_literally(kind: str, name: str) -> None:
     encoder = ClipEncoder(text_encoder(kind))
     assert not {0, 1} & set(encoder.tokens(name))
     assert encoder.tokens(f"{name} tulip")[-1:] == encoder.tokens("tulip")[-1:]
+
+
+DRAWN = {"pixart": 512, "wan": 64, "ltxv": 64}  # pixels at which the small models draw
+
+
+@pytest.mark.parametrize("kind", DRAWN)
+def test_neurons_are_erased(kind: str) -> None:
+    """Feed-forward layers of transformers are watched while they draw, with texts of any length."""
+    model = transformer(kind)
+    kept = snapshot(model)
+    with torch.inference_mode():
+        edited, edit, report = EraseNeurons.execute(
+            model,
+            text_encoder(kind),
+            "cat\nvan gogh",
+            "tulip",
+            pairs=2,
+            recorded=2,
+            steps=4,
+            size=DRAWN[kind],
+            neuron_ratio=0.05,
+        ).result
+    outputs = [name for name, role in HostProjections(model).roles.items() if role is Role.FEED_FORWARD]
+    assert list(edit.shapes) == outputs
+    with models.loaded(edited) as network:
+        weights = network.state_dict()
+        for name, weight in kept.items():
+            cut = edit.delta(name, weight) != 0 if name in outputs else torch.zeros_like(weight, dtype=torch.bool)
+            assert torch.equal(weights[name][~cut], weight[~cut]) and not weights[name][cut].count_nonzero()
+    assert same(snapshot(model), kept)
+    assert "# Erased 2 concepts" in report
+
+
+def unlearn(model: ModelPatcher, kind: str, **more: Any) -> Any:
+    few = {"iterations": 8, "steps": 6, "first": 2, "learning_rate": 3e-3, "rank": 2, "preview_every": 0}
+    with torch.inference_mode():
+        return Unlearn.execute(model, text_encoder(kind), "cat", "tulip", size=DRAWN[kind], **few, **more).result
+
+
+@pytest.mark.parametrize("kind", ["pixart", "wan"])
+@pytest.mark.parametrize("layers", ["cross-attention", "all"])
+def test_transformers_are_trained(kind: str, layers: str) -> None:
+    model = transformer(kind)
+    kept = snapshot(model)
+    edited, edit, report = unlearn(model, kind, layers=layers)
+    weights = {part(name).weight for name in edit.shapes}
+    with models.loaded(edited) as network:
+        there = network.state_dict()
+        for name, weight in kept.items():
+            assert torch.equal(there[name], weight) == (name not in weights)
+    assert same(snapshot(model), kept)
+    assert "iterations 8" in report
+
+
+def test_a_model_that_the_host_computes_in_place_cannot_be_trained() -> None:
+    model = transformer("ltxv")
+    kept = snapshot(model)
+    with pytest.raises(ScaPreError, match=r"^model: ComfyUI computes LTXV models in place.*Use Erase Concepts"):
+        unlearn(model, "ltxv")
+    assert same(snapshot(model), kept)

@@ -86,9 +86,9 @@ KINDS = {
         supported.LTXV,
         {
             "image_model": "ltxv", "num_attention_heads": 2, "attention_head_dim": 24, "cross_attention_dim": 48,
-            "num_layers": 2, "caption_channels": WIDTH, "in_channels": 16,
+            "num_layers": 2, "caption_channels": WIDTH, "in_channels": 128,
         },
-        lambda: _t5(lt.LTXVT5Tokenizer, lt.ltxv_te()), (1, 16, 1, 8, 8),
+        lambda: _t5(lt.LTXVT5Tokenizer, lt.ltxv_te()), (1, 128, 1, 8, 8),
     ),
     "cosmos": Kind(
         supported.CosmosT2V,
