@@ -58,6 +58,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add.add_argument("--out", type=Path, help="the file (what ships)")
     add.set_defaults(run=train_lora)
 
+    add = commands.add_parser("pooled", help="train a UNet with a pooled vector, and count what comes through it")
+    add.add_argument("--minutes", type=float, default=math.inf, help="stop after so long; the next run goes on")
+    add.add_argument("--folder", type=Path, default=folder / "pooled", help="where to work (%(default)s)")
+    add.add_argument("--out", type=Path, default=STUDIES / "pooled.json", help="the figures (%(default)s)")
+    add.set_defaults(run=pooled)
+
     add = commands.add_parser("geometry", help="print how the text encoder's states lie to each other")
     add.set_defaults(run=geometry)
 
@@ -117,6 +123,14 @@ def train(options: argparse.Namespace) -> int:
     shop.ship(options.out or options.folder / "weights")
     print(options.out or options.folder / "weights")
     return 0
+
+
+def pooled(options: argparse.Namespace) -> int:
+    """Train the UNet with a pooled vector as far as time allows, and count when it is done."""
+    from .pooled import study
+
+    until = time.monotonic() + 60 * options.minutes
+    return 0 if study(options.folder, options.out, until) else 2
 
 
 def train_lora(options: argparse.Namespace) -> int:

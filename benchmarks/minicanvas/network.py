@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -48,13 +48,13 @@ SHAPE = {
 ZERO_AT_START = ("out.2", "out_layers.3", "proj_out")
 
 
-def create(seed: int = SEED) -> nn.Module:
-    """Return the host's own UNet with fresh weights, which the host itself never makes."""
+def create(seed: int = SEED, **more: Any) -> nn.Module:
+    """Return the host's own UNet with fresh weights, which the host itself never makes; `more` is of its shape."""
     import comfy.ops
     from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
     torch.manual_seed(seed)
-    model = UNetModel(**SHAPE, dtype=torch.float32, device="cpu", operations=comfy.ops.disable_weight_init)
+    model = UNetModel(**SHAPE, **more, dtype=torch.float32, device="cpu", operations=comfy.ops.disable_weight_init)
     for name, layer in model.named_modules():
         if isinstance(layer, (nn.Linear, nn.Conv2d)):
             kind = nn.Linear if isinstance(layer, nn.Linear) else nn.Conv2d

@@ -21,7 +21,7 @@ from torch import Tensor
 from pack.tests.host import models
 
 WIDTH = 32  # of the text encoder's states
-_T5 = {"d_ff": 48, "d_kv": 16, "d_model": WIDTH, "num_heads": 2, "num_layers": 2}
+_T5 = {"d_ff": 48, "d_kv": 16, "num_heads": 2, "num_layers": 2}
 _COSMOS = {
     "max_img_h": 16, "max_img_w": 16, "max_frames": 4, "in_channels": 16, "out_channels": 16, "patch_spatial": 2,
     "patch_temporal": 1, "model_channels": 48, "concat_padding_mask": True, "crossattn_emb_channels": WIDTH,
@@ -45,13 +45,14 @@ class Kind:
 
     model: type
     settings: dict[str, Any]
-    encoder: Callable[[], comfy.sd.CLIP]
+    encoder: Callable[..., comfy.sd.CLIP]
     latent: tuple[int, ...]
     extra: dict[str, Any] = field(default_factory=dict)
 
 
-def _t5(tokenizer: Any, encoder: Any, name: str = "t5xxl", **data: Any) -> comfy.sd.CLIP:
-    options = {f"{name}_model_config": _T5, "dtype": torch.float32}
+def _t5(tokenizer: Any, encoder: Any, width: int, name: str = "t5xxl", **more: Any) -> comfy.sd.CLIP:
+    options = {f"{name}_model_config": {**_T5, "d_model": width, **more}, "dtype": torch.float32}
+    data = {"spiece_model": vocabulary()} if name == "umt5xxl" else {}
     clip = comfy.sd.CLIP(ClipTarget(tokenizer, encoder), model_options=options, tokenizer_data=data)
     models.fill(clip.cond_stage_model, 0)
     return clip
@@ -68,18 +69,39 @@ def vocabulary() -> Tensor:
     return torch.frombuffer(bytearray(made.getvalue()), dtype=torch.uint8)
 
 
-def _umt5() -> comfy.sd.CLIP:
-    return _t5(wan.WanT5Tokenizer, wan.te(), "umt5xxl", spiece_model=vocabulary())
+def pixart_t5xxl(width: int = WIDTH) -> comfy.sd.CLIP:
+    """PixArt's T5."""
+    return _t5(pixart_t5.PixArtTokenizer, pixart_t5.pixart_te(), width)
+
+
+def umt5(width: int = WIDTH) -> comfy.sd.CLIP:
+    """Wan's UMT5, with a small vocabulary."""
+    return _t5(wan.WanT5Tokenizer, wan.te(), width, "umt5xxl", vocab_size=128)
+
+
+def ltxv_t5xxl(width: int = WIDTH) -> comfy.sd.CLIP:
+    """LTXV's T5."""
+    return _t5(lt.LTXVT5Tokenizer, lt.ltxv_te(), width)
+
+
+def cosmos_t5xxl(width: int = WIDTH) -> comfy.sd.CLIP:
+    """The first T5, of Cosmos."""
+    return _t5(cosmos.CosmosT5Tokenizer, cosmos.te(), width)
+
+
+def t5_base(width: int = WIDTH) -> comfy.sd.CLIP:
+    """Stable Audio's T5."""
+    return _t5(sa_t5.SAT5Tokenizer, sa_t5.SAT5Model, width, "t5base")
 
 
 KINDS = {
     "pixart": Kind(
         supported.PixArtSigma, {"image_model": "pixart_sigma", **_PIXART},
-        lambda: _t5(pixart_t5.PixArtTokenizer, pixart_t5.pixart_te()), (1, 4, 64, 64),
+        pixart_t5xxl, (1, 4, 64, 64),
     ),
-    "wan": Kind(supported.WAN21_T2V, _WAN, _umt5, (1, 16, 1, 8, 8)),
+    "wan": Kind(supported.WAN21_T2V, _WAN, umt5, (1, 16, 1, 8, 8)),
     "vace": Kind(
-        supported.WAN21_Vace, {**_WAN, "model_type": "vace", "vace_layers": 1, "vace_in_dim": 96}, _umt5,
+        supported.WAN21_Vace, {**_WAN, "model_type": "vace", "vace_layers": 1, "vace_in_dim": 96}, umt5,
         (1, 16, 1, 8, 8), {"vace_context": torch.zeros(1, 1, 96, 1, 8, 8), "vace_strength": [1.0]},
     ),
     "ltxv": Kind(
@@ -88,7 +110,7 @@ KINDS = {
             "image_model": "ltxv", "num_attention_heads": 2, "attention_head_dim": 24, "cross_attention_dim": 48,
             "num_layers": 2, "caption_channels": WIDTH, "in_channels": 128,
         },
-        lambda: _t5(lt.LTXVT5Tokenizer, lt.ltxv_te()), (1, 128, 1, 8, 8),
+        ltxv_t5xxl, (1, 128, 1, 8, 8),
     ),
     "cosmos": Kind(
         supported.CosmosT2V,
@@ -97,11 +119,11 @@ KINDS = {
             "affline_emb_norm": True, "extra_per_block_abs_pos_emb": True,
             "extra_per_block_abs_pos_emb_type": "learnable",
         },
-        lambda: _t5(cosmos.CosmosT5Tokenizer, cosmos.te()), (1, 16, 1, 8, 8),
+        cosmos_t5xxl, (1, 16, 1, 8, 8),
     ),
     "predict2": Kind(
         supported.CosmosT2IPredict2, {**_COSMOS, "image_model": "cosmos_predict2", "min_fps": 1, "max_fps": 30},
-        lambda: _t5(cosmos.CosmosT5Tokenizer, cosmos.te()), (1, 16, 1, 8, 8),
+        cosmos_t5xxl, (1, 16, 1, 8, 8),
     ),
     "stable audio": Kind(
         supported.StableAudio,
@@ -110,7 +132,7 @@ KINDS = {
             "cond_token_dim": WIDTH, "project_cond_tokens": False, "global_cond_dim": 2 * 768,
             "timestep_features_type": "learned",
         },
-        lambda: _t5(sa_t5.SAT5Tokenizer, sa_t5.SAT5Model, "t5base"), (1, 64, 16),
+        t5_base, (1, 64, 16),
         {"global_embed": torch.zeros(1, 2 * 768)},
     ),
 }  # fmt: skip
