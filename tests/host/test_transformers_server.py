@@ -99,7 +99,7 @@ def latents(server: Server, entry: dict[str, Any], count: int) -> list[torch.Ten
 
 @pytest.mark.parametrize("kind", LATENTS)
 def test_a_stock_graph_loses_the_name_and_little_else(server: Server, kind: str) -> None:
-    """On random weights: each prompt with the name moves more than any without it, and three times as far on average."""
+    """On random weights: each prompt with the name moves more than any without it, on average twice as far."""
     texts = (*NAMED, *OTHERS)
     before = latents(server, server.run(graph(kind, texts)), len(texts))
     erasing = {"concepts": "cat", "preserve": "house\ntulip\nart", "method": "auto"}
@@ -108,7 +108,7 @@ def test_a_stock_graph_loses_the_name_and_little_else(server: Server, kind: str)
     moved = [float((b - a).norm() / a.norm()) for a, b in zip(before, after, strict=True)]
     assert all(latent.isfinite().all() for latent in after)
     named, others = moved[: len(NAMED)], moved[len(NAMED) :]
-    assert min(named) > max(others) and sum(named) > 3 * sum(others), json.dumps(moved)
+    assert min(named) > max(others) and sum(named) > 2 * sum(others), json.dumps(moved)
     report = "".join(entry["outputs"][REPORT]["text"])
     assert "cat" in report and "block 0" in report
 
