@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import comfy.lora
@@ -12,11 +13,12 @@ import comfy.model_patcher
 import torch
 from comfy.quant_ops import QuantizedTensor
 from torch import Tensor
+from torch.func import functional_call
 from torch.nn import Parameter
 
 from ...scapre.edits.fingerprint import sample
 from ...scapre.errors import ScaPreError
-from ...scapre.families import find_projections, part
+from ...scapre.families import find_projections, note, part
 from .device import compute_device
 from .values import values
 
@@ -66,6 +68,28 @@ class HostProjections:
         weight = management.cast_to_device(self._original(name), device, torch.float32, copy=True)
         patched = values(name, comfy.lora.calculate_weight(_plain(name, patches), weight, name, torch.float32))
         return patched.flatten(1) if patched.ndim > 1 else patched
+
+    def network(self, name: str) -> Callable[..., Tensor]:
+        """A part of the model as a function, float32 on the CPU, with every patch before this node; nothing is loaded.
+
+        Args:
+            name: Of the module.
+
+        Raises:
+            ScaPreError: If the model has no such part, or it does not give its values.
+        """
+        try:
+            module = self.model.model.get_submodule(name)
+        except AttributeError:
+            raise ScaPreError(
+                f"model: it has no {name}, through which its text goes. The file lacks it, or is another kind of model."
+            ) from None
+        # A copy with the same weights: what the host hangs on to its layers while they are loaded is left behind.
+        own = copy.deepcopy(module, {id(weight): weight for weight in (*module.parameters(), *module.buffers())})
+        for layer in own.modules():
+            vars(layer).update({part: [] for part in ("weight_function", "bias_function") if hasattr(layer, part)})
+        weights = {key: self.parameter(f"{name}.{key}") for key in module.state_dict()}
+        return lambda *inputs: functional_call(own, weights, inputs)
 
     def _original(self, name: str) -> Tensor:
         """The weight without any patch, in whatever state the host keeps the model."""
@@ -122,9 +146,10 @@ class HostProjections:
 
     def notes(self) -> tuple[str, ...]:
         """What the edit cannot see of this model."""
+        found = [note(self.family)]
         if self.model.injections or getattr(self.model, "weight_wrapper_patches", None):
-            return ("the model carries bypass adapters, which change it outside its weights and are not erased",)
-        return ()
+            found.append("the model carries bypass adapters, which change it outside its weights and are not erased")
+        return tuple(filter(None, found))
 
 
 def _names(network: torch.nn.Module) -> dict[str, None]:

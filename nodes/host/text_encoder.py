@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ...scapre.errors import ScaPreError, shorten
-from ...scapre.families import context, supported, text_encoder
+from ...scapre.families import adapter, context, supported, text_encoder
 from ...scapre.files.cache import Cache
 from ...scapre.progress import Progress
 from ...scapre.states.context import ContextEncoder
@@ -19,7 +19,7 @@ from ...scapre.states.encoder import Encoder
 from ...scapre.states.lexicon import Lexicon
 from .folders import cache_folder
 from .projections import HostProjections
-from .readers import reader
+from .readers import Network, reader
 from .readers.reader import Sections
 from .readers.windows import PROBE
 
@@ -38,19 +38,23 @@ def encoder_for(clip: Any, projections: HostProjections) -> Encoder:
         ScaPreError: If it is missing, or another than the model's, or what leads from it to the projections is not in
             the model.
     """
-    encoder, leads = ClipEncoder(clip, projections.family), context(projections.family, projections.parameter)
+    family = projections.family
+    network = adapter(family)
+    encoder = ClipEncoder(clip, family, projections.network(network) if network else None)
+    leads = context(family, projections.parameter)
     return ContextEncoder(encoder, leads) if leads else encoder
 
 
 class ClipEncoder:
     """The host's text encoders as the engine wants them: literal text, in batches."""
 
-    def __init__(self, clip: Any, family: str | None = None) -> None:
+    def __init__(self, clip: Any, family: str | None = None, network: Network | None = None) -> None:
         """Takes the CLIP input.
 
         Args:
             clip: The host's.
             family: Title of the model that it is for; None for any.
+            network: The model's own, for encoders that are read through one; without it they give no states.
 
         Raises:
             ScaPreError: If it is missing, or no text encoder of that family.
@@ -62,7 +66,7 @@ class ClipEncoder:
             )
         self.clip = clip
         names = sorted(clip.tokenize(""))
-        found = reader(clip, names)
+        found = reader(clip, names, network)
         if found is None:
             raise ScaPreError(
                 f"clip: {shorten(', '.join(names))} is not a text encoder of a supported model. "
@@ -102,7 +106,7 @@ class ClipEncoder:
 
     def lexicon(self) -> Lexicon | None:
         """The words of the first encoder's vocabulary; None where this host keeps them elsewhere."""
-        name = next(iter(self._tokens("")))
+        name = self._reader.name
         tokenizer, encoder = (
             getattr(whole, f"clip_{name}", None) or getattr(whole, name, None)
             for whole in (getattr(self.clip, part, None) for part in ("tokenizer", "cond_stage_model"))

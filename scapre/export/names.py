@@ -123,6 +123,8 @@ LABELS: Mapping[str, Labels] = {
     "LTXV": _by_path("ltxv", "https://github.com/Lightricks/LTX-Video"),
     "Cosmos": _by_path("cosmos", _COSMOS),
     "Cosmos Predict2": _by_path("cosmos-predict2", _COSMOS),
+    "Anima": _by_path("anima", "https://huggingface.co/circlestone-labs/Anima"),
+    "ACE-Step": _by_path("ace-step", "https://github.com/ace-step/ACE-Step"),
     "Stable Audio": _by_path("stable-audio", "https://github.com/Stability-AI/stable-audio-tools"),
     "SD1.x": Labels(by_blocks, "sd_v1", "stable-diffusion-v1/lora", "diffusers"),
     "SD2.x": Labels(by_blocks, "sd_v2", "stable-diffusion-v2-512/lora", "diffusers"),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from ..errors import ScaPreError
-from . import cosmos, ltxv, pixart, stable_audio, stable_diffusion, wan
+from . import ace_step, cosmos, ltxv, pixart, stable_audio, stable_diffusion, wan
 from .contexts import Context, Read
 from .family import Family, TextEncoder
 from .parts import Part, by_weight, part
@@ -21,10 +21,12 @@ __all__ = [
     "Projections",
     "Role",
     "TextEncoder",
+    "adapter",
     "by_weight",
     "context",
     "find_projections",
     "having",
+    "note",
     "part",
     "place",
     "side",
@@ -40,6 +42,7 @@ FAMILIES: Mapping[str, Family] = {
     **ltxv.FAMILIES,
     **cosmos.FAMILIES,
     **stable_audio.FAMILIES,
+    **ace_step.FAMILIES,
 }
 
 
@@ -78,6 +81,16 @@ def side(title: str) -> int:
 def text_encoder(title: str) -> TextEncoder:
     """What reads the prompts of a family of this title."""
     return _titled(title).encoder
+
+
+def adapter(title: str) -> str:
+    """Name of a network in models of a family that hosts run on the encoder's states; empty for none."""
+    return _titled(title).adapter
+
+
+def note(title: str) -> str:
+    """What users should know of the way that the text of a family goes; empty for nothing."""
+    return _titled(title).note
 
 
 def context(title: str, read: Read) -> Context | None:

@@ -39,6 +39,26 @@ class Context:
 
 
 @dataclass(frozen=True)
+class OneLayer:
+    """A linear layer: y = W x + b.
+
+    Attributes:
+        name: Of the layer inside the model.
+    """
+
+    name: str
+
+    def __call__(self, read: Read) -> Context:
+        """Reads the layer.
+
+        Raises:
+            ScaPreError: If its parts do not fit each other, or are not finite.
+        """
+        weight, bias = _layer(read, self.name)
+        return Context(weight.shape[1], digest([weight, bias]), lambda states: F.linear(states, weight, bias))
+
+
+@dataclass(frozen=True)
 class TwoLayers:
     """Two linear layers with an activation between them: y = W₂ f(W₁ x + b₁) + b₂.
 
@@ -60,7 +80,7 @@ class TwoLayers:
         Raises:
             ScaPreError: If they do not fit each other, or are not finite.
         """
-        layers = [self._layer(read, layer) for layer in (self.first, self.second)]
+        layers = [_layer(read, layer, biased=self.biased) for layer in (self.first, self.second)]
         (up, lift), (down, shift) = layers
         if up.shape[0] != down.shape[1]:
             raise ScaPreError(
@@ -71,14 +91,19 @@ class TwoLayers:
         def apply(states: Tensor) -> Tensor:
             return F.linear(self.activation(F.linear(states, up, lift)), down, shift)
 
-        return Context(up.shape[1], digest(tensor for layer in layers for tensor in layer if tensor is not None), apply)
+        return Context(up.shape[1], digest(tensor for layer in layers for tensor in layer), apply)
 
-    def _layer(self, read: Read, layer: str) -> tuple[Tensor, Tensor | None]:
-        parts = ("weight", "bias") if self.biased else ("weight",)
-        weight, *bias = (_finite(f"diffusion_model.{layer}.{part}", read) for part in parts)
-        if any(values.shape != weight.shape[:1] for values in bias):
-            raise ScaPreError(f"model: weight and bias of {layer} do not fit each other. The file is damaged.")
-        return weight, bias[0] if bias else None
+
+def _layer(read: Read, layer: str, *, biased: bool = True) -> tuple[Tensor, Tensor | None]:
+    weight = _finite(f"diffusion_model.{layer}.weight", read)
+    if not biased:
+        return weight, None
+    bias = _finite(f"diffusion_model.{layer}.bias", read)
+    if bias.shape != weight.shape[:1]:
+        raise ScaPreError(
+            f"model: weight and bias of {layer} do not fit each other. The file is damaged; get it again."
+        )
+    return weight, bias
 
 
 def _finite(name: str, read: Read) -> Tensor:
@@ -91,11 +116,12 @@ def _finite(name: str, read: Read) -> Tensor:
     return weight
 
 
-def digest(weights: Iterable[Tensor]) -> str:
-    """A short name of some weights, 32 hexadecimal digits."""
+def digest(weights: Iterable[Tensor | None]) -> str:
+    """A short name of some weights, 32 hexadecimal digits; None is no weight."""
     found = hashlib.blake2b(digest_size=16)
     for weight in weights:
-        found.update(_bytes(weight))
+        if weight is not None:
+            found.update(_bytes(weight))
     return found.hexdigest()
 
 

@@ -1,4 +1,7 @@
-"""Cosmos 1 and Cosmos Predict2: cross-attention reads T5's states directly, as in Stable Diffusion."""
+"""Cosmos 1, Cosmos Predict2 and Anima: cross-attention reads what the encoder gives directly, as in Stable Diffusion.
+
+Anima's text goes through Qwen3, whose states a network in the model turns into states of T5's tokens.
+"""
 
 from __future__ import annotations
 
@@ -29,4 +32,9 @@ PREDICT2 = Blocks(
     },
 )  # fmt: skip
 OLD_T5 = TextEncoder("the first T5-11B", frozenset({"t5xxl"}), "Load CLIP with oldt5_xxl and type cosmos")
-FAMILIES = {**of_blocks(TITLES, BLOCKS, OLD_T5), **of_blocks(PREDICT2_TITLES, PREDICT2, OLD_T5)}
+QWEN3 = TextEncoder("Qwen3-0.6B", frozenset({"qwen3_06b"}), "Load CLIP with Qwen3-0.6B, any type")
+FAMILIES = {
+    **of_blocks(TITLES, BLOCKS, OLD_T5),
+    **of_blocks(PREDICT2_TITLES, PREDICT2, OLD_T5),
+    **of_blocks({"Anima": "Anima"}, PREDICT2, QWEN3, adapter="diffusion_model.llm_adapter"),
+}

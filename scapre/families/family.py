@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from .blocks import Blocks
 from .contexts import Context, Read
@@ -42,6 +43,9 @@ class Family:
         context: Reads from the model's own weights what lies between the encoder's states and the projections; None
             where the projections read the states themselves.
         side: Pixels of a side that it draws at.
+        adapter: Name of a network in the model that takes the encoder's states and a text's tokens to what the
+            projections read, if there is one; hosts run it.
+        note: What users should know of the way of its text.
     """
 
     title: str
@@ -50,23 +54,18 @@ class Family:
     encoder: TextEncoder = CLIP
     context: Callable[[Read], Context] | None = None
     side: int = 1024
+    adapter: str = ""
+    note: str = ""
 
 
-def of_blocks(
-    titles: Mapping[str, str],
-    blocks: Blocks,
-    encoder: TextEncoder,
-    context: Callable[[Read], Context] | None = None,
-    side: int = 1024,
-) -> dict[str, Family]:
+def of_blocks(titles: Mapping[str, str], blocks: Blocks, encoder: TextEncoder, **more: Any) -> dict[str, Family]:
     """Families that are rows of like blocks, by the class that ComfyUI detects a checkpoint as.
 
     Args:
         titles: Title of each class.
         blocks: Names of their matrices.
         encoder: Reads the prompts.
-        context: See `Family`.
-        side: See `Family`.
+        more: See `Family`.
     """
-    common = Family("", blocks.roles, blocks.place, encoder, context, side)
+    common = Family("", blocks.roles, blocks.place, encoder, **more)
     return {name: replace(common, title=title) for name, title in titles.items()}

@@ -18,4 +18,4 @@ BLOCKS = Blocks(
 )  # fmt: skip
 CONTEXT = TwoLayers("caption_projection.linear_1", "caption_projection.linear_2")
 T5 = TextEncoder("T5-XXL", frozenset({"t5xxl"}), "Load CLIP with T5-XXL and type ltxv")
-FAMILIES = of_blocks(TITLES, BLOCKS, T5, CONTEXT, side=512)
+FAMILIES = of_blocks(TITLES, BLOCKS, T5, context=CONTEXT, side=512)

@@ -18,4 +18,4 @@ BLOCKS = Blocks(
 )  # fmt: skip
 CONTEXT = TwoLayers("y_embedder.y_proj.fc1", "y_embedder.y_proj.fc2")
 T5 = TextEncoder("T5-XXL", frozenset({"t5xxl"}), "Load CLIP with T5-XXL and type pixart")
-FAMILIES = of_blocks(TITLES, BLOCKS, T5, CONTEXT)
+FAMILIES = of_blocks(TITLES, BLOCKS, T5, context=CONTEXT)

@@ -25,4 +25,4 @@ CONTEXT = TwoLayers("to_cond_embed.0", "to_cond_embed.2", F.silu, biased=False)
 T5 = TextEncoder(
     "T5-base", frozenset({"t5base"}), "the CLIP output of the checkpoint loader, or Load CLIP with type stable_audio"
 )
-FAMILIES = of_blocks(TITLES, BLOCKS, T5, CONTEXT)
+FAMILIES = of_blocks(TITLES, BLOCKS, T5, context=CONTEXT)

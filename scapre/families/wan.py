@@ -28,4 +28,4 @@ BLOCKS = Blocks(
 )  # fmt: skip
 CONTEXT = TwoLayers("text_embedding.0", "text_embedding.2")
 UMT5 = TextEncoder("UMT5-XXL", frozenset({"umt5xxl"}), "Load CLIP with UMT5-XXL and type wan")
-FAMILIES = of_blocks(TITLES, BLOCKS, UMT5, CONTEXT, side=480)
+FAMILIES = of_blocks(TITLES, BLOCKS, UMT5, context=CONTEXT, side=480)

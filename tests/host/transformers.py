@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+import comfy.ops
 import comfy.sd
 import comfy.supported_models as supported
 import sentencepiece
 import torch
+from comfy.ldm.anima.model import LLMAdapter
 from comfy.model_patcher import ModelPatcher
 from comfy.supported_models_base import ClipTarget
-from comfy.text_encoders import cosmos, lt, pixart_t5, sa_t5, wan
+from comfy.text_encoders import ace, anima, cosmos, lt, pixart_t5, sa_t5, wan
 from torch import Tensor
 
 from pack.tests.host import models
@@ -51,8 +53,10 @@ class Kind:
 
 
 def _t5(tokenizer: Any, encoder: Any, width: int, name: str = "t5xxl", **more: Any) -> comfy.sd.CLIP:
-    options = {f"{name}_model_config": {**_T5, "d_model": width, **more}, "dtype": torch.float32}
-    data = {"spiece_model": vocabulary()} if name == "umt5xxl" else {}
+    sizes = {**_T5, "d_model": width, **more}
+    # ACE-Step's class does not tell the name of its encoder on.
+    options = {f"{name}_model_config": sizes, "_model_config": sizes, "dtype": torch.float32}
+    data = {"spiece_model": vocabulary()} if name.startswith("umt5") else {}
     clip = comfy.sd.CLIP(ClipTarget(tokenizer, encoder), model_options=options, tokenizer_data=data)
     models.fill(clip.cond_stage_model, 0)
     return clip
@@ -94,6 +98,20 @@ def t5_base(width: int = WIDTH) -> comfy.sd.CLIP:
     return _t5(sa_t5.SAT5Tokenizer, sa_t5.SAT5Model, width, "t5base")
 
 
+def umt5_base(width: int = WIDTH) -> comfy.sd.CLIP:
+    """ACE-Step's UMT5."""
+    return _t5(ace.AceT5Tokenizer, ace.AceT5Model, width, "umt5base", vocab_size=128)
+
+
+def qwen3(width: int = WIDTH) -> comfy.sd.CLIP:
+    """Anima's Qwen3."""
+    sizes = {"hidden_size": width, "intermediate_size": 64, "num_hidden_layers": 1}
+    options = {"qwen3_06b_model_config": sizes, "dtype": torch.float32}
+    clip = comfy.sd.CLIP(ClipTarget(anima.AnimaTokenizer, anima.te()), model_options=options)
+    models.fill(clip.cond_stage_model, 0)
+    return clip
+
+
 KINDS = {
     "pixart": Kind(
         supported.PixArtSigma, {"image_model": "pixart_sigma", **_PIXART},
@@ -125,6 +143,24 @@ KINDS = {
         supported.CosmosT2IPredict2, {**_COSMOS, "image_model": "cosmos_predict2", "min_fps": 1, "max_fps": 30},
         cosmos_t5xxl, (1, 16, 1, 8, 8),
     ),
+    "anima": Kind(
+        supported.Anima,
+        {
+            **_COSMOS, "image_model": "anima", "min_fps": 1, "max_fps": 30, "crossattn_emb_channels": WIDTH,
+        },
+        qwen3, (1, 16, 1, 8, 8),
+    ),
+    "ace-step": Kind(
+        supported.ACEStep,
+        {
+            "audio_model": "ace", "attention_head_dim": 24, "in_channels": 8, "inner_dim": 48, "max_height": 16,
+            "max_position": 128, "max_width": 128, "mlp_ratio": 2.0, "num_attention_heads": 2, "num_layers": 2,
+            "out_channels": 8, "patch_size": [16, 1], "rope_theta": 10_000.0, "speaker_embedding_dim": 512,
+            "text_embedding_dim": WIDTH, "ssl_encoder_depths": [], "ssl_latent_dims": [], "ssl_names": [],
+            "lyric_encoder_vocab_size": 6693,
+        },
+        umt5_base, (1, 8, 16, 16),
+    ),
     "stable audio": Kind(
         supported.StableAudio,
         {
@@ -145,6 +181,9 @@ def transformer(kind: str, seed: int = 0) -> ModelPatcher:
     config.unet_config |= family.settings
     config.set_inference_dtype(torch.float32, None)
     model = config.get_model(_seconds() if kind == "stable audio" else {}, "", device=models.CPU)
+    if kind == "anima":  # the model makes it in one size alone
+        own = {"dtype": torch.float32, "operations": comfy.ops.disable_weight_init}
+        model.diffusion_model.llm_adapter = LLMAdapter(WIDTH, WIDTH, WIDTH, num_layers=2, num_heads=2, **own)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.diffusion_model.parameters():  # norms too: the host leaves them unset

@@ -7,23 +7,34 @@ states of its encoders into that order. A new kind of encoder is a module here a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import combinations
 from typing import Any
 
-from .reader import Reader
+from .adapted import AdaptedReader
+from .reader import Network, Reader
 from .sentences import SentenceReader
 from .windows import WindowReader
 
-__all__ = ["READERS", "Reader", "reader"]
+__all__ = ["READERS", "Network", "Reader", "reader"]
 
-# By what the host calls a part of the encoder.
-READERS: Mapping[str, type[Reader]] = {
-    **dict.fromkeys(("l", "h", "g"), WindowReader),
-    **dict.fromkeys(("t5xxl", "umt5xxl", "t5base"), SentenceReader),
+_CLIP = ("l", "h", "g")
+
+# By what the host calls the parts of an encoder: the reader, and the part whose tokens are a text's.
+READERS: Mapping[frozenset[str], tuple[type[Reader], str]] = {
+    **{frozenset(some): (WindowReader, some[0]) for count in (1, 2, 3) for some in combinations(_CLIP, count)},
+    **{frozenset({name}): (SentenceReader, name) for name in ("t5xxl", "umt5xxl", "t5base")},
+    frozenset({"umt5base", "lyrics"}): (SentenceReader, "umt5base"),
+    frozenset({"qwen3_06b", "t5xxl"}): (AdaptedReader, "t5xxl"),
 }
 
 
-def reader(clip: Any, names: Iterable[str]) -> Reader | None:
-    """The reader of a CLIP whose parts have these names; None if they have none, or several."""
-    kinds = {READERS.get(name) for name in names}
-    kind = kinds.pop() if len(kinds) == 1 else None
-    return kind(clip) if kind else None
+def reader(clip: Any, names: Iterable[str], network: Network | None = None) -> Reader | None:
+    """The reader of a CLIP whose parts have these names; None if there is none.
+
+    Args:
+        clip: The host's.
+        names: Of its parts.
+        network: The model's own, for encoders whose states go through one together with a text's tokens.
+    """
+    kind, name = READERS.get(frozenset(names), (None, ""))
+    return kind(clip, name, network) if kind else None

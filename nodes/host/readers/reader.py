@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -12,12 +12,22 @@ Sections = dict[str, list[list[tuple[int, float]]]]
 """Tokens with their weights, by part of the encoder and section, as the host cuts a text."""
 
 
+Network = Callable[[Tensor, Tensor], Tensor]
+"""A network of a model that takes states (1, tokens, width) and token ids (1, others) to states of those."""
+
+
 class Reader(ABC):
     """Reads the states of texts from one kind of text encoder."""
 
-    def __init__(self, clip: Any) -> None:
-        """Takes the host's CLIP."""
-        self.clip = clip
+    def __init__(self, clip: Any, name: str, network: Network | None = None) -> None:
+        """Takes the host's CLIP.
+
+        Args:
+            clip: The host's.
+            name: Of the part whose tokens are a text's.
+            network: See `reader`.
+        """
+        self.clip, self.name, self.network = clip, name, network
 
     @abstractmethod
     def literal(self, text: str) -> str:

@@ -35,7 +35,7 @@ class SentenceReader(Reader):
 
     def ids(self, text: str, sections: Sections) -> tuple[int, ...]:
         """What stands before the end token."""
-        found = _words(sections)
+        found = self._words(sections)
         if len(found) > _WINDOW - 2:
             raise ScaPreError(
                 f"{shorten(text)} needs more than the {_WINDOW - 2} tokens that are read of a name. Shorten the name, "
@@ -48,7 +48,7 @@ class SentenceReader(Reader):
         states: dict[int, Tensor] = {}
         for places in self._batches(texts):
             for place, rows in zip(places, self._encoded([texts[place] for place in places]), strict=True):
-                states[place] = self._ordered(rows, len(_words(texts[place])))
+                states[place] = self._ordered(rows, len(self._words(texts[place])))
         return torch.stack([states[place] for place in range(len(texts))])
 
     def _ordered(self, rows: Tensor, words: int) -> Tensor:
@@ -58,9 +58,7 @@ class SentenceReader(Reader):
         return torch.cat([self._start[None], rows[: words + 1], behind])[:_WINDOW]
 
     def _batches(self, texts: Sequence[Sections]) -> Iterator[list[int]]:
-        sizes = [
-            len(next(iter(text.values()))[0]) if self._padding is None else len(_words(text)) + 1 for text in texts
-        ]
+        sizes = [len(text[self.name][0]) if self._padding is None else len(self._words(text)) + 1 for text in texts]
         batch: list[int] = []
         for place in sorted(range(len(texts)), key=sizes.__getitem__):
             apart = batch and not self._masked and sizes[place] != sizes[batch[0]]
@@ -73,15 +71,14 @@ class SentenceReader(Reader):
 
     def _encoded(self, texts: Sequence[Sections]) -> Tensor:
         """States of texts, (texts, tokens, width), cut to the longest where nothing behind a text's end is read."""
-        name = next(iter(texts[0]))
-        sections = [text[name][0] for text in texts]
+        sections = [text[self.name][0] for text in texts]
         if self._padding is not None:
-            ids = [_words(text) for text in texts]
+            ids = [self._words(text) for text in texts]
             longest = max(map(len, ids)) + 1
             sections = [
                 [(token, 1.0) for token in (*some, _END, *[_PADDING] * (longest - len(some) - 1))] for some in ids
             ]
-        batch = self.clip.encode_from_tokens({name: sections})
+        batch = self.clip.encode_from_tokens({**texts[0], self.name: sections})
         states: Tensor = batch.reshape(len(texts), -1, batch.shape[-1])
         return states.float().cpu()
 
@@ -91,8 +88,7 @@ class SentenceReader(Reader):
 
     @cached_property
     def _encoder(self) -> Any:
-        model = self.clip.cond_stage_model
-        return getattr(model, model.clip)
+        return getattr(self.clip.cond_stage_model, self.name)
 
     @property
     def _masked(self) -> bool:
@@ -104,11 +100,9 @@ class SentenceReader(Reader):
         """What stands behind the end, times the end's state; None for states of its own."""
         if self._encoder.zero_out_masked:
             return 0.0
-        bare = len(next(iter(self.clip.tokenize("").values()))[0]) == 1
+        bare = len(self.clip.tokenize("")[self.name][0]) == 1
         return 1.0 if self._masked or bare else None
 
-
-def _words(sections: Sections) -> tuple[int, ...]:
-    section = next(iter(sections.values()))[0]
-    ids = [entry[0] for entry in section]
-    return tuple(ids[: ids.index(_END)])
+    def _words(self, sections: Sections) -> tuple[int, ...]:
+        ids = [entry[0] for entry in sections[self.name][0]]
+        return tuple(ids[: ids.index(_END)])
