@@ -20,7 +20,7 @@ from ...scapre.families import part
 from ...scapre.methods.kscu.denoiser import TextNoise
 from ...scapre.methods.kscu.factors import Trained
 from .sampling import Sampling, empty_latent
-from .trajectories import by_length
+from .trajectories import together
 
 _BLOCKS = ("transformer_blocks", "blocks")
 
@@ -96,7 +96,7 @@ class HostDenoiser:
 
     def predict(self, latents: Tensor, step: int, texts: Sequence[str], noise: TextNoise | None = None) -> Tensor:
         """ε for latents at a step; texts of different lengths are asked one after another."""
-        groups = by_length([self._texts[text].states for text in texts])
+        groups = together([(self._texts[text].states, self._texts[text].more) for text in texts])
         if len(groups) == 1:
             return self._predict(latents, step, texts, noise)
         rows: dict[int, Tensor] = {}

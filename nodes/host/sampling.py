@@ -114,7 +114,17 @@ def sample(model: Any, positives: Sequence[Any], negative: Any, settings: Sampli
 
 
 def empty_latent(model: Any, settings: Sampling) -> Tensor:
-    """What Empty Latent Image gives for one picture, in the model's own format."""
+    """What Empty Latent Image gives for one picture, in the model's own format.
+
+    Raises:
+        ScaPreError: If the model makes sound.
+    """
+    form = type(model.get_model_object("latent_format")).__name__
+    if "Audio" in form:
+        raise ScaPreError(
+            f"model: this {type(model.model.model_config).__name__} model makes sound, and this node draws pictures. "
+            "Use Erase Concepts, and listen to what a sampler makes before and after."
+        )
     empty = stock.EmptyLatentImage().generate(settings.width, settings.height)[0]
     ratios = {key: value for key, value in empty.items() if key != "samples"}
     latent: Tensor = comfy.sample.fix_empty_latent_channels(model, empty["samples"], **ratios)

@@ -27,7 +27,7 @@ from .text_encoder import ClipEncoder
 
 log = logging.getLogger("scapre")
 
-_IN_PLACE = "modified by an inplace operation"  # as PyTorch says it
+_WITHOUT_GRADIENTS = ("modified by an inplace operation", "no autograd formula")  # as PyTorch says it
 
 
 @dataclass(frozen=True)
@@ -175,10 +175,10 @@ def _run(job: Job, denoiser: HostDenoiser, progress: HostProgress) -> Finished |
     try:
         trainer.run(progress, told)
     except (management.InterruptProcessingException, Exception) as error:
-        if _IN_PLACE in str(error):
+        if any(said in str(error) for said in _WITHOUT_GRADIENTS):
             raise ScaPreError(
-                f"model: ComfyUI computes {type(job.model.model.model_config).__name__} models in place, so that no "
-                "gradients can be taken through them and nothing can be trained. Use Erase Concepts."
+                f"model: ComfyUI computes {type(job.model.model.model_config).__name__} models in a way that no "
+                "gradients can be taken through, so they cannot be trained. Use Erase Concepts."
             ) from error
         if trainer.done == first:
             raise

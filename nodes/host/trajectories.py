@@ -72,7 +72,7 @@ class HostTrajectories:
 
     def advance(self, places: Sequence[int], step: int, watch: Watch) -> None:
         """Takes some pictures one step on."""
-        for group in by_length([self._prompts[place][0][0] for place in places]):
+        for group in together([self._prompts[place][0] for place in places]):
             some = [places[index] for index in group]
             self._watch, self._pictures = watch, len(some)
             try:
@@ -157,11 +157,16 @@ class HostTrajectories:
         return seen
 
 
-def by_length(states: Sequence[Tensor]) -> list[list[int]]:
-    """Places of texts (1, tokens, width) that can be given to a model together: those of one length."""
-    groups: dict[int, list[int]] = {}
-    for place, rows in enumerate(states):
-        groups.setdefault(rows.shape[1], []).append(place)
+def together(prompts: Sequence[tuple[Tensor, Mapping[str, Any]]]) -> list[list[int]]:
+    """Places of conditionings that go to a model together: of one length, and with nothing for one text alone.
+
+    Args:
+        prompts: States (1, tokens, width), and what the host hands on with them.
+    """
+    groups: dict[tuple[int, int], list[int]] = {}
+    for place, (states, more) in enumerate(prompts):
+        alone = any(isinstance(value, Tensor) and value.ndim < 2 for value in more.values())
+        groups.setdefault((states.shape[1], place if alone else -1), []).append(place)
     return list(groups.values())
 
 

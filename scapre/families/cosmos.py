@@ -15,7 +15,8 @@ BLOCKS = Blocks(
     {
         "blocks.1.block.attn.to_k.0": Role.KEY, "blocks.1.block.attn.to_v.0": Role.VALUE,
         "blocks.1.block.attn.to_q.0": Role.QUERY, "blocks.1.block.attn.to_out.0": Role.ANSWER,
-        "blocks.2.block.layer2": Role.FEED_FORWARD, "blocks.2.block.layer1": Role.OTHER,
+        # Pictures of a batch are not apart in what enters its feed-forward layers, so they cannot be watched.
+        "blocks.2.block.layer2": Role.OTHER, "blocks.2.block.layer1": Role.OTHER,
         "blocks.0.block.attn.to_q.0": Role.OTHER, "blocks.0.block.attn.to_k.0": Role.OTHER,
         "blocks.0.block.attn.to_v.0": Role.OTHER, "blocks.0.block.attn.to_out.0": Role.OTHER,
     },

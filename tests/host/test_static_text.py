@@ -310,7 +310,7 @@ def test_names_are_read_literally(kind: str, name: str) -> None:
     assert encoder.tokens(f"{name} tulip")[-1:] == encoder.tokens("tulip")[-1:]
 
 
-DRAWN = {"pixart": 512, "wan": 64, "ltxv": 64}  # pixels at which the small models draw
+DRAWN = {"pixart": 512, "wan": 64, "ltxv": 64, "predict2": 64, "anima": 64}  # pixels at which the small models draw
 
 
 @pytest.mark.parametrize("kind", DRAWN)
@@ -347,8 +347,7 @@ def unlearn(model: ModelPatcher, kind: str, **more: Any) -> Any:
         return Unlearn.execute(model, text_encoder(kind), "cat", "tulip", size=DRAWN[kind], **few, **more).result
 
 
-@pytest.mark.parametrize("kind", ["pixart", "wan"])
-@pytest.mark.parametrize("layers", ["cross-attention", "all"])
+@pytest.mark.parametrize(("kind", "layers"), [("pixart", "cross-attention"), ("pixart", "all"), ("wan", "all")])
 def test_transformers_are_trained(kind: str, layers: str) -> None:
     model = transformer(kind)
     kept = snapshot(model)
@@ -362,9 +361,25 @@ def test_transformers_are_trained(kind: str, layers: str) -> None:
     assert "iterations 8" in report
 
 
-def test_a_model_that_the_host_computes_in_place_cannot_be_trained() -> None:
-    model = transformer("ltxv")
+@pytest.mark.parametrize("kind", ["ltxv", "predict2"])
+def test_a_model_without_gradients_cannot_be_trained(kind: str) -> None:
+    model = transformer(kind)
     kept = snapshot(model)
-    with pytest.raises(ScaPreError, match=r"^model: ComfyUI computes LTXV models in place.*Use Erase Concepts"):
-        unlearn(model, "ltxv")
+    with pytest.raises(ScaPreError, match=r"^model: ComfyUI computes .* no gradients .*Use Erase Concepts"):
+        unlearn(model, kind)
     assert same(snapshot(model), kept)
+
+
+@pytest.mark.parametrize(
+    ("kind", "node"),
+    [
+        ("stable audio", EraseNeurons),
+        ("stable audio", Unlearn),
+        ("ace-step", EraseNeurons),
+        ("ace-step", Unlearn),
+        ("cosmos", EraseNeurons),
+    ],
+)
+def test_models_of_sound_are_not_drawn_with(kind: str, node: Any) -> None:
+    with pytest.raises(ScaPreError, match=r"^model: .*(makes sound|no feed-forward layers)"):
+        node.execute(transformer(kind), text_encoder(kind), "cat")
