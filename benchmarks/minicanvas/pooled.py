@@ -174,7 +174,7 @@ class Study:
             texts = [captions.write(captions.WITH_ARTIST[i % 4], picture) for i, picture in enumerate(shown)]
             bare = [captions.write(captions.WITHOUT_ARTIST[0], picture) for picture in shown]
             with torch.inference_mode():
-                edited = erase.execute(self.model, self.clip, artist, method="auto", preset="balanced").args[0]
+                edited = erase.execute(self.model, self.clip, artist, method="auto", preset="auto").args[0]
 
             def share(model: Any, words: Sequence[str], vectors: Sequence[str], artist: str = artist) -> float:
                 read = judge.read(reader, self.drawn(model, words, vectors)).words
