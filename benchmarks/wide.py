@@ -1,7 +1,7 @@
 """How long an edit of a list takes on the largest models: `python -m benchmarks.wide`.
 
 The text projections have the shapes of Wan 14B (40 layers, keys and values of 5,120 x 5,120) and random weights, each
-made when it is read and held no longer than that. States are random rows of the same width: no text is encoded, and what
+made when it is read and held no longer than that. States are random rows of that width: no text is encoded, and what
 leads from the encoder to them is not in the time. Making the weights is, and it is told apart.
 """
 

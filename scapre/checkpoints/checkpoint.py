@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -9,8 +11,8 @@ import torch
 from torch import Tensor
 
 from ..errors import ScaPreError, shorten
-from ..families import find_projections, part, supported
-from ..families.others import part_of_a_model, refused_class
+from ..families import FAMILIES, find_projections, part, supported, text_encoder
+from ..families.marks import find_class, part_of_a_model
 from ..families.signatures import detect
 from .encoder import CheckpointEncoder
 from .other_files import HEAD, begins_as_tensors, what_it_is
@@ -45,15 +47,11 @@ class Checkpoint:
         _check_kind(path)
         self.file = TensorFile(path, "checkpoint")
         try:
-            self.prefix = self._find_prefix()
-            inside = {
-                name.removeprefix(self.prefix): entry.shape
-                for name, entry in self.file.entries.items()
-                if name.startswith(self.prefix)
-            }
+            self.prefix, detected = self._find()
+            inside = (name.removeprefix(self.prefix) for name in self.file.entries if name.startswith(self.prefix))
             # A file may keep its tensors in any order, and a fingerprint depends on it.
             ordered = (_MODEL + name for name in sorted(inside, key=_by_numbers))
-            self.family, self.roles = find_projections(detect(inside, self.file.entries), ordered, "checkpoint")
+            self.family, self.roles = find_projections(detected, ordered, "checkpoint")
         except BaseException:
             self.file.__exit__(None, None, None)
             raise
@@ -114,20 +112,29 @@ class Checkpoint:
         Raises:
             ScaPreError: If the checkpoint has no text encoder, or the vocabulary is missing.
         """
+        if self.family not in TOWERS:
+            raise ScaPreError(
+                f"checkpoint: {self.family} models read {text_encoder(self.family).title}, which the command line does "
+                "not run yet. Erase in ComfyUI, save the edit there, and export, merge or verify it here."
+            )
         return CheckpointEncoder(self.file.entries, self.file.read, Tokenizer(vocabulary), TOWERS[self.family])
 
-    def _find_prefix(self) -> str:
+    def _find(self) -> tuple[str, str]:
+        """What names inside the model begin with, and the class that ComfyUI detects it as."""
+        shapes = {name: entry.shape for name, entry in self.file.entries.items()}
         for prefix in _PREFIXES:
-            if prefix + _MARK in self.file.entries:
-                return prefix
-        raise self._refused()
+            if prefix + _MARK in shapes:
+                inside = {name.removeprefix(prefix): s for name, s in shapes.items() if name.startswith(prefix)}
+                return prefix, detect(inside, shapes)
+        found = find_class(shapes)
+        if found and (found.name not in FAMILIES or not found.converted):
+            return found.prefix, found.name  # one that is not supported is refused by its name
+        raise self._refused(shapes, converted=found is not None)
 
-    def _refused(self) -> ScaPreError:
-        """The error for a file without a UNet in its original layout."""
-        name, shapes = shorten(self.file.path.name), {name: entry.shape for name, entry in self.file.entries.items()}
-        if known := refused_class(shapes):
-            return ScaPreError(f"checkpoint: {known} models are not supported. Supported: {supported()}.")
-        if any(mark in shapes for mark in _DIFFUSERS):
+    def _refused(self, shapes: Mapping[str, Sequence[int]], *, converted: bool) -> ScaPreError:
+        """The error for a file without a model in its original layout."""
+        name = shorten(self.file.path.name)
+        if converted or any(mark in shapes for mark in _DIFFUSERS):
             return ScaPreError(
                 f"checkpoint: {name} has the names of diffusers. Give the checkpoint in its original layout, one "
                 ".safetensors file."
@@ -162,6 +169,6 @@ def _known_by_content(path: Path) -> bool:
     return begins_as_tensors(head) or what_it_is(head) is not None
 
 
-def _by_numbers(name: str) -> list[tuple[int, str]]:
+def _by_numbers(name: str) -> list[int | str]:
     """Sorts blocks by their numbers, as a model holds them."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in name.split(".")]
+    return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"(\d+)", name))]

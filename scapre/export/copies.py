@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..checkpoints.checkpoint import FLOATS, Checkpoint
 from ..errors import shorten
-from ..families import Role
+from ..families import Role, by_weight
 from .names import by_blocks, by_path
 
 # Dots and underscores are left out by some who write such names, and changed into each other by others.
@@ -72,11 +72,12 @@ def find_copies(checkpoint: Checkpoint, edited: Collection[str]) -> Copies:
 
     Args:
         checkpoint: The file.
-        edited: Names of the projections that are edited.
+        edited: Names of the weights that are edited.
     """
-    entries, own = checkpoint.file.entries, {checkpoint.stored_name(name): name for name in checkpoint.roles}
+    weights = by_weight(checkpoint.roles)
+    entries, own = checkpoint.file.entries, {checkpoint.stored_name(name): name for name in weights}
     shapes = {name: entries[stored].shape for stored, name in own.items()}
-    patterns = {_ALIKE[checkpoint.roles[name]] for name in edited}
+    patterns = {_ALIKE[checkpoint.roles[part.name]] for name in edited for part in weights[name]}
     known = [pattern for pattern in patterns if pattern]
     places = _places(tuple(own.values()))
 

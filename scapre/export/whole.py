@@ -54,8 +54,8 @@ class _Edited:
     def __init__(self, edit: Edit, checkpoint: Checkpoint, progress: Progress) -> None:
         self.edit, self.file, self.residual = edit, checkpoint.file, Residual()
         self.matrices = Matrices(edit, checkpoint, progress)
-        self.names = {checkpoint.stored_name(name): name for name in edit.shapes}
-        self.copies, self.unedited = find_copies(checkpoint, edit.shapes), list[str]()
+        self.names = {checkpoint.stored_name(name): name for name in self.matrices.parts}
+        self.copies, self.unedited = find_copies(checkpoint, self.matrices.parts), list[str]()
 
     def tensor(self, key: str) -> Tensor:
         """One of them; the bytes of one whose dtype is unknown."""
@@ -66,21 +66,25 @@ class _Edited:
         return self.file.read(key) if self.file.entries[key].dtype else self.file.stored_bytes(key)
 
     def _projection(self, key: str) -> Tensor:
-        name = self.names[key]
-        before = self.matrices.read(name)
-        change = self.edit.delta(name, before)
-        entry = self.file.entries[key]
-        after = (before + change).to(entry.dtype)
-        self.residual.add(name, change, after.double() - before.double())
-        return after.reshape(entry.shape)
+        name, entry, before = self.names[key], self.file.entries[key], self.file.read(key)
+        after = before.to(torch.float32).flatten(1)
+        for part in self.matrices.parts[name]:
+            weight = self.matrices.read(part.name)
+            change = self.edit.delta(part.name, weight)
+            rows = part.rows(len(after))
+            after[rows] += change
+            self.residual.add(part.name, change, after[rows].to(entry.dtype).double() - weight.double())
+        return after.to(entry.dtype).reshape(entry.shape)
 
     def _copy(self, key: str) -> Tensor:
         """A copy with the edit; as it was where that gives no numbers: nobody draws with it, but it is named."""
         stored = self.file.read(key)
-        after = weight = stored.to(torch.float32)
-        if weight.isfinite().all():
-            after = weight + self.edit.delta(self.copies.edited[key], weight.flatten(1)).reshape(weight.shape)
-        after = after.to(stored.dtype)
+        after = stored.to(torch.float32).flatten(1)
+        if after.isfinite().all():
+            for part in self.matrices.parts[self.copies.edited[key]]:
+                rows = part.rows(len(after))
+                after[rows] = after[rows] + self.edit.delta(part.name, after[rows])
+        after = after.to(stored.dtype).reshape(stored.shape)
         if after.isfinite().all():
             return after
         self.unedited.append(key)

@@ -8,11 +8,12 @@ from typing import NamedTuple
 from ..errors import ScaPreError
 from . import ace_step, cosmos, ltxv, pixart, stable_audio, stable_diffusion, wan
 from .contexts import Context, Read
-from .family import Family, TextEncoder
+from .family import CLIP, Family, TextEncoder
 from .parts import Part, by_weight, part
 from .roles import Projections, Role, having
 
 __all__ = [
+    "CLIP",
     "FAMILIES",
     "Context",
     "Family",
@@ -63,7 +64,10 @@ def find_projections(detected: str, parameters: Iterable[str], field: str = "mod
         ScaPreError: For a family that is not supported, or a model without text projections.
     """
     if detected not in FAMILIES:
-        raise ScaPreError(f"{field}: {detected} models are not supported. Supported: {supported()}.")
+        raise ScaPreError(
+            f"{field}: {detected} models are not supported. Supported: {supported()}. Models in which text and picture "
+            "attend to each other, such as Flux and SD3, are to come."
+        )
     family = FAMILIES[detected]
     found = family.roles(parameters)
     if not any(role.reads_text for role in found.values()):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ...scapre.edits.edit import Edit
 from ...scapre.errors import ScaPreError
 from ...scapre.families import Role, find_projections
-from ...scapre.families.others import refused_class
+from ...scapre.families.marks import find_class
 from ...scapre.families.signatures import detect
 from ...scapre.states.encoder import Encoder
 from .. import places
@@ -39,8 +39,10 @@ class Model(LoadedModel):
     def found(self) -> tuple[str, Mapping[str, Role]]:
         """By the shapes: the host tells no class."""
         shapes = {name: tuple(value.shape) for name, value in self.unet.named_parameters()}
-        other = None if _UNET in shapes else refused_class(shapes)
-        return find_projections(other or detect(shapes, field="model"), (PREFIX + name for name in shapes))
+        other = None if _UNET in shapes else find_class(shapes)
+        return find_projections(
+            other.name if other else detect(shapes, field="model"), (PREFIX + name for name in shapes)
+        )
 
     def state(self) -> Hashable:
         """The file, LoRAs, and clip skip."""

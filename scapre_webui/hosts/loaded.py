@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from ...scapre.edits.edit import Edit
 from ...scapre.edits.fingerprint import sample
-from ...scapre.families import Role
+from ...scapre.errors import ScaPreError
+from ...scapre.families import CLIP, Role, text_encoder
 from ...scapre.states.encoder import Encoder
 
 PREFIX = "diffusion_model."
@@ -40,7 +41,12 @@ class LoadedModel(ABC):
 
     @cached_property
     def _found(self) -> tuple[str, Mapping[str, Role]]:
-        return self.found()
+        title, roles = self.found()
+        if text_encoder(title) is not CLIP:
+            raise ScaPreError(
+                f"model: {title} models can be edited in ComfyUI, and not here yet. Choose another model."
+            )
+        return title, roles
 
     @property
     def family(self) -> str:

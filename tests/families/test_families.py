@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pack.scapre.errors import ScaPreError
-from pack.scapre.families import FAMILIES, Role, find_projections
-from pack.scapre.families.others import part_of_a_model
+from pack.scapre.families import Role, find_projections, stable_diffusion
+from pack.scapre.families.marks import part_of_a_model
 from pack.scapre.families.signatures import detect
 
 UNET = [
@@ -19,7 +19,7 @@ UNET = [
 ]
 
 
-@pytest.mark.parametrize("detected", FAMILIES)
+@pytest.mark.parametrize("detected", stable_diffusion.FAMILIES)
 def test_matrices_are_found_in_order_with_what_they_are_for(detected):
     title, roles = find_projections(detected, UNET)
     assert title
@@ -29,11 +29,22 @@ def test_matrices_are_found_in_order_with_what_they_are_for(detected):
     assert find_projections(detected, [*UNET, *(f"diffusion_model.{name}" for name in outside)])[1] == roles
 
 
-@pytest.mark.parametrize("detected", ["Flux", "SD3", "PixArtSigma", "SVD_img2vid", "WAN21_T2V", "Stable_Zero123"])
+@pytest.mark.parametrize("detected", ["Flux", "SD3", "QwenImage", "SVD_img2vid", "HunyuanDiT", "Stable_Zero123"])
 def test_any_other_family_is_refused_by_name_with_the_supported_list(detected):
     with pytest.raises(ScaPreError) as error:
         find_projections(detected, UNET)
-    for part in (detected, "SD1.x", "SD2.x", "SDXL", "SDXL refiner", "SSD-1B", "Segmind Vega", "KOALA"):
+    for part in (
+        detected,
+        "SD1.x",
+        "SD2.x",
+        "SDXL",
+        "SDXL refiner",
+        "SSD-1B",
+        "Segmind Vega",
+        "KOALA",
+        "PixArt",
+        "Wan",
+    ):
         assert part in str(error.value)
 
 

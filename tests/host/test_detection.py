@@ -14,10 +14,10 @@ from comfy.model_patcher import ModelPatcher
 from pack.nodes.host.patch import apply_edit
 from pack.nodes.host.projections import HostProjections
 from pack.scapre.errors import ScaPreError
-from pack.scapre.families import FAMILIES, Role
-from pack.scapre.families.others import MARKS, Mark, refused_class
+from pack.scapre.families import FAMILIES, Role, stable_diffusion
+from pack.scapre.families.marks import MARKS, Found, Mark, find_class
 from pack.scapre.families.signatures import RELATIVES, detect
-from pack.tests.host import models
+from pack.tests.host import models, transformers
 from pack.tests.host.models import KINDS, answer, projections, solve, unet
 
 pytestmark = pytest.mark.usefixtures("nothing_left_loaded")
@@ -88,11 +88,6 @@ REFUSED = {
         "context_in_dim": 24, "hidden_size": 64, "mlp_ratio": 2.0, "num_heads": 2, "depth": 1, "depth_single_blocks": 1,
         "axes_dim": [8, 12, 12], "theta": 10000, "patch_size": 2, "qkv_bias": True, "txt_ids_dims": [],
     },
-    "PixArtSigma": {
-        "image_model": "pixart_sigma", "num_heads": 2, "patch_size": 2, "hidden_size": 32, "in_channels": 4, "depth": 1,
-        "model_max_length": 7, "input_size": 64, "pe_interpolation": 1, "micro_condition": False,
-        "caption_channels": 24,
-    },
 }  # fmt: skip
 
 
@@ -104,8 +99,8 @@ def as_detected(settings: dict[str, Any]) -> ModelPatcher:
     return ModelPatcher(config.get_model({}, "", device=device), device, device)
 
 
-def test_every_supported_family_is_tested() -> None:
-    assert set(SUPPORTED) == set(FAMILIES)
+def test_every_supported_unet_is_tested() -> None:
+    assert set(SUPPORTED) == set(stable_diffusion.FAMILIES)
 
 
 @pytest.mark.parametrize("detected", SUPPORTED)
@@ -173,7 +168,8 @@ def test_views_are_told_by_what_lies_beside_the_unet() -> None:
 @pytest.mark.parametrize("prefix", ["model.diffusion_model.", ""])
 def test_another_model_in_a_file_has_its_name(detected: str, prefix: str) -> None:
     shapes = shapes_of(as_detected(REFUSED[detected]))
-    assert refused_class({prefix + name: shape for name, shape in shapes.items()}) == detected
+    found = find_class({prefix + name: shape for name, shape in shapes.items()})
+    assert found == Found(detected, prefix, converted=False)
 
 
 class Generous(dict[str, torch.Tensor]):
@@ -217,7 +213,7 @@ BESIDES: dict[str, dict[str, tuple[int, ...]]] = {
 }  # fmt: skip
 HOSTS = {model.__name__ for model in comfy.supported_models.models}  # an older host knows fewer
 # Their tensors have the names of diffusers, which the host changes before it looks.
-RENAMED = [mark for mark in MARKS if "pos_embed.proj.bias" in mark.has] + list(MARKS[-4:])
+RENAMED = [mark for mark in MARKS if mark.converted]
 
 
 def state_dict_of(mark: Mark) -> dict[str, torch.Tensor]:
@@ -241,12 +237,13 @@ def test_every_mark_is_the_hosts_own(mark: Mark) -> None:
     assert type(config).__name__ == mark.name
     shapes = {name: tuple(value.shape) for name, value in content.items()}
     for prefix in ("model.diffusion_model.", "diffusion_model.", "net.", ""):
-        assert refused_class({prefix + name: shape for name, shape in shapes.items()}) == mark.name
+        assert find_class({prefix + name: shape for name, shape in shapes.items()}) == Found(mark.name, prefix, False)
 
 
 @pytest.mark.parametrize("mark", RENAMED, ids=lambda mark: mark.name)
 def test_names_of_diffusers_are_known_too(mark: Mark) -> None:
-    assert refused_class({name: tuple(value.shape) for name, value in state_dict_of(mark).items()}) == mark.name
+    found = find_class({name: tuple(value.shape) for name, value in state_dict_of(mark).items()})
+    assert found == Found(mark.name, "", converted=True)
 
 
 def test_every_class_of_the_host_is_supported_or_has_its_name() -> None:
@@ -263,3 +260,13 @@ def test_a_model_of_every_family_is_solved_and_edited(kind: str) -> None:
     after = answer(apply_edit(model, solved, 1.0))
     assert after.isfinite().all()
     assert (after - before).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("kind", transformers.KINDS)
+@pytest.mark.parametrize("prefix", ["model.diffusion_model.", ""])
+def test_a_transformer_in_a_file_is_told_as_the_host_tells_it(kind: str, prefix: str) -> None:
+    model = transformers.transformer(kind)
+    detected = type(model.model.model_config).__name__
+    found = find_class({prefix + name: shape for name, shape in shapes_of(model).items()})
+    assert found == Found(detected, prefix, converted=False)
+    assert HostProjections(model).family == FAMILIES[detected].title

@@ -1,9 +1,9 @@
-"""Names of the models that are refused, by what ComfyUI knows them by: parameters of theirs, in its order."""
+"""Tells the class of any model but a UNet from the names in a file, by the marks that ComfyUI goes by, in its order."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 Shapes = Mapping[str, Sequence[int]]
@@ -19,11 +19,27 @@ class Mark(NamedTuple):
         name: The class that ComfyUI detects.
         has: Names of parameters, or their beginnings, that must all be there.
         size: Where names do not tell: a parameter, an axis of it, and the sizes there.
+        converted: Whether these are names of diffusers, which ComfyUI changes into its own.
     """
 
     name: str
     has: tuple[str, ...]
     size: tuple[str, int, tuple[int, ...]] | None = None
+    converted: bool = False
+
+
+class Found(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+        name: The class.
+        prefix: What names of its parameters begin with.
+        converted: See `Mark`.
+    """
+
+    name: str
+    prefix: str
+    converted: bool
 
 
 _HUNYUAN_DIT, _HUNYUAN = "mlp_t5.0.weight", "txt_in.individual_token_refiner.blocks.0.norm1.weight"
@@ -60,8 +76,8 @@ MARKS = (
     Mark("LongCatImage", (_DOUBLE, "img_in.weight"), ("txt_in.weight", 1, (3584,))),
     Mark("FluxSchnell", (_DOUBLE, "img_in.weight")),
     Mark("GenmoMochi", ("t5_yproj.weight",)),
-    Mark("PixArtAlpha", (_LTX, "pos_embed.proj.bias", "adaln_single.emb.resolution_embedder.")),  # names of diffusers
-    Mark("PixArtSigma", (_LTX, "pos_embed.proj.bias")),
+    Mark("PixArtAlpha", (_LTX, "pos_embed.proj.bias", "adaln_single.emb.resolution_embedder."), converted=True),
+    Mark("PixArtSigma", (_LTX, "pos_embed.proj.bias"), converted=True),
     Mark("MiniMaxH3", ("video_patch_proj.weight", "audio_patch_proj.weight")),
     Mark("LTXAV", (_LTX, "audio_adaln_single.linear.weight")),
     Mark("LTXV", (_LTX,)),
@@ -120,11 +136,10 @@ MARKS = (
     Mark("SAM31", (f"{_SAM}trunk.blocks.0.attn.qkv.weight", f"{_SAM}propagation_convs.0.conv_1x1.weight")),
     Mark("SAM3", (f"{_SAM}trunk.blocks.0.attn.qkv.weight",)),
     Mark("JoyImage", ("double_blocks.0.attn.img_attn_qkv.weight", "condition_embedder.time_embedder.linear_1.weight")),
-    # Names of diffusers, which ComfyUI converts.
-    Mark("AuraFlow", ("joint_transformer_blocks.0.attn.add_k_proj.weight",)),
-    Mark("ZImage", ("noise_refiner.0.attention.norm_k.weight",)),
-    Mark("Flux", ("x_embedder.weight", "single_transformer_blocks.0.")),
-    Mark("SD3", ("transformer_blocks.0.attn.add_q_proj.weight", "pos_embed.proj.weight")),
+    Mark("AuraFlow", ("joint_transformer_blocks.0.attn.add_k_proj.weight",), converted=True),
+    Mark("ZImage", ("noise_refiner.0.attention.norm_k.weight",), converted=True),
+    Mark("Flux", ("x_embedder.weight", "single_transformer_blocks.0."), converted=True),
+    Mark("SD3", ("transformer_blocks.0.attn.add_q_proj.weight", "pos_embed.proj.weight"), converted=True),
 )
 
 # What else is a safetensors file but no diffusion model, by a name among its tensors.
@@ -140,20 +155,18 @@ _PARTS = {
 }
 
 
-def refused_class(shapes: Shapes) -> str | None:
-    """Name of the class of a model that is not supported, None for an unknown one.
+def find_class(shapes: Shapes) -> Found | None:
+    """The class of a model in a file, None for an unknown one.
 
     Args:
-        shapes: Shape of every tensor in a file by its name.
+        shapes: Shape of every tensor in the file by its name.
     """
-    return next((mark.name for inside in _models(shapes) for mark in MARKS if _bears(inside, mark)), None)
-
-
-def _models(shapes: Shapes) -> Iterator[Shapes]:
     for prefix in PREFIXES:
         inside = {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
-        if inside:
-            yield inside
+        known = next((mark for mark in MARKS if _bears(inside, mark)), None) if inside else None
+        if known:
+            return Found(known.name, prefix, known.converted)
+    return None
 
 
 def _bears(shapes: Shapes, mark: Mark) -> bool:
