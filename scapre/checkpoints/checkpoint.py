@@ -11,11 +11,15 @@ import torch
 from torch import Tensor
 
 from ..errors import ScaPreError, shorten
-from ..families import FAMILIES, find_projections, part, supported, text_encoder
+from ..families import FAMILIES, adapter, context, find_projections, part, supported, text_encoder
 from ..families.marks import find_class, part_of_a_model
 from ..families.signatures import detect
+from ..states.context import ContextEncoder
+from ..states.encoder import Encoder
 from .encoder import CheckpointEncoder
 from .other_files import HEAD, begins_as_tensors, what_it_is
+from .pieces import Pieces, own_pieces, t5_pieces
+from .t5 import MARK, T5Encoder
 from .tensor_file import TensorFile
 from .tokenizer import Tokenizer
 from .towers import TOWERS
@@ -24,7 +28,7 @@ FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 _MODEL = "diffusion_model."  # the name that hosts know the diffusion model by
 _PREFIXES = ("model.diffusion_model.", _MODEL, "")  # a checkpoint, and two ways to keep a diffusion model alone
-_MARK = "input_blocks.0.0.weight"
+_UNET = "input_blocks.0.0.weight"
 _DIFFUSERS = ("conv_in.weight", "unet.conv_in.weight")
 _PICKLED = {".ckpt", ".pt", ".pth", ".bin", ".pkl"}
 
@@ -103,27 +107,49 @@ class Checkpoint:
         rows, *rest = self.file.entries[self.stored_name(which.weight)].shape
         return rows // which.count, *rest
 
-    def encoder(self, vocabulary: Path | None = None) -> CheckpointEncoder:
-        """The text encoder inside.
+    def encoder(self, vocabulary: Path | None = None, other: TensorFile | None = None) -> Encoder:
+        """The text encoder inside, or in a file of its own, as the model's projections read it.
 
         Args:
-            vocabulary: Folder of CLIP's vocabulary; None looks for one.
+            vocabulary: Folder of CLIP's or T5's vocabulary; None looks for one.
+            other: The file with the text encoder.
 
         Raises:
-            ScaPreError: If the checkpoint has no text encoder, or the vocabulary is missing.
+            ScaPreError: If there is no text encoder, or another than the model's, or the vocabulary is missing.
         """
-        if self.family not in TOWERS:
+        if self.family in TOWERS:
+            return CheckpointEncoder(self.file.entries, self.file.read, Tokenizer(vocabulary), TOWERS[self.family])
+        wanted, file = text_encoder(self.family), other or self.file
+        if adapter(self.family):
             raise ScaPreError(
-                f"checkpoint: {self.family} models read {text_encoder(self.family).title}, which the command line does "
-                "not run yet. Erase in ComfyUI, save the edit there, and export, merge or verify it here."
+                f"checkpoint: the text of {self.family} models goes through a network that only ComfyUI has. Erase "
+                "there, save the edit, and export, merge or verify it here."
             )
-        return CheckpointEncoder(self.file.entries, self.file.read, Tokenizer(vocabulary), TOWERS[self.family])
+        if other is None and not any(name.endswith(MARK) for name in file.entries):
+            raise ScaPreError(
+                f"checkpoint: it has no text encoder, and {self.family} models read {wanted.title}. Give "
+                "--text-encoder its file, the one that Load CLIP has in ComfyUI."
+            )
+        found = T5Encoder(list(file.entries), file.read, self._pieces(file, vocabulary), wanted)
+        leads = context(self.family, self.parameter)
+        return ContextEncoder(found, leads) if leads else found
+
+    def _pieces(self, file: TensorFile, vocabulary: Path | None) -> Pieces:
+        own = next((name for name in file.entries if name.endswith("spiece_model")), None)
+        if own:
+            return own_pieces(file.read(own))
+        if text_encoder(self.family).by_layer:
+            raise ScaPreError(
+                f"--text-encoder: {shorten(file.path.name)} does not hold the vocabulary of "
+                f"{text_encoder(self.family).title} (spiece_model). Give the file that ComfyUI's examples name."
+            )
+        return t5_pieces(vocabulary)
 
     def _find(self) -> tuple[str, str]:
         """What names inside the model begin with, and the class that ComfyUI detects it as."""
         shapes = {name: entry.shape for name, entry in self.file.entries.items()}
         for prefix in _PREFIXES:
-            if prefix + _MARK in shapes:
+            if prefix + _UNET in shapes:
                 inside = {name.removeprefix(prefix): s for name, s in shapes.items() if name.startswith(prefix)}
                 return prefix, detect(inside, shapes)
         found = find_class(shapes)

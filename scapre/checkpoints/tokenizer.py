@@ -68,14 +68,16 @@ def find_vocabulary(environment: Mapping[str, str] = os.environ) -> Path | str:
     named = environment.get(VARIABLE)
     if named:
         return Path(named)
-    return next((place for place in _places(environment) if (place / "vocab.json").is_file()), _IN_CACHE)
+    found = (place / _IN_COMFYUI for place in places(environment))
+    return next((place for place in found if (place / "vocab.json").is_file()), _IN_CACHE)
 
 
-def _places(environment: Mapping[str, str]) -> Iterator[Path]:
+def places(environment: Mapping[str, str]) -> Iterator[Path]:
+    """Where ComfyUI may be."""
     if environment.get("COMFYUI_PATH"):
-        yield Path(environment["COMFYUI_PATH"]) / _IN_COMFYUI
+        yield Path(environment["COMFYUI_PATH"])
     for pack in (_PACK, _PACK.resolve()):
-        yield pack.parents[1] / _IN_COMFYUI  # the pack lies in ComfyUI/custom_nodes
+        yield pack.parents[1]  # the pack lies in ComfyUI/custom_nodes
 
 
 def _load(place: Path | str) -> Any:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ..checkpoints.tensor_file import TensorFile
 from ..checkpoints.tokenizer import Tokenizer
 from ..concepts.listed import AUTO, Choice, listed_text
 from ..concepts.readings import READINGS
@@ -169,7 +170,33 @@ def seed(text: str) -> int:
 
 def add_tokenizer(parser: argparse.ArgumentParser) -> None:
     """Where the vocabulary is that names are cut with."""
-    parser.add_argument("--tokenizer", type=Path, metavar="DIR", help="folder with CLIP's vocab.json and merges.txt")
+    parser.add_argument(
+        "--tokenizer",
+        type=Path,
+        metavar="DIR",
+        help="folder with CLIP's vocab.json and merges.txt (T5: tokenizer.json)",
+    )
+
+
+def add_text_encoder(parser: argparse.ArgumentParser) -> None:
+    """Where the text encoder is, if it is not in the checkpoint."""
+    parser.add_argument(
+        "--text-encoder", type=Path, metavar="FILE", help="the text encoder of a model that comes without (T5, UMT5)"
+    )
+
+
+@contextlib.contextmanager
+def text_encoder_file(path: Path | None) -> Iterator[TensorFile | None]:
+    """The open file of `--text-encoder`, None where there is none.
+
+    Raises:
+        ScaPreError: If it is no safetensors file.
+    """
+    if path is None:
+        yield None
+    else:
+        with TensorFile(path, "--text-encoder") as file:
+            yield file
 
 
 def names_here(edits: Iterable[Edit], vocabulary: Path | None) -> tuple[str, ...]:

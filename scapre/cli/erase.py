@@ -19,6 +19,7 @@ from .arguments import (
     add_output,
     add_reading,
     add_settings,
+    add_text_encoder,
     add_tokenizer,
     check_output,
     export_options,
@@ -26,6 +27,7 @@ from .arguments import (
     given_settings,
     read_list,
     seed,
+    text_encoder_file,
 )
 from .console import ConsoleProgress, count_of, say
 from .export import write
@@ -50,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=seed, default=0, help="of the method's small noise (0)")
     parser.add_argument("--templates", choices=TEMPLATES, default="none", help="wordings to erase names in (none)")
     add_tokenizer(parser)
+    add_text_encoder(parser)
     add_format(parser, "--export", help="write this instead of an edit file. lora: small, for every program. "
                "diff: exact. checkpoint: the whole model")  # fmt: skip
     add_names(parser)
@@ -61,8 +64,8 @@ def run(options: argparse.Namespace) -> int:
     """Solves and writes."""
     check_output(options.out, [options.checkpoint, options.concepts, options.preserve], options.overwrite)
     request, exported, progress = request_of(options), export_options(options), ConsoleProgress()
-    with Checkpoint(options.checkpoint) as checkpoint:
-        states, seconds = encode_request(checkpoint.encoder(options.tokenizer), request, progress)
+    with Checkpoint(options.checkpoint) as checkpoint, text_encoder_file(options.text_encoder) as other:
+        states, seconds = encode_request(checkpoint.encoder(options.tokenizer, other), request, progress)
         edit = solve_edit(states, checkpoint, request, progress=progress, encode_seconds=seconds)
         if options.export:
             said = write(options.export, edit, checkpoint, options.out, exported, progress)

@@ -7,14 +7,23 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..checkpoints.checkpoint import Checkpoint
-from ..checkpoints.encoder import CheckpointEncoder
+from ..checkpoints.tensor_file import TensorFile
 from ..edits.edit import Edit
 from ..errors import ScaPreError
 from ..files import read_edit, write_edit
 from ..merge import merge_edits
 from ..report.data import report_data
 from ..report.markdown import render
-from .arguments import add_names, add_output, add_tokenizer, check_output, names_here
+from ..states.encoder import Encoder
+from .arguments import (
+    add_names,
+    add_output,
+    add_text_encoder,
+    add_tokenizer,
+    check_output,
+    names_here,
+    text_encoder_file,
+)
 from .console import ConsoleProgress, count_of, say
 
 
@@ -30,15 +39,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output(parser)
     add_names(parser)
     add_tokenizer(parser)
+    add_text_encoder(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Solves and writes."""
     check_output(options.out, [*options.edits, options.checkpoint], options.overwrite)
     edits, progress = {str(path): read_edit(path) for path in options.edits}, ConsoleProgress()
-    with Checkpoint(options.checkpoint) as checkpoint:
+    with Checkpoint(options.checkpoint) as checkpoint, text_encoder_file(options.text_encoder) as other:
         notes = names_here(edits.values(), options.tokenizer)
-        encoder = _encoder(edits.values(), checkpoint, options.tokenizer)
+        encoder = _encoder(edits.values(), checkpoint, options.tokenizer, other)
         edit = merge_edits(edits, checkpoint, options.remove, notes=notes, encoder=encoder, progress=progress)
     write_edit(edit, options.out, names=not options.no_names, overwrite=options.overwrite)
     progress.finish()
@@ -47,13 +57,15 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _encoder(edits: Iterable[Edit], checkpoint: Checkpoint, vocabulary: Path | None) -> CheckpointEncoder | None:
+def _encoder(
+    edits: Iterable[Edit], checkpoint: Checkpoint, vocabulary: Path | None, other: TensorFile | None
+) -> Encoder | None:
     """The text encoder, where an edit may need it."""
     if not any(edit.solver.sums or not edit.states.whole for edit in edits):
         return None
     try:
-        return checkpoint.encoder(vocabulary)
+        return checkpoint.encoder(vocabulary, other)
     except ScaPreError:
-        if vocabulary:
+        if vocabulary or other:
             raise
         return None  # what the edits keep may be enough; else the merge says what is missing

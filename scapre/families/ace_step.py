@@ -17,6 +17,6 @@ BLOCKS = Blocks(
     },
 )  # fmt: skip
 CONTEXT = OneLayer("genre_embedder")
-UMT5 = TextEncoder("UMT5-base", frozenset({"umt5base"}), "the CLIP output of the checkpoint loader")
+UMT5 = TextEncoder("UMT5-base", frozenset({"umt5base"}), "the CLIP output of the checkpoint loader", by_layer=True)
 NOTE = "names are erased from the tags; lyrics are read by another way, which no edit touches"
 FAMILIES = of_blocks(TITLES, BLOCKS, UMT5, context=CONTEXT, note=NOTE)

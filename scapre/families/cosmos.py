@@ -32,7 +32,7 @@ PREDICT2 = Blocks(
         "self_attn.output_proj": Role.OTHER,
     },
 )  # fmt: skip
-OLD_T5 = TextEncoder("the first T5-11B", frozenset({"t5xxl"}), "Load CLIP with oldt5_xxl and type cosmos")
+OLD_T5 = TextEncoder("the first T5-11B", frozenset({"t5xxl"}), "Load CLIP with oldt5_xxl and type cosmos", 0.0)
 QWEN3 = TextEncoder("Qwen3-0.6B", frozenset({"qwen3_06b"}), "Load CLIP with Qwen3-0.6B, any type")
 FAMILIES = {
     **of_blocks(TITLES, BLOCKS, OLD_T5),

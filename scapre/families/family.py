@@ -19,11 +19,16 @@ class TextEncoder:
         title: Name for people.
         names: What ComfyUI calls its parts; any of them.
         loader: How to load it, the end of a sentence.
+        behind: For T5 and its relatives what a model reads behind a text's end, times the end's state: 1 where it
+            reads nothing there, 0 for zeros.
+        by_layer: Whether every layer has positions of its own, as UMT5's have, and T5's only the first.
     """
 
     title: str
     names: frozenset[str]
     loader: str
+    behind: float = 1.0
+    by_layer: bool = False
 
 
 CLIP = TextEncoder(

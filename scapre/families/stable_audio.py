@@ -23,6 +23,9 @@ BLOCKS = Blocks(
 )  # fmt: skip
 CONTEXT = TwoLayers("to_cond_embed.0", "to_cond_embed.2", F.silu, biased=False)
 T5 = TextEncoder(
-    "T5-base", frozenset({"t5base"}), "the CLIP output of the checkpoint loader, or Load CLIP with type stable_audio"
+    "T5-base",
+    frozenset({"t5base"}),
+    "the CLIP output of the checkpoint loader, or Load CLIP with type stable_audio",
+    0.0,
 )
 FAMILIES = of_blocks(TITLES, BLOCKS, T5, context=CONTEXT)

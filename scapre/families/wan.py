@@ -27,5 +27,5 @@ BLOCKS = Blocks(
     },
 )  # fmt: skip
 CONTEXT = TwoLayers("text_embedding.0", "text_embedding.2")
-UMT5 = TextEncoder("UMT5-XXL", frozenset({"umt5xxl"}), "Load CLIP with UMT5-XXL and type wan")
+UMT5 = TextEncoder("UMT5-XXL", frozenset({"umt5xxl"}), "Load CLIP with UMT5-XXL and type wan", 0.0, True)
 FAMILIES = of_blocks(TITLES, BLOCKS, UMT5, context=CONTEXT, side=480)

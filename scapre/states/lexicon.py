@@ -26,11 +26,13 @@ class Lexicon:
         ids: (words,) their tokens.
         embeddings: (tokens, d) embeddings of all tokens, by their numbers, as the encoder keeps them: those of a large
             vocabulary take gigabytes in single precision.
+        clip: Whether the vocabulary is written as CLIP's is.
     """
 
     words: tuple[str, ...]
     ids: Tensor
     embeddings: Tensor
+    clip: bool = True
 
     @classmethod
     def of(cls, vocabulary: dict[str, int], embeddings: Tensor) -> Lexicon:
@@ -43,7 +45,8 @@ class Lexicon:
         words = ((_WORD.fullmatch(token), number) for token, number in vocabulary.items())
         found = {word[1] or word[2]: number for word, number in words if word}
         known = {word: number for word, number in found.items() if number < len(embeddings)}
-        return cls(tuple(known), torch.tensor(list(known.values()), dtype=torch.long), embeddings)
+        ids = torch.tensor(list(known.values()), dtype=torch.long)
+        return cls(tuple(known), ids, embeddings, clip=any(token.endswith("</w>") for token in vocabulary))
 
     def nearest(self, token: int, count: int, without: Collection[int] = ()) -> list[tuple[str, float]]:
         """The words whose embeddings have the greatest cosine with that of a token, closest first.

@@ -383,3 +383,13 @@ def test_a_model_without_gradients_cannot_be_trained(kind: str) -> None:
 def test_models_of_sound_are_not_drawn_with(kind: str, node: Any) -> None:
     with pytest.raises(ScaPreError, match=r"^model: .*(makes sound|no feed-forward layers)"):
         node.execute(transformer(kind), text_encoder(kind), "cat")
+
+
+def test_what_clip_answers_alike_is_not_told_of_t5() -> None:
+    found = HostProjections(transformer("pixart"))
+    request = Request(parse_concepts("cat"), settings=METHODS["auto"].settings(), method="auto")
+    states, _ = encode_request(encoder_for(text_encoder("pixart"), found), request)
+    assert states.notes and not any("called up by" in note for note in states.notes)
+    clip = HostProjections(models.unet())
+    states, _ = encode_request(encoder_for(models.text_encoder(), clip), request)
+    assert any("cats" in note for note in states.notes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
@@ -10,37 +9,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ....scapre.errors import ScaPreError, shorten
-from .reader import Reader, Sections, plain
+from ....scapre.states.sentences import END, PADDING, check_length, literal, ordered
+from .reader import Reader, Sections
 
-_WINDOW = 77
-"""Positions that the engine is given, as many as CLIP has, so that methods that read whole windows read as much."""
-_END, _PADDING = 1, 0
 _TOKENS = 4096  # encoded together
-_SPECIAL = re.compile(r"<(?=\S)")
 
 
 class SentenceReader(Reader):
-    """Brings T5's states into the engine's order.
-
-    The place of the start is taken by what the empty prompt's end says: T5 has no state that is the same in every text,
-    and the engine lets the start stand for the empty prompt. Behind the end comes what the model reads there: nothing,
-    where the host gives no padding or masks it, so that the end's state is repeated; zeros, where the host zeroes it;
-    and else the padding's own states.
-    """
+    """Brings T5's states into the engine's order; what the model reads behind a text's end is the host's to say."""
 
     def literal(self, text: str) -> str:
-        """Without special tokens (`</s>`); spaces at the ends and double ones are none to T5, so they are left out."""
-        return " ".join(_SPECIAL.sub("< ", plain(text)).split())
+        """Without special tokens."""
+        return literal(text)
 
     def ids(self, text: str, sections: Sections) -> tuple[int, ...]:
         """What stands before the end token."""
         found = self._words(sections)
-        if len(found) > _WINDOW - 2:
-            raise ScaPreError(
-                f"{shorten(text)} needs more than the {_WINDOW - 2} tokens that are read of a name. Shorten the name, "
-                "or use a shorter template."
-            )
+        check_length(text, found)
         return found
 
     def whole(self, texts: Sequence[Sections]) -> Tensor:
@@ -53,9 +38,7 @@ class SentenceReader(Reader):
 
     def _ordered(self, rows: Tensor, words: int) -> Tensor:
         """The engine's window, (window, width), of a text's own states."""
-        end = rows[words]
-        behind = rows[words + 1 :] if self._padding is None else self._padding * end.expand(_WINDOW, -1)
-        return torch.cat([self._start[None], rows[: words + 1], behind])[:_WINDOW]
+        return ordered(rows, words, self._start, rows[words + 1 :] if self._padding is None else self._padding)
 
     def _batches(self, texts: Sequence[Sections]) -> Iterator[list[int]]:
         sizes = [len(text[self.name][0]) if self._padding is None else len(self._words(text)) + 1 for text in texts]
@@ -76,7 +59,7 @@ class SentenceReader(Reader):
             ids = [self._words(text) for text in texts]
             longest = max(map(len, ids)) + 1
             sections = [
-                [(token, 1.0) for token in (*some, _END, *[_PADDING] * (longest - len(some) - 1))] for some in ids
+                [(token, 1.0) for token in (*some, END, *[PADDING] * (longest - len(some) - 1))] for some in ids
             ]
         batch = self.clip.encode_from_tokens({**texts[0], self.name: sections})
         states: Tensor = batch.reshape(len(texts), -1, batch.shape[-1])
@@ -105,4 +88,4 @@ class SentenceReader(Reader):
 
     def _words(self, sections: Sections) -> tuple[int, ...]:
         ids = [entry[0] for entry in sections[self.name][0]]
-        return tuple(ids[: ids.index(_END)])
+        return tuple(ids[: ids.index(END)])

@@ -41,12 +41,14 @@ class Kin:
         found: Whether they are near; else they are general words of its kind.
         alike: Words that are no kin, since this encoder answers them like the name.
         why: Why none were found, if nobody has looked.
+        told: Whether the words that CLIP answers alike may be told of this encoder.
     """
 
     words: tuple[str, ...]
     found: bool
     alike: tuple[str, ...] = ()
     why: str = ""
+    told: bool = True
 
 
 def find_kin(
@@ -77,14 +79,15 @@ def find_kin(
     same = {name: tuple(word for word, cosine in words if cosine >= ALIKE) for name, words in near.items()}
     gone = {word for words in same.values() for word in words}
     why = "" if lexicon and lexicon.words else _UNREADABLE if search else _OFF
-    strangers = Kin(tuple(general[:count]), found=False, why=why)
+    told = lexicon is None or lexicon.clip
+    strangers = Kin(tuple(general[:count]), found=False, why=why, told=told)
     found = []
     for concept, pool in zip(concepts, pools, strict=True):
         name = core(concept.text)
         ordered = [word for word, _ in near[name]] if name in near else list(pool)
         chosen = [word for word in sorted(ordered, key=lambda word: not pool[word]) if word not in gone][:count]
         words = tuple(word for word in pool if word in chosen)
-        found.append(Kin(words, True, same.get(name, ())) if len(words) >= ANCHORS else strangers)
+        found.append(Kin(words, True, same.get(name, ()), told=told) if len(words) >= ANCHORS else strangers)
     return found
 
 
@@ -138,7 +141,10 @@ def kin_notes(concepts: Sequence[Concept], kin: Sequence[Kin]) -> tuple[str, ...
 def _alias_notes(concepts: Sequence[Concept], kin: Sequence[Kin]) -> list[str]:
     """Which words call up the same and are not erased."""
     there = {normalise(concept.text) for concept in concepts}
-    words = [dict.fromkeys((*near.alike, *aliases(c.text))) for c, near in zip(concepts, kin, strict=True)]
+    words = [
+        dict.fromkeys((*near.alike, *(aliases(concept.text) if near.told else ())))
+        for concept, near in zip(concepts, kin, strict=True)
+    ]
     found = [
         (c, [word for word in some if word not in there][:_SHOWN]) for c, some in zip(concepts, words, strict=True)
     ]
