@@ -77,7 +77,8 @@ class T5Encoder:
 
     def lexicon(self) -> Lexicon | None:
         """The words of the vocabulary."""
-        return Lexicon.of(self._pieces.vocabulary(), self._embeddings)
+        found = Lexicon.of(self._pieces.vocabulary(), self._embeddings)
+        return found if len(found.words) > 1 else None
 
     def encode(self, texts: Sequence[str], progress: Progress) -> Tensor:
         """Windows of the texts, (texts, tokens, width), float32."""

