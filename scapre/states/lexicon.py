@@ -42,7 +42,9 @@ class Lexicon:
             vocabulary: Number of each token, as CLIP's or T5's tokeniser has it.
             embeddings: (tokens, d).
         """
-        words = ((_WORD.fullmatch(token), number) for token, number in vocabulary.items())
+        # By number: some libraries give a vocabulary in another order each time.
+        ordered = sorted(vocabulary.items(), key=lambda entry: entry[1])
+        words = ((_WORD.fullmatch(token), number) for token, number in ordered)
         found = {word[1] or word[2]: number for word, number in words if word}
         known = {word: number for word, number in found.items() if number < len(embeddings)}
         ids = torch.tensor(list(known.values()), dtype=torch.long)
