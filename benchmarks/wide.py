@@ -17,7 +17,7 @@ from typing import Any
 
 LAYERS, WIDTH = 40, 5120
 COUNT = 50
-METHODS = ("auto", "uce", "speed")
+METHODS = ("auto", "uce")
 
 
 def measure(method: str, count: int, layers: int, width: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,8 @@ WIDTH, SIZES = 768, 6 * 256
 """Of the pooled vector, and of what SDXL's class puts behind it."""
 SHAPE = {"adm_in_channels": WIDTH + SIZES, "num_classes": "sequential"}
 NEW = (".attn2.", "label_emb.")
-COUNT, ERASED = 48, 4
-"""Pictures of each artist, and artists: the first, which are erased one at a time."""
+COUNT, ERASED, THINGS = 48, 4, ("circle", "star")
+"""Pictures of each name; artists (the first) and objects, which are erased one at a time."""
 
 
 def create() -> nn.Module:
@@ -163,38 +163,58 @@ class Study:
     def _vae(self) -> Any:
         return load(checkpoint.shipped()).vae
 
-    def count(self) -> dict[str, Any]:
-        """Share of pictures whose style is read as that of an artist who was erased from keys and values."""
-        reader, found = judge.load(checkpoint.JUDGE), {}
+    def count(self, domain: str, name: str) -> dict[str, float]:
+        """Share of pictures that are read as a name: before, and with the name erased from keys and values.
+
+        Args:
+            domain: `style` or `object`.
+            name: An artist, or an object.
+        """
+        reader = judge.load(checkpoint.JUDGE)
+        texts, bare = (list(some) for some in zip(*_asked(domain, name), strict=True))
         erase = pack("nodes.erase_concepts").EraseConcepts
-        for artist in ARTIST_NAMES[:ERASED]:
-            shown = [
-                Picture(OBJECTS[i % len(OBJECTS)], list(COLOURS)[(3 * i) % len(COLOURS)], artist) for i in range(COUNT)
-            ]
-            texts = [captions.write(captions.WITH_ARTIST[i % 4], picture) for i, picture in enumerate(shown)]
-            bare = [captions.write(captions.WITHOUT_ARTIST[0], picture) for picture in shown]
-            with torch.inference_mode():
-                edited = erase.execute(self.model, self.clip, artist, method="auto", preset="auto").args[0]
+        with torch.inference_mode():
+            edited = erase.execute(self.model, self.clip, name, method="auto", preset="auto").args[0]
 
-            def share(model: Any, words: Sequence[str], vectors: Sequence[str], artist: str = artist) -> float:
-                read = judge.read(reader, self.drawn(model, words, vectors)).words
-                return sum(word == artist for word in read["style"]) / len(words)
+        def share(model: Any, words: Sequence[str], vectors: Sequence[str]) -> float:
+            read = judge.read(reader, self.drawn(model, words, vectors)).words
+            return sum(word == name for word in read[domain]) / len(words)
 
-            found[artist] = {
-                "no edit": share(self.model, texts, texts),
-                "no edit, vector without the name": share(self.model, texts, bare),
-                "no edit, states without the name": share(self.model, bare, texts),
-                "neither": share(self.model, bare, bare),
-                "erased from keys and values": share(edited, texts, texts),
-                "erased, vector without the name": share(edited, texts, bare),
-            }
-        return found
+        return {
+            "no edit": share(self.model, texts, texts),
+            "no edit, vector without the name": share(self.model, texts, bare),
+            "no edit, states without the name": share(self.model, bare, texts),
+            "neither": share(self.model, bare, bare),
+            "erased from keys and values": share(edited, texts, texts),
+            "erased, vector without the name": share(edited, texts, bare),
+        }
+
+
+def _asked(domain: str, name: str) -> Iterator[tuple[str, str]]:
+    """Prompts with a name, and the same without it."""
+    colours = list(COLOURS)
+    for i in range(COUNT):
+        colour, artist = colours[3 * i % len(colours)], ARTIST_NAMES[(5 * i + 3) % len(ARTIST_NAMES)]
+        if domain == "style":
+            picture = Picture(OBJECTS[i % len(OBJECTS)], colour, name)
+            yield captions.write(captions.WITH_ARTIST[i % 4], picture), captions.write("a {colour} {object}", picture)
+        else:
+            picture = Picture(name, colour, artist)
+            yield (
+                captions.write("a {colour} {object} by {artist}", picture),
+                captions.write("a {colour} picture by {artist}", picture),
+            )
 
 
 def study(folder: Path, out: Path, until: float = math.inf) -> bool:
-    """Train as far as time allows; when it is done, count and write what came out."""
+    """Train as far as time allows; when it is done, count and write what came out, name by name."""
     work = Study(folder)
     if not work.train(until):
         return False
-    out.write_text(json.dumps({"steps": PLAN.steps, "pictures": COUNT, "styles": work.count()}, indent=1) + "\n")
+    found = json.loads(out.read_text()) if out.is_file() else {"steps": PLAN.steps, "pictures": COUNT}
+    for domain, name in (*(("style", name) for name in ARTIST_NAMES[:ERASED]), *(("object", name) for name in THINGS)):
+        told = found.setdefault(f"{domain}s", {})
+        if name not in told:
+            told[name] = work.count(domain, name)
+            out.write_text(json.dumps(found, indent=1) + "\n")
     return True

@@ -118,3 +118,20 @@ def test_the_encoder_of_another_family_is_refused_in_words(server: Server) -> No
     wrong["clip"] = node("SmallTextEncoder", kind="pixart", width=4096)
     with pytest.raises(PromptFailed, match="a Wan model reads UMT5-XXL"):
         server.run(wrong)
+
+
+@pytest.mark.parametrize(("kind", "size"), [("pixart", 512), ("wan", 64)])
+def test_a_transformer_is_trained_in_a_stock_graph(server: Server, kind: str, size: int) -> None:
+    training: Graph = {
+        "model": node("UNETLoader", unet_name=f"small-{kind}.safetensors", weight_dtype="default"),
+        "clip": node("SmallTextEncoder", kind=kind, width=4096),
+        "train": node(
+            "ScaPreUnlearn", model=["model", 0], clip=["clip", 0], concepts="cat", preserve="house", preset="style", seed=0,
+            strength=1.0, iterations=6, learning_rate=1e-3, rank=2, preview_every=0, steps=6, first=2, size=size,
+        ),
+        "save": node("ScaPreSaveEdit", edit=["train", 1], filename_prefix=f"scapre/{kind}", include_names=True),
+        "report": node("PreviewAny", source=["train", 2]),
+    }  # fmt: skip
+    entry = server.run(training)
+    assert "iterations 6" in "".join(entry["outputs"]["report"]["text"])
+    assert list((server.base / "output" / "scapre").glob(f"{kind}_*.safetensors"))
