@@ -12,6 +12,7 @@ from ...scapre.errors import ScaPreError, shorten
 from ...scapre.families import having
 from .adapter import Copies, EditPatch
 from .carried import HOOKED, ITSELF, MERGED, carried
+from .injection import stand_beside
 from .projections import HostProjections
 
 _TWICE = {
@@ -24,25 +25,31 @@ _TWICE = {
 
 
 def apply_edit(model: Any, edit: Edit, strength: float) -> Any:
-    """A clone of the model with the edit as a patch; the model itself at strength 0.
+    """A clone of the model with the edit; the model itself at strength 0.
+
+    It is a patch of each weight, and stands beside the layers of those that are quantised.
 
     Raises:
-        ScaPreError: If the edit was made for another architecture or is on the model already, or a weight is quantised.
+        ScaPreError: If the edit was made for another architecture or is on the model already, or a weight does not give
+            its values.
     """
-    _check_match(HostProjections(model), edit)
+    projections = HostProjections(model)
+    _check_match(projections, edit)
     if not strength:
         return model
     there = next((held.where for held in carried(model) if held.edit.same_as(edit)), None)
     if there:
         raise ScaPreError(f"edit: {_TWICE[there]}")
-    copies = Copies(edit)
-    patches = {name: EditPatch(set(), (torch.zeros(1), copies)) for name in edit.shapes}
+    copies, quantised = Copies(edit), projections.quantised(edit.shapes)
+    patches = {name: EditPatch(set(), (torch.zeros(1), copies)) for name in edit.shapes if name not in quantised}
     clone = model.clone()
     missed = set(patches) - set(clone.add_patches(patches, strength))
     if missed:
         raise ScaPreError(f"model: {shorten(sorted(missed)[0])} could not be patched. Restart the host and try again.")
     for event in (CallbacksMP.ON_LOAD, CallbacksMP.ON_CLEANUP):
         clone.add_callback_with_key(event, "scapre", copies.drop)
+    if quantised:
+        stand_beside(clone, copies, strength, quantised)
     return clone
 
 
