@@ -24,6 +24,8 @@ from pack.tests.host.models import CPU, KINDS
 
 KIND = "sdxl"  # 64 numbers in a text state: blocks of 16, 32 and 64 fit
 
+VECTOR = 40 + 6 * 256  # what the host makes of a pooled text and six sizes
+
 Made = tuple[ModelPatcher, dict[str, Tensor]]
 """A model, and the values of its quantised weights, float32."""
 
@@ -35,6 +37,11 @@ LAYOUTS: dict[str, tuple[str, dict[str, Any]]] = {
     "int8_tensorwise": ("TensorWiseINT8Layout", {"scale": "recalculate"}),
     "convrot_w4a4": ("TensorCoreConvRotW4A4Layout", {"convrot_groupsize": 64}),
 }
+
+
+def unet(seed: int = 0) -> ModelPatcher:
+    """The model before it is quantised; it can be sampled with."""
+    return models.unet(KIND, seed=seed, adm_in_channels=VECTOR)
 
 
 def is_chosen(name: str) -> bool:
@@ -51,7 +58,7 @@ def in_layout(form: str, *, rounding: bool = False, chosen: Callable[[str], bool
         chosen: Which weights.
         seed: Of the weights.
     """
-    content, found = models.unet(KIND, seed=seed).model.diffusion_model.state_dict(), {}
+    content, found = unet(seed).model.diffusion_model.state_dict(), {}
     layout, options = LAYOUTS[form]
     for name in [key for key in content if chosen(key)]:
         small = QuantizedTensor.from_float(content.pop(name), layout, **options)
@@ -60,7 +67,7 @@ def in_layout(form: str, *, rounding: bool = False, chosen: Callable[[str], bool
         content |= {**small.state_dict(name), f"{name.removesuffix('weight')}comfy_quant": raw}
         found[f"diffusion_model.{name}"] = small.dequantize()
     settings = models.unet_settings(context_dim=KINDS[KIND].width, use_linear_in_transformer=True)
-    config = KINDS[KIND].model(settings | {"adm_in_channels": KINDS[KIND].vector, "num_classes": "sequential"})
+    config = KINDS[KIND].model(settings | {"adm_in_channels": VECTOR, "num_classes": "sequential"})
     config.unet_config |= {"num_heads": -1, "num_head_channels": 8}
     config.quant_config = {"mixed_ops": True}
     config.set_inference_dtype(torch.float32, torch.float32)
@@ -75,7 +82,7 @@ def in_layout(form: str, *, rounding: bool = False, chosen: Callable[[str], bool
 
 def stored(dtype: torch.dtype, chosen: Callable[[str], bool] = is_chosen, seed: int = 0) -> Made:
     """As loaded with weight_dtype fp8_e4m3fn: plain tensors that are computed with in another precision."""
-    model, found = models.unet(KIND, seed=seed), {}
+    model, found = unet(seed), {}
     for name, weight in list(model.model.state_dict().items()):
         layer = layer_of(model.model, name)
         if name.endswith(".weight") and isinstance(layer, torch.nn.Linear):
@@ -178,7 +185,7 @@ class PackedPatcher(ModelPatcher):
 
 def packed(chosen: Callable[[str], bool] = is_chosen, seed: int = 0) -> Made:
     """As loaded from a GGUF file."""
-    model, found = models.unet(KIND, seed=seed), {}
+    model, found = unet(seed), {}
     for name, weight in list(model.model.state_dict().items()):
         if chosen(name):
             layer = layer_of(model.model, name)
@@ -206,7 +213,7 @@ def layer_of(network: torch.nn.Module, name: str) -> Any:
 
 def plain(values: dict[str, Tensor], seed: int = 0) -> ModelPatcher:
     """The same model in float32, with what the quantised weights stand for."""
-    model = models.unet(KIND, seed=seed)
+    model = unet(seed)
     for name, weight in values.items():
         layer_of(model.model, name).weight = torch.nn.Parameter(weight.clone(), requires_grad=False)
     return model
