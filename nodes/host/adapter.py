@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import comfy.model_management as management
 import comfy.weight_adapter
@@ -12,10 +12,22 @@ import torch
 from torch import Tensor
 
 from ...scapre.edits.edit import Edit
+from ...scapre.families import part
+from ...scapre.methods.change import Change
 from .device import has_float64, raise_unless_out_of_memory
 from .values import values
 
 log = logging.getLogger("scapre")
+
+_T = TypeVar("_T")
+Offset = tuple[int, int, int]
+"""Some of a weight's rows as the host names them: the dimension, the first, and how many."""
+
+
+def offset_of(name: str, edit: Edit) -> Offset | None:
+    """Where in its weight a matrix is; None where it is all of it."""
+    which, (rows, _) = part(name), edit.shapes[name]
+    return None if which.count == 1 else (0, which.index * rows, rows)
 
 
 class Copies:
@@ -25,22 +37,33 @@ class Copies:
         self.edit = edit
         self.drop()
 
+    def patch(self, name: str) -> EditPatch:
+        """The edit of one matrix, as the host takes it."""
+        return EditPatch(set(), (torch.zeros(1), self, name))
+
     def drop(self, *_: Any) -> None:
         """Keeps the edit on the CPU alone, and believes in the device's memory again."""
         self.device, self.copy, self.fits = torch.device("cpu"), self.edit, True
 
     def delta(self, key: str, weight: Tensor) -> Tensor:
         """The edit of a weight, computed where the weight is if that has float64 and the memory, else on the CPU."""
+        return self._computed(weight, lambda edit, weight: edit.delta(key, weight)).to(weight.device)
+
+    def change(self, key: str, weight: Tensor) -> Change:
+        """The same in compact form, on the device where it was computed."""
+        return self._computed(weight, lambda edit, weight: edit.change(key, weight))
+
+    def _computed(self, weight: Tensor, compute: Callable[[Edit, Tensor], _T]) -> _T:
         if self.fits and has_float64(weight.device):
             try:
-                return self._on(weight.device).delta(key, weight)
+                return compute(self._on(weight.device), weight)
             except Exception as error:
                 raise_unless_out_of_memory(error)
             self.drop()
             self.fits = False
             management.soft_empty_cache()
             log.warning("not enough GPU memory to apply the edit there; using the CPU")
-        return self.edit.delta(key, weight.cpu()).to(weight.device)
+        return compute(self.edit, weight.cpu())
 
     def _on(self, device: torch.device) -> Edit:
         if device != self.device:

@@ -2,12 +2,12 @@
 
 The host keeps a list of patches for each weight: (strength, value, strength of the weight, offset, function). The value
 is a LoRA, an EditPatch, or for a merge a list: the other model's weight, and that model's own patches, which may hold
-merges again. Weights that are scheduled have further lists, by hook.
+merges again. Weights that are scheduled have further lists, by hook. Edits beside layers are in none: see `chain`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import Tensor
 from ...scapre.edits.edit import Edit
 from ...scapre.families import by_weight
 from .adapter import EditPatch
+from .chain import chains
 from .device import compute_device
 from .projections import HostProjections
 
@@ -39,11 +40,12 @@ class Carried:
 
 def carried(model: Any) -> Iterator[Carried]:
     """The edits that change what a model computes; one that a merge leaves nothing of is not among them."""
-    found = {name: list(_edits(entries)) for name, entries in model.patches.items()}
+    entries = chains(model)
+    found = {name: list(_edits(held)) for name, held in entries.items()}
     for kind in _kinds(edit for held in found.values() for edit, _ in held):
         some = {name: [merged for edit, merged in held if id(edit) in kind] for name, held in found.items()}
         names, edit = [name for name, held in some.items() if held], next(iter(kind.values()))
-        if _acts(model, kind, names):
+        if _acts(model, kind, {name: entries[name] for name in names}):
             own = all(False in some.get(weight, ()) for weight in by_weight(edit.shapes))
             yield Carried(edit, ITSELF if own else MERGED)
     scheduled = (entries for hook in model.hook_patches.values() for entries in hook.values())
@@ -85,15 +87,16 @@ def _kinds(edits: Iterable[Edit]) -> list[dict[int, Edit]]:
     return kinds
 
 
-def _acts(model: Any, kind: Container[int], names: Iterable[str]) -> bool:
+def _acts(model: Any, kind: Container[int], entries: Mapping[str, Sequence[Any]]) -> bool:
     """Whether any weight is another one without the edit: the host adds patches up, and they may cancel out."""
     projections, device = HostProjections(model), compute_device("auto")
 
     def weight(name: str, entries: Sequence[Any]) -> Tensor:
         return projections.computed(name, device, entries)
 
-    entries = ((name, model.patches[name]) for name in names)
-    return any(not torch.equal(weight(name, held), weight(name, _without(held, kind))) for name, held in entries)
+    return any(
+        not torch.equal(weight(name, held), weight(name, _without(held, kind))) for name, held in entries.items()
+    )
 
 
 def _without(entries: Sequence[Any], kind: Container[int]) -> list[Any]:

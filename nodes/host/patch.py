@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from comfy.patcher_extension import CallbacksMP
 
 from ...scapre.edits.edit import Edit
 from ...scapre.errors import ScaPreError, shorten
 from ...scapre.families import having, part
-from .adapter import Copies, EditPatch
+from .adapter import Copies, Offset, offset_of
 from .carried import HOOKED, ITSELF, MERGED, carried
+from .injection import stand_beside
 from .projections import HostProjections
 
 _TWICE = {
@@ -24,21 +24,23 @@ _TWICE = {
 
 
 def apply_edit(model: Any, edit: Edit, strength: float) -> Any:
-    """A clone of the model with the edit as a patch; the model itself at strength 0.
+    """A clone of the model with the edit; the model itself at strength 0.
+
+    It is a patch of each weight, and stands beside the layers of those that are quantised.
 
     Raises:
-        ScaPreError: If the edit was made for another architecture or is on the model already, or a weight is quantised.
+        ScaPreError: If the edit was made for another architecture or is on the model already, or a weight does not give
+            its values.
     """
-    _check_match(HostProjections(model), edit)
+    projections = HostProjections(model)
+    _check_match(projections, edit)
     if not strength:
         return model
     there = next((held.where for held in carried(model) if held.edit.same_as(edit)), None)
     if there:
         raise ScaPreError(f"edit: {_TWICE[there]}")
-    copies = Copies(edit)
-    patches = {
-        _key(name, rows): EditPatch(set(), (torch.zeros(1), copies, name)) for name, (rows, _) in edit.shapes.items()
-    }
+    copies, quantised = Copies(edit), projections.quantised(edit.shapes)
+    patches = {_key(name, edit): copies.patch(name) for name in edit.shapes if name not in quantised}
     clone = model.clone()
     missed = set(patches) - set(clone.add_patches(patches, strength))
     if missed:
@@ -46,13 +48,15 @@ def apply_edit(model: Any, edit: Edit, strength: float) -> Any:
         raise ScaPreError(f"model: {first} could not be patched. Restart the host and try again.")
     for event in (CallbacksMP.ON_LOAD, CallbacksMP.ON_CLEANUP):
         clone.add_callback_with_key(event, "scapre", copies.drop)
+    if quantised:
+        stand_beside(clone, copies, strength, quantised)
     return clone
 
 
-def _key(name: str, rows: int) -> str | tuple[str, tuple[int, int, int]]:
-    """What the host calls a matrix: the weight, or some of its rows (dimension, first, how many)."""
-    which = part(name)
-    return name if which.count == 1 else (which.weight, (0, which.index * rows, rows))
+def _key(name: str, edit: Edit) -> str | tuple[str, Offset]:
+    """What the host calls a matrix: the weight, or some of its rows."""
+    offset = offset_of(name, edit)
+    return part(name).weight if offset is None else (part(name).weight, offset)
 
 
 def carried_edits(model: Any) -> list[Edit]:

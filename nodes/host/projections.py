@@ -19,8 +19,10 @@ from torch.nn import Parameter
 from ...scapre.edits.fingerprint import sample
 from ...scapre.errors import ScaPreError
 from ...scapre.families import find_projections, note, part
+from .chain import Beside, chain
 from .device import compute_device
-from .values import values
+from .quantised import is_quantised
+from .values import shape, values
 
 
 class HostProjections:
@@ -40,13 +42,13 @@ class HostProjections:
         self.family, self.roles = find_projections(detected, self._names)
 
     def read(self, name: str, device: torch.device) -> Tensor:
-        """The weight with every patch before this node, float32, without loading the model or changing it.
+        """The weight with every patch and edit before this node, float32, without loading the model or changing it.
 
         Raises:
-            ScaPreError: If the weight, or one that is merged into it, is quantised or does not give its values.
+            ScaPreError: If the weight, or one that is merged into it, does not give its values.
         """
         which = part(name)
-        weight = self.computed(which.weight, device, self.model.patches.get(which.weight, ()))
+        weight = self.computed(which.weight, device, chain(self.model, which.weight))
         return weight[which.rows(len(weight))]
 
     def parameter(self, name: str) -> Tensor:
@@ -60,8 +62,7 @@ class HostProjections:
                 f"model: it has no {name}, through which its text goes. The file lacks this weight, or is another kind "
                 "of model; get it again."
             )
-        device = torch.device("cpu")
-        return self.computed(name, device, self.model.patches.get(name, ()))
+        return self.computed(name, torch.device("cpu"), chain(self.model, name))
 
     def computed(self, name: str, device: torch.device, patches: Sequence[Any]) -> Tensor:
         """The weight with some of the host's patches; see `read`."""
@@ -93,24 +94,29 @@ class HostProjections:
 
     def _original(self, name: str) -> Tensor:
         """The weight without any patch, in whatever state the host keeps the model."""
+        weight, layer = self._stored(name)
+        return values(name, weight, layer)
+
+    def _stored(self, name: str) -> tuple[Tensor, Any]:
+        """The weight as a loader keeps it, and the layer that holds it."""
         weight, _, _ = comfy.model_patcher.get_key_weight(self.model.model, name)
         if name in self.model.backup:  # some clone of the model is loaded with patches
             weight = self.model.backup[name].weight
         elif name in self.model.hook_backup:  # a schedule of weights is running
             weight = self.model.hook_backup[name][0]
-        return values(name, weight)
+        return weight, self.model.model.get_submodule(name.rpartition(".")[0])
 
     def samples(self, names: Iterable[str]) -> dict[str, Tensor]:
         """`fingerprint.sample` of some projections; only those with patches are computed whole.
 
         Raises:
-            ScaPreError: If a weight is quantised or does not give its values.
+            ScaPreError: If a weight does not give its values.
         """
         device = compute_device("auto")
 
         def current(name: str) -> Tensor:
             which = part(name)
-            if which.weight in self.model.patches:
+            if chain(self.model, which.weight):
                 return self.read(name, device)
             weight = self._original(which.weight).flatten(1)
             return weight[which.rows(len(weight))]
@@ -121,14 +127,14 @@ class HostProjections:
         """Shapes (n, d) of some matrices.
 
         Raises:
-            ScaPreError: If a weight is quantised or does not give its values.
+            ScaPreError: If a weight does not give its values.
         """
         return {name: (rows, math.prod(rest)) for name in names for rows, *rest in [self.shape(name)]}
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape that the model keeps a matrix in."""
         which = part(name)
-        rows, *rest = self._original(which.weight).shape
+        rows, *rest = shape(which.weight, *self._stored(which.weight))
         return rows // which.count, *rest
 
     def check_width(self, given: int) -> None:
@@ -144,10 +150,24 @@ class HostProjections:
                 "encoder that belongs to the model."
             )
 
+    def quantised(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Those of some matrices whose weights the host would round an edit away in.
+
+        Raises:
+            ScaPreError: If they do not give their values; one of each kind is asked for them.
+        """
+        stored = {name: self._stored(part(name).weight) for name in names}
+        found = {name: held for name, held in stored.items() if is_quantised(held[0])}
+        kinds = {_kind(weight): (name, weight, layer) for name, (weight, layer) in found.items()}
+        for name, weight, layer in kinds.values():
+            values(name, weight, layer)
+        return tuple(found)
+
     def notes(self) -> tuple[str, ...]:
         """What the edit cannot see of this model."""
         found = [note(self.family)]
-        if self.model.injections or getattr(self.model, "weight_wrapper_patches", None):
+        others = [i for held in self.model.injections.values() for i in held if not isinstance(i, Beside)]
+        if others or getattr(self.model, "weight_wrapper_patches", None):
             found.append("the model carries bypass adapters, which change it outside its weights and are not erased")
         return tuple(filter(None, found))
 
@@ -161,6 +181,10 @@ def _names(network: torch.nn.Module) -> dict[str, None]:
             f"model: its weights cannot be listed ({type(error).__name__}: {error}), so ComfyUI cannot patch them. "
             "Load the model from a file in fp16, bf16 or fp32 with one of ComfyUI's own loaders."
         ) from error
+
+
+def _kind(weight: Tensor) -> tuple[type, torch.dtype, Any]:
+    return type(weight), weight.dtype, getattr(weight, "_layout_cls", None)
 
 
 def _plain(name: str, patches: Sequence[Any]) -> list[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 
@@ -16,7 +15,7 @@ from pack.nodes.host.patch import apply_edit
 from pack.scapre.edits.edit import Edit
 from pack.scapre.errors import ScaPreError
 from pack.tests.host import models
-from pack.tests.host.models import CPU, KINDS, answer, projections, snapshot, solve, unet, untouched
+from pack.tests.host.models import KINDS, projections, snapshot, solve, unet, untouched
 
 pytestmark = pytest.mark.usefixtures("nothing_left_loaded")
 
@@ -62,48 +61,76 @@ def test_an_encoder_that_returns_no_numbers_is_refused() -> None:
         solve(unet(), clip)
 
 
-def quantised_by_file() -> ModelPatcher:
-    """As loaded from a file whose keys and values are scaled float8."""
-    content = unet().model.diffusion_model.state_dict()
-    for name in [key for key in content if "attn2.to_k" in key or "attn2.to_v" in key]:
-        small = QuantizedTensor.from_float(content.pop(name), "TensorCoreFP8E4M3Layout", scale="recalculate")
-        how = torch.tensor(list(json.dumps({"format": "float8_e4m3fn"}).encode()), dtype=torch.uint8)
-        content |= {**small.state_dict(name), f"{name.removesuffix('weight')}comfy_quant": how}
-    config = KINDS["sd15"].model(models.unet_settings())
-    config.unet_config |= {"num_heads": -1, "num_head_channels": 8}
-    config.quant_config = {"mixed_ops": True}
-    config.set_inference_dtype(torch.float32, torch.float32)
-    model = config.get_model({}, "", device=CPU)
-    model.diffusion_model.load_state_dict(content)
-    return models.patcher(model)
-
-
-def stored_in_float8() -> ModelPatcher:
-    """As loaded with weight_dtype fp8_e4m3fn."""
+def stored(dtype: torch.dtype) -> ModelPatcher:
+    """A model whose keys and values are kept in some type."""
     model = unet()
     for name, weight in projections(model).items():
         layer = model.model.get_submodule(name.removesuffix(".weight"))
-        layer.weight = torch.nn.Parameter(weight.to(torch.float8_e4m3fn), requires_grad=False)
+        layer.weight = torch.nn.Parameter(weight.to(dtype), requires_grad=False)
     return model
 
 
-QUANTISED = [quantised_by_file, stored_in_float8]
+def scaled_beside_the_weight(scale: str) -> ModelPatcher:
+    """As old hosts have scaled float8, and new ones weights whose activations were smoothed."""
+    model = stored(torch.float8_e4m3fn)
+    for name in projections(model):
+        setattr(model.model.get_submodule(name.removesuffix(".weight")), scale, torch.tensor(2.0))
+    return model
 
 
-@pytest.mark.parametrize("make", QUANTISED)
-def test_a_quantised_model_is_not_solved(clip: comfy.sd.CLIP, make: Callable[[], ModelPatcher]) -> None:
+def in_a_layout(spoil: Callable[[QuantizedTensor], None]) -> ModelPatcher:
+    """Keys and values as the host quantises them, with something wrong."""
+    model = unet()
+    for name, weight in projections(model).items():
+        small = QuantizedTensor.from_float(weight, "TensorCoreFP8E4M3Layout", scale="recalculate")
+        spoil(small)
+        layer = model.model.get_submodule(name.removesuffix(".weight"))
+        layer.weight = torch.nn.Parameter(small, requires_grad=False)
+    return model
+
+
+def unknown(weight: QuantizedTensor) -> None:
+    weight._layout_cls = "LayoutOfTomorrow"
+
+
+def reshaped(weight: QuantizedTensor) -> None:
+    weight._qdata = weight._qdata[:, :1].contiguous()
+
+
+QUANTISED: dict[str, tuple[Callable[[], ModelPatcher], str]] = {
+    "a scale beside it": (lambda: scaled_beside_the_weight("scale_weight"), "scales by scale_weight beside it"),
+    "smoothed": (lambda: scaled_beside_the_weight("pre_quant_scale"), "scales by pre_quant_scale beside it"),
+    "bytes": (lambda: stored(torch.uint8), "quantised or packed .Parameter, torch.uint8"),
+    "integers": (lambda: stored(torch.int8), "quantised or packed .Parameter, torch.int8"),
+}
+UNREADABLE: dict[str, tuple[Callable[[], ModelPatcher], str]] = QUANTISED | {
+    "an unknown layout": (lambda: in_a_layout(unknown), "kept as QuantizedTensor.*LayoutOfTomorrow"),
+    "too few bytes": (lambda: in_a_layout(reshaped), "kept as QuantizedTensor.*dequantised to"),
+}
+
+
+@pytest.mark.parametrize(("make", "said"), UNREADABLE.values(), ids=UNREADABLE)
+def test_a_model_that_does_not_give_its_values_is_not_solved(
+    clip: comfy.sd.CLIP, make: Callable[[], ModelPatcher], said: str
+) -> None:
     model = make()
-    before = answer(model) if make is quantised_by_file else None
-    with pytest.raises(ScaPreError, match=r"model: .*attn2.* is quantised .*fp16, bf16 or fp32"):
+    with pytest.raises(ScaPreError, match=rf"model: .*attn2.*{said}.*fp16, bf16 or fp32"):
         solve(model, clip)
-    assert model.patches == {}
-    assert before is None or torch.equal(answer(model), before)
+    assert model.patches == {} and model.injections == {}
 
 
-@pytest.mark.parametrize("make", QUANTISED)
-def test_a_quantised_model_is_not_edited(edit: Edit, make: Callable[[], ModelPatcher]) -> None:
-    with pytest.raises(ScaPreError, match="quantised"):
+@pytest.mark.parametrize(("make", "said"), QUANTISED.values(), ids=QUANTISED)
+def test_a_model_that_does_not_give_its_values_is_not_edited(
+    edit: Edit, make: Callable[[], ModelPatcher], said: str
+) -> None:
+    with pytest.raises(ScaPreError, match=said):
         apply_edit(make(), edit, 1.0)
+
+
+def test_a_scale_that_is_no_number_is_named(clip: comfy.sd.CLIP) -> None:
+    model = in_a_layout(lambda weight: weight._params.scale.fill_(math.nan))
+    with pytest.raises(ScaPreError, match=r"model: .*attn2.*contains NaN or infinity"):
+        solve(model, clip)
 
 
 @pytest.mark.parametrize(
