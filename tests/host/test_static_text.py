@@ -393,3 +393,35 @@ def test_what_clip_answers_alike_is_not_told_of_t5() -> None:
     clip = HostProjections(models.unet())
     states, _ = encode_request(encoder_for(models.text_encoder(), clip), request)
     assert any("cats" in note for note in states.notes)
+
+
+@pytest.mark.parametrize("kind", ["pixart", "wan"])
+@pytest.mark.parametrize("method", ["speed", "uce"])
+def test_edits_arrive_beside_weights_in_float8(kind: str, method: str) -> None:
+    """Also where one weight holds keys and values, and values alone are edited."""
+    model, generator = transformer(kind), torch.Generator().manual_seed(6)
+    weights = {part(n).weight: None for n, role in HostProjections(model).roles.items() if role.reads_text}
+    for name in weights:
+        layer = model.model.get_submodule(name.removesuffix(".weight"))
+        layer.comfy_cast_weights = True
+        layer.weight = torch.nn.Parameter(layer.weight.detach().to(torch.float8_e4m3fn), requires_grad=False)
+    edit = solve(model, kind, method)
+    edited, found = apply_edit(model, edit, 0.5), HostProjections(model)
+    assert not edited.patches
+    for name in weights:
+        layer = name.removesuffix(".weight")
+        width = next(found.shape(n)[1] for n in found.roles if part(n).weight == name)
+        inputs = torch.randn(3, width, generator=generator)
+        with models.loaded(model) as network, torch.inference_mode():
+            before = network.get_submodule(layer)(inputs)
+        with models.loaded(edited) as network, torch.inference_mode():
+            after = network.get_submodule(layer)(inputs)
+        change = torch.zeros(before.shape[1], inputs.shape[1])
+        for one in (one for one in edit.shapes if part(one).weight == name):
+            change[part(one).rows(len(change))] = 0.5 * edit.delta(one, found.read(one, CPU))
+        assert (after - before - inputs @ change.T).norm() <= 1e-4 * max((inputs @ change.T).norm(), 1e-6)
+    assert [held.where for held in carried(edited)] == [ITSELF]
+    for name in edit.shapes:
+        weight = found.read(name, CPU)
+        wanted = weight + 0.5 * edit.delta(name, weight)
+        assert (HostProjections(edited).read(name, CPU) - wanted).abs().max() < 1e-6
