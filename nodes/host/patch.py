@@ -12,6 +12,7 @@ from ...scapre.errors import ScaPreError, shorten
 from ...scapre.families import having
 from .adapter import Copies, EditPatch
 from .carried import HOOKED, ITSELF, MERGED, carried
+from .chain import beside
 from .injection import stand_beside
 from .projections import HostProjections
 
@@ -51,6 +52,17 @@ def apply_edit(model: Any, edit: Edit, strength: float) -> Any:
     if quantised:
         stand_beside(clone, copies, strength, quantised)
     return clone
+
+
+def beside_notes(model: Any) -> tuple[str, ...]:
+    """What to know of a model with edits that are no patches."""
+    names = {name for edit in beside(model) for name in edit.places}
+    if not names:
+        return ()
+    return (
+        f"{len(names)} of these weights are quantised. The edit stands beside their layers, where nothing rounds it; "
+        "Save Checkpoint, and a model that this one is merged into, leave it out. Save Edit and Export Edit have it",
+    )
 
 
 def carried_edits(model: Any) -> list[Edit]:

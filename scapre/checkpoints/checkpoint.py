@@ -13,6 +13,7 @@ from ..families import find_projections, supported
 from ..families.others import part_of_a_model, refused_class
 from ..families.signatures import detect
 from .encoder import CheckpointEncoder
+from .float8 import FLOAT8, read_float8
 from .other_files import HEAD, begins_as_tensors, what_it_is
 from .tensor_file import TensorFile
 from .tokenizer import Tokenizer
@@ -76,16 +77,21 @@ class Checkpoint:
         """The weight of one matrix, (n, d), float32; a convolution's is flattened after its first dimension.
 
         Raises:
-            ScaPreError: If the weight is quantised, or the file has changed meanwhile.
+            ScaPreError: If the weight is quantised in another way than float8, or the file has changed meanwhile.
         """
         stored = self.stored_name(name)
         entry = self.file.entries[stored]
-        if entry.dtype not in FLOATS:
+        if entry.dtype not in (*FLOATS, *FLOAT8):
             raise ScaPreError(
-                f"checkpoint: {name} is quantised ({entry.dtype or shorten(entry.kind)}). Storing the edit in it would "
-                "round much of it away; give a checkpoint in fp16, bf16 or fp32."
+                f"checkpoint: {name} is quantised ({entry.dtype or shorten(entry.kind)}), which is not read here. Give "
+                "a checkpoint in fp16, bf16, fp32 or fp8."
             )
-        return self.file.read(stored).to(device, torch.float32).flatten(1)
+        return self._values(stored).to(device, torch.float32).flatten(1)
+
+    def _values(self, stored: str) -> Tensor:
+        """A tensor as it is, or float8 as the numbers that it stands for."""
+        float8 = self.file.entries[stored].dtype in FLOAT8
+        return read_float8(self.file, stored) if float8 else self.file.read(stored)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape that the file keeps a weight in."""
@@ -100,7 +106,7 @@ class Checkpoint:
         Raises:
             ScaPreError: If the checkpoint has no text encoder, or the vocabulary is missing.
         """
-        return CheckpointEncoder(self.file.entries, self.file.read, Tokenizer(vocabulary), TOWERS[self.family])
+        return CheckpointEncoder(self.file.entries, self._values, Tokenizer(vocabulary), TOWERS[self.family])
 
     def _find_prefix(self) -> str:
         for prefix in _PREFIXES:
