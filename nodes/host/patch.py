@@ -61,7 +61,7 @@ def beside_notes(model: Any) -> tuple[str, ...]:
         return ()
     return (
         f"{len(names)} of these weights are quantised. The edit stands beside their layers, where nothing rounds it; "
-        "Save Checkpoint, and a model that this one is merged into, leave it out. Save Edit and Export Edit have it",
+        "Save Checkpoint, and a model that this one is merged into, leave it out. Save Edit keeps it",
     )
 
 
