@@ -7,7 +7,7 @@ import logging
 from comfy_api.latest import io, ui
 
 from ..scapre.edits.edit import Edit
-from .host.patch import apply_edit
+from .host.patch import apply_edit, beside_notes
 from .host.progress import HostProgress
 from .host.projections import HostProjections
 from .inputs.types import CATEGORY, EditType, strength_input
@@ -49,9 +49,13 @@ class ApplyEdit(io.ComfyNode):
         """Patches a clone, and says by how much the weights are others than the edit's."""
         edited = apply_edit(model, edit, strength)
         apart = edit.difference(HostProjections(model).samples(edit.shapes)) if strength else 0.0
-        if not apart:
+        notes = [other_weights(apart)] if apart else []
+        for note in notes:
+            log.warning(note)
+        if strength:
+            notes += [f"{note}." for note in beside_notes(edited)]
+        if not notes:
             return io.NodeOutput(edited)
-        note = other_weights(apart)
-        log.warning(note)
+        note = "\n".join(notes)
         HostProgress(getattr(cls.hidden, "unique_id", None)).say(note)
         return io.NodeOutput(edited, ui=ui.PreviewText(note))

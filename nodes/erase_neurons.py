@@ -117,7 +117,7 @@ def _solve(model: Any, clip: Any, projections: HostProjections, request: Request
     erased = [concept.text for concept in request.concepts.concepts]
     settings: Any = request.settings
     drawn = plan(settings.kind, settings.words, settings.pairs, [*erased, *request.preserve])
-    projections.shapes(watched)  # refuses quantised weights before anything is drawn
+    projections.quantised(watched)  # refuses weights that do not give their values before anything is drawn
     states, seconds = encode_request(encoder_for(clip, projections), request, progress)
     projections.check_width(states.width)
     pixels = settings.size or side(projections.family)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from comfy_api.latest import io
 from ..scapre.concepts.concepts import name_notes, parse_concepts, parse_preserve
 from ..scapre.concepts.readings import shape_note
 from ..scapre.edits.edit import Edit
+from ..scapre.errors import ScaPreError
 from ..scapre.families import having, side
 from ..scapre.methods import METHODS
 from ..scapre.methods.kscu.neighbours import held_names
@@ -96,6 +98,15 @@ class Unlearn(io.ComfyNode):
         return solved(model, edit, strength, f"Preset {preset}, {edit.described}", progress)
 
 
+def _refuse_quantised(projections: HostProjections, names: Sequence[str]) -> None:
+    """Before anything is read or drawn."""
+    if quantised := projections.quantised(names):
+        raise ScaPreError(
+            f"model: {quantised[0]} is quantised, and no weight can be trained in that. Load the model from a file in "
+            "fp16, bf16 or fp32 (weight_dtype default) and train there; what is learned can be applied to this one."
+        )
+
+
 def _trained(
     model: Any,
     clip: Any,
@@ -107,7 +118,7 @@ def _trained(
 ) -> Edit:
     settings: Any = request.settings
     names = having(projections, METHODS[METHOD].edits(settings))
-    projections.shapes(names)  # refuses quantised weights before anything is read or drawn
+    _refuse_quantised(projections, names)
     encoder = encoder_for(clip, projections)
     states, encoding = encode_request(encoder, request, progress)
     projections.check_width(states.width)

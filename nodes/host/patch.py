@@ -11,6 +11,7 @@ from ...scapre.errors import ScaPreError, shorten
 from ...scapre.families import having, part
 from .adapter import Copies, Offset, offset_of
 from .carried import HOOKED, ITSELF, MERGED, carried
+from .chain import beside
 from .injection import stand_beside
 from .projections import HostProjections
 
@@ -57,6 +58,17 @@ def _key(name: str, edit: Edit) -> str | tuple[str, Offset]:
     """What the host calls a matrix: the weight, or some of its rows."""
     offset = offset_of(name, edit)
     return part(name).weight if offset is None else (part(name).weight, offset)
+
+
+def beside_notes(model: Any) -> tuple[str, ...]:
+    """What to know of a model with edits that are no patches."""
+    names = {name for edit in beside(model) for name in edit.places}
+    if not names:
+        return ()
+    return (
+        f"{len(names)} of these weights are quantised. The edit stands beside their layers, where nothing rounds it; "
+        "Save Checkpoint, and a model that this one is merged into, leave it out. Save Edit keeps it",
+    )
 
 
 def carried_edits(model: Any) -> list[Edit]:

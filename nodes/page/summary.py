@@ -13,7 +13,7 @@ from ...scapre.concepts.names import is_hidden
 from ...scapre.edits.edit import Edit
 from ...scapre.report.data import ReportData, report_data
 from ...scapre.report.markdown import render
-from ..host.patch import apply_edit
+from ..host.patch import apply_edit, beside_notes
 from ..host.progress import HostProgress
 
 # For the schemas of nodes that show a report: the page gets it again where a run takes it from the cache, as after a
@@ -46,7 +46,8 @@ def show(*outputs: Any, data: ReportData) -> io.NodeOutput:
 def solved(model: Any, edit: Edit, strength: float, how: str, progress: HostProgress) -> io.NodeOutput:
     """What a node gives that has made an edit: the model with it, the edit, and its report, also on the page."""
     progress.say(f"Done in {edit.report.total_seconds:.1f} s")
-    return show(apply_edit(model, edit, strength), edit, data=report(edit, [f"{how}, strength {strength:g}"]))
+    edited = apply_edit(model, edit, strength)
+    return show(edited, edit, data=report(edit, [f"{how}, strength {strength:g}", *beside_notes(edited)]))
 
 
 def other_weights(share: float) -> str:

@@ -17,6 +17,7 @@ from ..families.signatures import detect
 from ..states.context import ContextEncoder
 from ..states.encoder import Encoder
 from .encoder import CheckpointEncoder
+from .float8 import FLOAT8, read_float8
 from .other_files import HEAD, begins_as_tensors, what_it_is
 from .pieces import Pieces, own_pieces, t5_pieces
 from .t5 import MARK, T5Encoder
@@ -78,7 +79,7 @@ class Checkpoint:
         """The weight of one matrix, (n, d), float32; a convolution's is flattened after its first dimension.
 
         Raises:
-            ScaPreError: If the weight is quantised, or the file has changed meanwhile.
+            ScaPreError: If the weight is quantised in another way than float8, or the file has changed meanwhile.
         """
         which = part(name)
         weight = self.parameter(which.weight).flatten(1)
@@ -94,12 +95,17 @@ class Checkpoint:
         entry = self.file.entries.get(stored)
         if entry is None:
             raise ScaPreError(f"checkpoint: it has no {stored}, through which its text goes. Give the whole model.")
-        if entry.dtype not in FLOATS:
+        if entry.dtype not in (*FLOATS, *FLOAT8):
             raise ScaPreError(
-                f"checkpoint: {name} is quantised ({entry.dtype or shorten(entry.kind)}). Storing the edit in it would "
-                "round much of it away; give a checkpoint in fp16, bf16 or fp32."
+                f"checkpoint: {name} is quantised ({entry.dtype or shorten(entry.kind)}), which is not read here. Give "
+                "a checkpoint in fp16, bf16, fp32 or fp8."
             )
-        return self.file.read(stored).to(torch.float32)
+        return self._values(stored).to(torch.float32)
+
+    def _values(self, stored: str) -> Tensor:
+        """A tensor as it is, or float8 as the numbers that it stands for."""
+        float8 = self.file.entries[stored].dtype in FLOAT8
+        return read_float8(self.file, stored) if float8 else self.file.read(stored)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape that the file keeps a matrix in."""
@@ -118,7 +124,7 @@ class Checkpoint:
             ScaPreError: If there is no text encoder, or another than the model's, or the vocabulary is missing.
         """
         if self.family in TOWERS:
-            return CheckpointEncoder(self.file.entries, self.file.read, Tokenizer(vocabulary), TOWERS[self.family])
+            return CheckpointEncoder(self.file.entries, self._values, Tokenizer(vocabulary), TOWERS[self.family])
         wanted, file = text_encoder(self.family), other or self.file
         if adapter(self.family):
             raise ScaPreError(

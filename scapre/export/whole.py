@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..checkpoints.checkpoint import Checkpoint
+from ..checkpoints.checkpoint import FLOATS, Checkpoint
 from ..checkpoints.entries import Entry
 from ..edits.edit import Edit
 from ..errors import ScaPreError
-from ..families import Part, Projections
+from ..families import Part, Projections, by_weight
 from ..files.write import write_tensors
 from ..progress import Progress
 from .carried import carried
@@ -40,6 +40,7 @@ def write_checkpoint(edit: Edit, weights: Projections, path: Path, options: Opti
     """
     if not isinstance(weights, Checkpoint):
         raise ScaPreError("format: a checkpoint is written from a checkpoint file. Use Save Checkpoint in ComfyUI.")
+    _check_precision(edit, weights)
     source, edited = weights.file, _Edited(edit, weights, progress)
     metadata, left_out = carried(source.metadata, edit, options.names)
     metadata |= own_fields(edit, options.names)
@@ -47,6 +48,16 @@ def write_checkpoint(edit: Edit, weights: Projections, path: Path, options: Opti
     size, residual = sum(entry.size for entry in source.entries.values()), edited.residual
     notes = (*edited.notes(), *left_out)
     return Exported(f"{weights.family} checkpoint", residual.overall, residual.matrices, {}, size, notes)
+
+
+def _check_precision(edit: Edit, checkpoint: Checkpoint) -> None:
+    entries = checkpoint.file.entries
+    for name in by_weight(edit.shapes.keys() & checkpoint.roles.keys()):
+        if (entry := entries[checkpoint.stored_name(name)]).dtype not in FLOATS:
+            raise ScaPreError(
+                f"format: {name} is quantised ({entry.dtype or entry.kind}), and storing the edit in it would round "
+                "much of it away. Export a LoRA or a difference (--format lora, --format diff), which load beside it."
+            )
 
 
 class _Edited:

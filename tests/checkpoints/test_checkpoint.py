@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,11 @@ import torch
 
 from pack.scapre.checkpoints.checkpoint import Checkpoint
 from pack.scapre.errors import ScaPreError
+from pack.scapre.export import FORMATS, Options
 from pack.scapre.families import FAMILIES, stable_diffusion
 from pack.scapre.families.marks import MARKS
 from pack.scapre.families.signatures import SIGNATURES
+from pack.scapre.progress import silent
 from pack.tests import checkpoint_files
 
 CPU = torch.device("cpu")
@@ -58,12 +61,56 @@ def test_any_float_is_read_as_it_is(tmp_path: Path, dtype: torch.dtype) -> None:
         assert torch.equal(checkpoint.read(name, CPU), content[f"model.{name}"].float())
 
 
-def test_quantised_weights_are_refused(tmp_path: Path) -> None:
+def stored(dtype: torch.dtype, beside: Callable[[str], dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """A checkpoint whose keys and values are stored in some type, with more beside each."""
     content = checkpoint_files.tensors(dtype=torch.float32)
-    content = {name: value.to(torch.float8_e4m3fn) if "attn2" in name else value for name, value in content.items()}
+    for name in [name for name in content if "attn2" in name]:
+        content |= {name: content[name].to(dtype), **beside(name.removesuffix("weight"))}
+    return content
+
+
+@pytest.mark.parametrize("scale", [None, "scale_weight", "weight_scale"])
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2])
+def test_float8_is_read_as_the_numbers_that_it_stands_for(
+    tmp_path: Path, dtype: torch.dtype, scale: str | None
+) -> None:
+    content = stored(dtype, lambda path: {path + scale: torch.tensor(0.37)} if scale else {})
+    if scale == "scale_weight":
+        content["model.diffusion_model.scaled_fp8"] = torch.zeros(0, dtype=dtype)
+    with Checkpoint(checkpoint_files.write(tmp_path / "a.safetensors", content)) as checkpoint:
+        for name in checkpoint_files.texts(checkpoint):
+            expected = content[f"model.{name}"].float() * (torch.tensor(0.37) if scale else 1)
+            assert torch.equal(checkpoint.read(name, CPU), expected)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "beside", "said"),
+    [
+        (torch.int8, {}, "quantised .torch.int8"),
+        (torch.uint8, {"weight_scale": torch.ones(()), "weight_scale_2": torch.ones(())}, "quantised .torch.uint8"),
+        (torch.float8_e4m3fn, {"weight_scale": torch.ones(4, 2)}, "more than one scale"),
+        (torch.float8_e4m3fn, {"weight_scale": torch.ones(()), "scale_weight": torch.ones(())}, "more than one scale"),
+        (torch.float8_e4m3fn, {"pre_quant_scale": torch.ones(768)}, "more than one scale"),
+    ],
+)
+def test_weights_that_are_quantised_in_other_ways_are_refused(
+    tmp_path: Path, dtype: torch.dtype, beside: dict[str, torch.Tensor], said: str
+) -> None:
+    content = stored(dtype, lambda path: {path + word: value.clone() for word, value in beside.items()})
     path = checkpoint_files.write(tmp_path / "a.safetensors", content)
-    with Checkpoint(path) as checkpoint, pytest.raises(ScaPreError, match="quantised"):
+    with Checkpoint(path) as checkpoint, pytest.raises(ScaPreError, match=said):
         checkpoint.read(checkpoint_files.texts(checkpoint)[0], CPU)
+
+
+def test_an_edited_checkpoint_in_float8_is_not_written(tmp_path: Path) -> None:
+    path = checkpoint_files.write(tmp_path / "a.safetensors", stored(torch.float8_e4m3fn, lambda _: {}))
+    edit = checkpoint_files.edit_for(path)
+    with Checkpoint(path) as checkpoint:
+        for form in ("lora", "diff"):
+            FORMATS[form](edit, checkpoint, tmp_path / f"{form}.safetensors", Options(), silent)
+        with pytest.raises(ScaPreError, match=r"format: .*quantised.*--format diff"):
+            FORMATS["checkpoint"](edit, checkpoint, tmp_path / "b.safetensors", Options(), silent)
+    assert not (tmp_path / "b.safetensors").exists()
 
 
 def changed(**shapes: tuple[int, ...]) -> dict[str, torch.Tensor]:

@@ -10,16 +10,24 @@ import comfy.sd
 import comfy_extras.nodes_model_merging as merging
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
+from pack.nodes.apply_edit import ApplyEdit
 from pack.nodes.erase_concepts import EraseConcepts
+from pack.nodes.erase_neurons import EraseNeurons
 from pack.nodes.host.carried import ITSELF, MERGED, carried
+from pack.nodes.host.injection import _Moved, _Term
 from pack.nodes.host.patch import apply_edit
 from pack.nodes.host.projections import HostProjections
 from pack.nodes.host.sampling import stock
+from pack.nodes.unlearn import Unlearn
 from pack.scapre.edits.edit import Edit
 from pack.scapre.errors import ScaPreError
+from pack.scapre.export import FORMATS, Options
 from pack.scapre.files import read_edit, write_edit
+from pack.scapre.methods.change import Change
+from pack.scapre.progress import silent
 from pack.tests.host import models, quantised
 from pack.tests.host.models import CPU, answer, loaded, same
 from pack.tests.host.quantised import KIND, STORAGES, Made, answers, plain, states_of, unet
@@ -265,3 +273,57 @@ def draw(model: Any, clip: comfy.sd.CLIP) -> Tensor:
         latent = {"samples": torch.zeros(1, 4, 8, 8)}
         drawn: Tensor = stock.common_ksampler(model, 3, 3, 5.0, "euler", "normal", prompt, empty, latent)[0]["samples"]
     return drawn
+
+
+def test_the_nodes_say_that_files_of_the_host_leave_it_out(clip: comfy.sd.CLIP, edits: dict[str, Edit]) -> None:
+    for model, told in ((quantised.in_layout("mxfp8")[0], True), (unet(), False)):
+        with torch.inference_mode():
+            report = EraseConcepts.EXECUTE_NORMALIZED(model=model, clip=clip, concepts="cat").result[2]
+            shown = ApplyEdit.EXECUTE_NORMALIZED(model=model, edit=edits["auto"], strength=1.0).ui
+        assert ("of these weights are quantised" in report) == told
+        assert (shown is not None) == told or not told
+
+
+@pytest.mark.parametrize("storage", ["fp8 storage e4m3", "float8_e4m3fn", "GGUF"])
+def test_a_difference_of_it_is_that_of_the_plain_model(storage: str, edits: dict[str, Edit], tmp_path: Path) -> None:
+    (model, values), edit = STORAGES[storage](), edits["auto"]
+    for name, weights in (("a", HostProjections(model)), ("b", HostProjections(plain(values)))):
+        FORMATS["diff"](edit, weights, tmp_path / f"{name}.safetensors", Options(), silent)
+    assert same(load_file(tmp_path / "a.safetensors"), load_file(tmp_path / "b.safetensors"))
+
+
+@pytest.mark.parametrize("storage", ["fp8 storage e4m3", "int8_tensorwise", "fp8 that rounds what goes in"])
+def test_neurons_are_erased(storage: str, clip: comfy.sd.CLIP) -> None:
+    model, values = STORAGES[storage](chosen=lambda name: name.endswith("ff.net.2.weight"))
+    with torch.no_grad():
+        edited, edit, _ = EraseNeurons.execute(
+            model, clip, "cat\ndog", size=64, steps=4, recorded=2, pairs=3, neuron_ratio=0.05
+        ).result
+    assert set(edit.shapes) == set(values) and not edited.patches
+    for lowvram in (False, True):
+        assert error(moved(model, edited, edit.shapes, lowvram=lowvram), wanted(edit, values, 1.0)) < 1e-5
+
+
+def test_nothing_is_trained_in_them(clip: comfy.sd.CLIP) -> None:
+    model, _ = quantised.stored(torch.float8_e4m3fn)
+    with pytest.raises(ScaPreError, match=r"model: .* is quantised, and no weight can be trained.*bf16 or fp32"):
+        Unlearn.execute(model, clip, "cat")
+
+
+def test_a_convolution_gets_its_change_too() -> None:
+    generator = torch.Generator().manual_seed(0)
+    layer = torch.nn.Conv2d(4, 6, 3, padding=1, bias=False)
+    change = torch.randn(6, 36, generator=generator)
+    term = _Term.of(Change(change, None, layer.weight.detach().flatten(1)), (6, 4, 3, 3), 0, _Moved(CPU))
+    states = torch.randn(1, 4, 8, 8, generator=generator)
+    expected = layer(states) + 0.5 * torch.nn.functional.conv2d(states, change.view(6, 4, 3, 3), padding=1)
+    found = term.on(_Moved(CPU), 0.5)(layer, (states,), layer(states))
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_in_half_precision_it_is_held_in_that(dtype: torch.dtype, edits: dict[str, Edit]) -> None:
+    model, values = quantised.stored(torch.float8_e4m3fn)
+    model.model.manual_cast_dtype, edit = dtype, edits["auto"]
+    found = moved(model, apply_edit(model, edit, 1.0), edit.shapes)
+    assert error(found, wanted(edit, values, 1.0)) < 2 * torch.finfo(dtype).eps
