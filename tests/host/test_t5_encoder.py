@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import comfy.sd
@@ -15,8 +17,10 @@ from pack.nodes.host.text_encoder import ClipEncoder, encoder_for
 from pack.scapre import cli
 from pack.scapre.checkpoints.checkpoint import Checkpoint
 from pack.scapre.checkpoints.pieces import Pieces, own_pieces, t5_pieces
-from pack.scapre.checkpoints.t5 import T5Encoder
+from pack.scapre.checkpoints.sentences import SentenceCutter, SentenceEncoder
+from pack.scapre.checkpoints.t5_file import T5File
 from pack.scapre.checkpoints.tensor_file import TensorFile
+from pack.scapre.checkpoints.text_encoders import OPTION
 from pack.scapre.concepts.concepts import parse_concepts
 from pack.scapre.errors import ScaPreError
 from pack.scapre.families import text_encoder
@@ -46,38 +50,50 @@ def content(clip: comfy.sd.CLIP, kind: str) -> dict[str, Tensor]:
     return found | ({"spiece_model": vocabulary()} if kind in ("wan", "ace-step") else {})
 
 
+@contextmanager
+def reading(path: Path, stored: dict[str, Tensor], kind: str) -> Iterator[SentenceEncoder]:
+    """The encoder of a file with this content."""
+    save_file(stored, path)
+    with TensorFile(path) as file:
+        behind = text_encoder(TITLES[kind]).behind
+        yield SentenceEncoder(T5File(file), SentenceCutter(pieces(kind)), behind)
+
+
 def pieces(kind: str) -> Pieces:
     return own_pieces(vocabulary()) if kind in ("wan", "ace-step") else t5_pieces()
 
 
 @pytest.mark.parametrize("kind", TITLES)
-def test_the_states_are_the_hosts(kind: str) -> None:
+def test_the_states_are_the_hosts(kind: str, tmp_path: Path) -> None:
     clip = KINDS[kind].encoder()
-    stored = content(clip, kind)
-    ours = T5Encoder(list(stored), stored.__getitem__, pieces(kind), text_encoder(TITLES[kind]))
     host = ClipEncoder(clip)
-    assert [tuple(ours.tokens(text)) for text in TEXTS] == [tuple(host.tokens(text)) for text in TEXTS]
-    found, wanted = ours.encode(TEXTS, silent), host.encode(TEXTS, silent)
-    assert found.shape == wanted.shape
-    assert (found - wanted).norm() <= 1e-5 * wanted.norm()
-    assert torch.equal(ours.encode_prefixes(TEXTS, 5), found[:, :5])
-    words = host.lexicon()
-    mine = ours.lexicon()
-    assert (words and words.words) == (mine and mine.words)
+    with reading(tmp_path / "encoder.safetensors", content(clip, kind), kind) as ours:
+        assert [tuple(ours.tokens(text)) for text in TEXTS] == [tuple(host.tokens(text)) for text in TEXTS]
+        found, wanted = ours.encode(TEXTS, silent), host.encode(TEXTS, silent)
+        assert found.shape == wanted.shape
+        assert (found - wanted).norm() <= 1e-5 * wanted.norm()
+        assert torch.equal(ours.encode_prefixes(TEXTS, 5), found[:, :5])
+        words, mine = host.lexicon(), ours.lexicon()
+        assert (words and words.words) == (mine and mine.words)
+        if words and mine:
+            token, others = int(words.ids[0]), words.ids[1:9].tolist()
+            assert mine.nearest(token, 8) == words.nearest(token, 8)
+            assert mine.distances(token, others) == words.distances(token, others)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float8_e4m3fn])
-def test_small_types_are_read_as_they_are(dtype: torch.dtype) -> None:
-    clip = KINDS["pixart"].encoder()
-    stored = {name: value.to(dtype) for name, value in content(clip, "pixart").items()}
-    wide = {name: value.float() for name, value in stored.items()}
-    one, other = (T5Encoder(list(s), s.__getitem__, t5_pieces(), text_encoder("PixArt Sigma")) for s in (stored, wide))
-    assert torch.equal(one.encode(["a red cat"], silent), other.encode(["a red cat"], silent))
+def test_small_types_are_read_as_they_are(dtype: torch.dtype, tmp_path: Path) -> None:
+    stored = {name: value.to(dtype) for name, value in content(KINDS["pixart"].encoder(), "pixart").items()}
+    found = []
+    for name, weights in (("stored", stored), ("wide", {name: value.float() for name, value in stored.items()})):
+        with reading(tmp_path / f"{name}.safetensors", weights, "pixart") as encoder:
+            found.append(encoder.encode(["a red cat"], silent))
+    assert torch.equal(*found)
 
 
 def refuse(model: Path, encoder: Path, said: str) -> None:
-    with Checkpoint(model) as checkpoint, TensorFile(encoder) as file, pytest.raises(ScaPreError, match=said):
-        checkpoint.encoder(None, file)
+    with Checkpoint(model) as checkpoint, TensorFile(encoder, OPTION) as file, pytest.raises(ScaPreError, match=said):
+        checkpoint.encoder(None, [file])
 
 
 def erase(model: Path, encoder: Path, names: Path, out: Path, *more: str) -> int:
@@ -168,8 +184,8 @@ def test_a_whole_model_is_written_with_the_edit(files: tuple[str, Path, Path], t
 @pytest.mark.parametrize(
     ("kind", "other", "said"),
     [
-        ("pixart", "wan", "it is a UMT5, and the model reads T5-XXL"),
-        ("wan", "pixart", "does not hold the vocabulary of UMT5-XXL"),
+        ("pixart", "wan", r"encoder.safetensors. is a UMT5 of width 32, and PixArt Sigma models read T5-XXL"),
+        ("wan", "pixart", r"encoder.safetensors. is a T5 of width 32, and Wan models read UMT5-XXL"),
     ],
 )
 def test_the_encoder_of_another_model_is_refused(kind: str, other: str, said: str, tmp_path: Path) -> None:
@@ -185,10 +201,10 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     save_file(weights, model)
     save_file({"a": torch.zeros(1)}, other)
     with Checkpoint(model) as checkpoint:
-        with pytest.raises(ScaPreError, match=r"^checkpoint: it has no text encoder, and Wan models read UMT5-XXL"):
+        with pytest.raises(ScaPreError, match=r"^checkpoint: .* has no text encoder, and Wan models read UMT5-XXL"):
             checkpoint.encoder()
         with TensorFile(other) as file, pytest.raises(ScaPreError, match=r"vocabulary of UMT5-XXL"):
-            checkpoint.encoder(None, file)
+            checkpoint.encoder(None, [file])
     save_file({name: value for name, value in weights.items() if "text_embedding" not in name}, model)
     stored = content(KINDS["wan"].encoder(), "wan")
     save_file(stored, other)
