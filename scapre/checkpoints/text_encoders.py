@@ -64,7 +64,7 @@ def encoder_of(
     if leads and leads.width != width:
         raise ScaPreError(
             f"{file.where} gives states of width {width:,}, and this {family} model takes "
-            f" {leads.width:,}. Give {_wanted(text_encoder(family))}."
+            f"{leads.width:,}. Give {_wanted(text_encoder(family))}."
         )
     encoder = SentenceEncoder(file, SentenceCutter(pieces_of(file, vocabulary)), text_encoder(family).behind)
     return ContextEncoder(encoder, leads) if leads else encoder
