@@ -84,6 +84,8 @@ class TensorFile:
         entry, dtype = self._entry_of(name), self._dtype(name)
         if len(entry.shape) != 2:
             raise self.broken(f"{shorten(name)} is no matrix")
+        if len(numbers) and not 0 <= int(numbers.min()) <= int(numbers.max()) < entry.shape[0]:
+            raise self.broken(f"{shorten(name)} has no row {int(numbers.min())} to {int(numbers.max())}")
         width = entry.shape[1] * dtype.itemsize
         wanted, places = numbers.unique(return_inverse=True)
         found = torch.empty(len(wanted), width, dtype=torch.uint8)

@@ -85,8 +85,7 @@ def tokens_of(family: str, inside: TensorFile, others: Sequence[TensorFile], voc
     wanted = text_encoder(family)
     if family in TOWERS:
         return Tokenizer(vocabulary)
-    own = traits_of(wanted.title)
-    if not adapter(family) and own and own.own_positions:
+    if wanted.by_layer:
         return SentenceCutter(pieces_of(t5_file(family, inside, others)))
     return SentenceCutter(t5_pieces(vocabulary))
 
