@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from ..checkpoints.checkpoint import Checkpoint
+from ..checkpoints.entries import Entry
 from ..edits.edit import Edit
 from ..errors import ScaPreError
-from ..families import Projections
+from ..families import Part, Projections
 from ..files.write import write_tensors
 from ..progress import Progress
 from .carried import carried
@@ -66,15 +67,20 @@ class _Edited:
         return self.file.read(key) if self.file.entries[key].dtype else self.file.stored_bytes(key)
 
     def _projection(self, key: str) -> Tensor:
-        name, entry, before = self.names[key], self.file.entries[key], self.file.read(key)
-        after = before.to(torch.float32).flatten(1)
-        for part in self.matrices.parts[name]:
-            weight = self.matrices.read(part.name)
-            change = self.edit.delta(part.name, weight)
-            rows = part.rows(len(after))
-            after[rows] += change
-            self.residual.add(part.name, change, after[rows].to(entry.dtype).double() - weight.double())
-        return after.to(entry.dtype).reshape(entry.shape)
+        name, entry = self.names[key], self.file.entries[key]
+        edited = {part.index: self._edited(part, entry) for part in self.matrices.parts[name]}
+        rest = self.matrices.parts[name][0].count - len(edited)
+        rows = self.file.read(key).flatten(1).chunk(rest + len(edited)) if rest else ()
+        return torch.cat([edited[i] if i in edited else rows[i] for i in range(rest + len(edited))]).reshape(
+            entry.shape
+        )
+
+    def _edited(self, part: Part, entry: Entry) -> Tensor:
+        before = self.matrices.read(part.name)
+        change = self.edit.delta(part.name, before)
+        after = (before + change).to(entry.dtype)
+        self.residual.add(part.name, change, after.double() - before.double())
+        return after
 
     def _copy(self, key: str) -> Tensor:
         """A copy with the edit; as it was where that gives no numbers: nobody draws with it, but it is named."""

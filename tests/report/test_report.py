@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pack.scapre.edits.hide import hide_names
-from pack.scapre.families import FAMILIES, Role, place
+from pack.scapre.families import Role, place, stable_diffusion
 from pack.scapre.files import read_edit, write_edit
 from pack.scapre.merge import merge_edits
 from pack.scapre.methods.scapre.settings import Settings
@@ -102,7 +102,11 @@ def test_layers_are_named_as_people_count_them_and_hold_their_own_change():
         {"block": "output 11.3", "key": share[UNET[5]], "value": None, "output": None, "rest": None},
         {"block": "elsewhere", "key": None, "value": share[UNET[6]], "output": None, "rest": None},
     ]
-    assert {place(family.title, UNET[5]).label for family in FAMILIES.values()} == {"output 11.3"}
+    unets = stable_diffusion.FAMILIES.values()
+    assert {place(family.title, UNET[5]).label for family in unets} == {"output 11.3"}
+    halves = [place("PixArt Sigma", f"diffusion_model.blocks.12.cross_attn.kv_linear.weight[{n}/2]") for n in (1, 2)]
+    assert [(half.label, half.role) for half in halves] == [("block 12", Role.KEY), ("block 12", Role.VALUE)]
+    assert place("Wan", "diffusion_model.vace_blocks.3.cross_attn.v.weight").label == "vace block 3"
     assert place("A later family", UNET[5]) == (UNET[5], UNET[5].removesuffix(".weight"), Role.VALUE)
 
 
