@@ -11,19 +11,15 @@ import torch
 from torch import Tensor
 
 from ..errors import ScaPreError, shorten
-from ..families import FAMILIES, adapter, context, find_projections, part, supported, text_encoder
+from ..families import FAMILIES, find_projections, part, supported
 from ..families.marks import find_class, part_of_a_model
 from ..families.signatures import detect
-from ..states.context import ContextEncoder
 from ..states.encoder import Encoder
-from .encoder import CheckpointEncoder
+from ..states.tokens import Tokenise
 from .float8 import FLOAT8, read_float8
 from .other_files import HEAD, begins_as_tensors, what_it_is
-from .pieces import Pieces, own_pieces, t5_pieces
-from .t5 import MARK, T5Encoder
 from .tensor_file import TensorFile
-from .tokenizer import Tokenizer
-from .towers import TOWERS
+from .text_encoders import encoder_of, tokens_of
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -49,7 +45,7 @@ class Checkpoint:
         Raises:
             ScaPreError: If it is no checkpoint of a supported family.
         """
-        _check_kind(path)
+        check_kind(path)
         self.file = TensorFile(path, "checkpoint")
         try:
             self.prefix, detected = self._find()
@@ -113,43 +109,25 @@ class Checkpoint:
         rows, *rest = self.file.entries[self.stored_name(which.weight)].shape
         return rows // which.count, *rest
 
-    def encoder(self, vocabulary: Path | None = None, other: TensorFile | None = None) -> Encoder:
-        """The text encoder inside, or in a file of its own, as the model's projections read it.
+    def encoder(self, vocabulary: Path | None = None, others: Sequence[TensorFile] = ()) -> Encoder:
+        """The text encoder inside, or in files of its own, as the model's projections read it.
 
         Args:
             vocabulary: Folder of CLIP's or T5's vocabulary; None looks for one.
-            other: The file with the text encoder.
+            others: Files with text encoders.
 
         Raises:
             ScaPreError: If there is no text encoder, or another than the model's, or the vocabulary is missing.
         """
-        if self.family in TOWERS:
-            return CheckpointEncoder(self.file.entries, self._values, Tokenizer(vocabulary), TOWERS[self.family])
-        wanted, file = text_encoder(self.family), other or self.file
-        if adapter(self.family):
-            raise ScaPreError(
-                f"checkpoint: the text of {self.family} models goes through a network that only ComfyUI has. Erase "
-                "there, save the edit, and export, merge or verify it here."
-            )
-        if other is None and not any(name.endswith(MARK) for name in file.entries):
-            raise ScaPreError(
-                f"checkpoint: it has no text encoder, and {self.family} models read {wanted.title}. Give "
-                "--text-encoder its file, the one that Load CLIP has in ComfyUI."
-            )
-        found = T5Encoder(list(file.entries), file.read, self._pieces(file, vocabulary), wanted)
-        leads = context(self.family, self.parameter)
-        return ContextEncoder(found, leads) if leads else found
+        return encoder_of(self.family, self.file, others, (self.parameter, self._values), vocabulary)
 
-    def _pieces(self, file: TensorFile, vocabulary: Path | None) -> Pieces:
-        own = next((name for name in file.entries if name.endswith("spiece_model")), None)
-        if own:
-            return own_pieces(file.read(own))
-        if text_encoder(self.family).by_layer:
-            raise ScaPreError(
-                f"--text-encoder: {shorten(file.path.name)} does not hold the vocabulary of "
-                f"{text_encoder(self.family).title} (spiece_model). Give the file that ComfyUI's examples name."
-            )
-        return t5_pieces(vocabulary)
+    def tokens(self, vocabulary: Path | None = None, others: Sequence[TensorFile] = ()) -> Tokenise:
+        """What cuts names into the tokens of its text encoder; see `encoder`.
+
+        Raises:
+            ScaPreError: If the vocabulary is missing.
+        """
+        return tokens_of(self.family, self.file, others, vocabulary)
 
     def _find(self) -> tuple[str, str]:
         """What names inside the model begin with, and the class that ComfyUI detects it as."""
@@ -179,15 +157,24 @@ class Checkpoint:
         )
 
 
-def _check_kind(path: Path) -> None:
+def check_kind(path: Path, field: str = "checkpoint") -> None:
+    """Refuses folders, and pickles by their names.
+
+    Args:
+        path: Of a file that is to be read.
+        field: The input that names it, for messages.
+
+    Raises:
+        ScaPreError: For such.
+    """
     if path.is_dir():
         raise ScaPreError(
-            f"checkpoint: {shorten(path)} is a folder. Models in diffusers' folders are not read; give one "
+            f"{field}: {shorten(path)} is a folder. Models in diffusers' folders are not read; give one "
             ".safetensors file, in the original layout."
         )
     if path.suffix.lower() in _PICKLED and not _known_by_content(path):
         raise ScaPreError(
-            f"checkpoint: {shorten(path.name)} is a pickle file, which can run code when it is opened. Convert it to "
+            f"{field}: {shorten(path.name)} is a pickle file, which can run code when it is opened. Convert it to "
             ".safetensors first."
         )
 

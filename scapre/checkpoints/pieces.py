@@ -50,7 +50,12 @@ def t5_pieces(folder: Path | None = None, environment: Mapping[str, str] = os.en
         )
     try:
         import transformers
-
+    except ImportError:
+        raise ScaPreError(
+            "transformers is not installed, and without it text cannot be encoded. Install it (pip install "
+            "transformers), or use ComfyUI's Python."
+        ) from None
+    try:
         library: Any = transformers  # versions call the class by different names, and all know this one
         cut: Any = library.T5TokenizerFast.from_pretrained(str(found), local_files_only=True)
         if cut("cat")["input_ids"][-1:] != [1] or 2 in cut("cat")["input_ids"]:  # some versions read none, unasked

@@ -1,173 +1,183 @@
-"""Runs T5 and its relatives from a file, layer by layer."""
+"""Runs a T5 encoder layer by layer from its file, all texts through a layer before the next is read."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+import math
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+import torch.nn.functional as F
+from torch import Tensor
 
-from ..errors import ScaPreError
-from ..families import TextEncoder
-from ..progress import Progress
-from ..states.lexicon import Lexicon
-from ..states.sentences import END, PADDING, check_length, literal, ordered
-from .pieces import Pieces
-from .towers import Read
+from ..errors import ScaPreError, shorten
+from .t5_file import T5File
 
-_TOKENS = 4096  # encoded together
-MARK = "encoder.block.0.layer.0.SelfAttention.q.weight"
-"""The end of a name that every T5's file has."""
-_TABLES = ("shared.weight", "encoder.embed_tokens.weight")
-_SCALES = ("scale_weight", "weight_scale", "comfy_quant")
-_BLOCK = re.compile(r"encoder\.block\.(\d+)\.(.+)")
-_POSITIONS = "layer.0.SelfAttention.relative_attention_bias.weight"
+_EPSILON = 1e-6
+_REACH = 128  # tokens: all that are farther apart share a row of the table of positions
+_TOKENS = 2048  # in a layer at once
+
+Told = Callable[[int, int], None]
+"""Told how many of how many layers are done; may raise to stop."""
 
 
-class T5Encoder:
-    """The states that a host's T5 gives for the same file, in the engine's order."""
+class T5:
+    """States of token ids, as ComfyUI computes them in float32.
 
-    def __init__(self, names: Iterable[str], read: Read, pieces: Pieces, wanted: TextEncoder) -> None:
-        """Finds the encoder.
+    A layer of the largest takes 0.8 GB, and only the rows of the embeddings that are needed are read.
+    """
 
-        Args:
-            names: Of all tensors in the file.
-            read: Reads one of them.
-            pieces: Cuts texts.
-            wanted: What the model reads.
+    def __init__(self, file: T5File) -> None:
+        """Takes the weights; none is read yet."""
+        self.file = file
+        self._layer: dict[str, Tensor] = {}
 
-        Raises:
-            ScaPreError: If the file holds none, or another one.
-        """
-        self._pieces, self._behind = pieces, wanted.behind
-        marks = [name for name in names if name.endswith(MARK)]
-        if not marks:
-            raise ScaPreError(f"--text-encoder: it holds no {wanted.title}. Give the file that ComfyUI takes.")
-        prefix = marks[0].removesuffix(MARK)
-        own = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
-        if any(name.endswith(_SCALES) for name in own):
-            raise ScaPreError("--text-encoder: it is quantised with scales. Give the encoder in fp16, bf16 or fp8.")
-        by_layer = f"encoder.block.1.{_POSITIONS}" in own
-        if by_layer != wanted.by_layer:
-            raise ScaPreError(f"--text-encoder: it is {_kind(by_layer)}, and the model reads {wanted.title}.")
-        table = read(prefix + next(name for name in _TABLES if name in own))
-        self._embeddings = table if table.itemsize > 1 else table.half()  # rows of float8 cannot be picked
-
-        def weight(name: str) -> Tensor:
-            return read(prefix + name).to(torch.float32)
-
-        self._model = _module(own, weight, self._embeddings, by_layer=by_layer)
-        self._start: Tensor | None = None
-
-    def tokens(self, text: str) -> Sequence[int]:
-        """Ids of a text's tokens before the end.
-
-        Raises:
-            ScaPreError: If there are more than are read of a name.
-        """
-        found = self._pieces(literal(text))
-        check_length(text, found)
-        return found
-
-    def remembered(self, key: str, make: Callable[[], Tensor]) -> Tensor:
-        """What `make` gives; nothing is kept."""
-        return make()
-
-    def lexicon(self) -> Lexicon | None:
-        """The words of the vocabulary."""
-        found = Lexicon.of(self._pieces.vocabulary(), self._embeddings)
-        return found if len(found.words) > 1 else None
-
-    def encode(self, texts: Sequence[str], progress: Progress) -> Tensor:
-        """Windows of the texts, (texts, tokens, width), float32."""
-        states, step = [], 32
-        for first in range(0, len(texts), step):
-            progress("text encoding", first, len(texts))
-            states.append(self._windows(texts[first : first + step]))
-        progress("text encoding", len(texts), len(texts))
-        return torch.cat(states)
-
-    def encode_prefixes(self, texts: Sequence[str], length: int) -> Tensor:
-        """The first positions of the windows, (texts, length, width), float32."""
-        return self._windows(texts)[:, :length]
-
-    def _windows(self, texts: Sequence[str]) -> Tensor:
-        if self._start is None:
-            self._start = self._run([()])[0, 0]
-        ids = [tuple(self.tokens(text)) for text in texts]
-        order = sorted(range(len(ids)), key=lambda place: len(ids[place]))
-        together = max(1, _TOKENS // (len(ids[order[-1]]) + 1))
-        found: dict[int, Tensor] = {}
-        for first in range(0, len(order), together):
-            some = order[first : first + together]
-            for place, rows in zip(some, self._run([ids[place] for place in some]), strict=True):
-                found[place] = ordered(rows, len(ids[place]), self._start, self._behind)
-        return torch.stack([found[place] for place in range(len(texts))])
+    @property
+    def width(self) -> int:
+        """Of a state."""
+        return self.file.shape(self.file.embeddings)[1]
 
     @torch.no_grad()
-    def _run(self, ids: Sequence[Sequence[int]]) -> Tensor:
-        """States of token ids with their ends, (texts, longest + 1, width); padding is masked."""
-        longest = max(map(len, ids)) + 1
-        tokens = torch.tensor([[*some, END, *[PADDING] * (longest - len(some) - 1)] for some in ids])
-        there = torch.tensor([[1] * (len(some) + 1) + [0] * (longest - len(some) - 1) for some in ids])
-        states: Tensor = self._model(
-            inputs_embeds=self._embeddings[tokens].to(torch.float32), attention_mask=there
-        ).last_hidden_state
-        return states
+    def __call__(self, texts: Sequence[Sequence[int]], told: Told = lambda done, total: None) -> list[Tensor]:
+        """States of each text's tokens, (tokens, width), float32.
+
+        Args:
+            texts: Ids of each text's tokens, its end included.
+            told: Called before every layer.
+
+        Raises:
+            ScaPreError: If a weight is missing, of another shape or quantised, or the file has changed meanwhile.
+        """
+        order, batches = _batches(texts)
+        states = [self._embedded([texts[place] for place in batch]) for batch in batches]
+        table = torch.empty(0)
+        for number in range(self.file.layers):
+            told(number, self.file.layers)
+            block = f"encoder.block.{number}"
+            if number == 0 or self.file.own_positions:
+                table = self.file.weight(f"{block}.layer.0.SelfAttention.relative_attention_bias")
+            weights = self._read(block)
+            try:
+                states = [_through(weights, state, _positions(table, state.shape[1])) for state in states]
+            except RuntimeError as error:
+                raise self._misshapen(block, error) from None
+        told(self.file.layers, self.file.layers)
+        norm = self.file.weight("encoder.final_layer_norm")
+        rows = [row for state in states for row in _normed(state, norm)]
+        return [rows[place] for place in order]
+
+    def _embedded(self, texts: Sequence[Sequence[int]]) -> Tensor:
+        ids = torch.tensor(texts)
+        most = self.file.shape(self.file.embeddings)[0]
+        if int(ids.max()) >= most:
+            raise ScaPreError(
+                f"{self.file.where} has embeddings of {most:,} tokens, and its "
+                "vocabulary more. Give the encoder and the vocabulary that belong together."
+            )
+        rows = self.file.rows(ids.flatten()).view(*ids.shape, -1)
+        return rows.nan_to_num() if self.file.eight_bits else rows
+
+    def _read(self, block: str) -> Mapping[str, Tensor]:
+        """Weights of a block, in the memory of the one before: so the process does not grow."""
+        for name in _names(gated=self.file.gated):
+            weight = self.file.weight(f"{block}.{name}")
+            if name not in self._layer:
+                self._layer[name] = weight.clone()
+            elif self._layer[name].shape == weight.shape:
+                self._layer[name].copy_(weight)
+            else:
+                raise self._misshapen(f"{block}.{name}", None)
+        return self._layer
+
+    def _misshapen(self, where: str, error: RuntimeError | None) -> ScaPreError:
+        return ScaPreError(
+            f"{self.file.where}: {where} does not fit the rest"
+            f"{f' ({shorten(error)})' if error else ''}. The file is damaged; get it again."
+        )
 
 
-def _kind(by_layer: bool) -> str:
-    return "a UMT5" if by_layer else "a T5"
+def _names(*, gated: bool) -> tuple[str, ...]:
+    inner = ("wi_0", "wi_1", "wo") if gated else ("wi", "wo")
+    attention = (f"layer.0.SelfAttention.{name}" for name in "qkvo")
+    return (
+        *attention, *(f"layer.1.DenseReluDense.{name}" for name in inner), "layer.0.layer_norm", "layer.1.layer_norm",
+    )  # fmt: skip
 
 
-def _module(names: Sequence[str], read: Callable[[str], Tensor], embeddings: Tensor, *, by_layer: bool) -> nn.Module:
-    """An encoder whose layers share the memory of one; a layer's weights are read when it runs."""
-    from transformers import T5Config, T5EncoderModel, UMT5Config, UMT5EncoderModel
-
-    blocks: dict[int, list[str]] = {}
-    for name in names:
-        if match := _BLOCK.fullmatch(name):
-            blocks.setdefault(int(match[1]), []).append(match[2])
-    first = {part: read(f"encoder.block.0.{part}").clone() for part in blocks[0]}  # written to by all layers
-    positions, queries = first[_POSITIONS], first["layer.0.SelfAttention.q.weight"]
-    gated = "layer.1.DenseReluDense.wi_0.weight" in first
-    sizes: dict[str, Any] = {
-        "vocab_size": len(embeddings), "d_model": embeddings.shape[1], "num_layers": len(blocks),
-        "num_heads": positions.shape[1], "relative_attention_num_buckets": len(positions),
-        "d_kv": len(queries) // positions.shape[1], "d_ff": first["layer.1.DenseReluDense.wo.weight"].shape[1],
-        "feed_forward_proj": "gated-gelu" if gated else "relu", "use_cache": False,
-    }  # fmt: skip
-    with torch.device("meta"):
-        whole: Any = UMT5EncoderModel(UMT5Config(**sizes)) if by_layer else T5EncoderModel(T5Config(**sizes))
-    inner: Any = whole.encoder.train(False)
-    inner.embed_tokens = nn.Identity()  # texts come embedded
-    _fill(inner.final_layer_norm, {"weight": read("encoder.final_layer_norm.weight")})
-    shared = {part: weight for part, weight in first.items() if by_layer or part != _POSITIONS}
-    for index, block in enumerate(inner.block):
-        _fill(block, shared | ({} if by_layer or index else {_POSITIONS: positions}))
-        block.register_forward_pre_hook(lambda *_, i=index: _copy(read, f"encoder.block.{i}.", shared))
-    model: nn.Module = inner
-    return model
+def _batches(texts: Sequence[Sequence[int]]) -> tuple[list[int], list[list[int]]]:
+    """Places of the texts in what the batches give, and batches of texts of one length: nothing is padded."""
+    lengths: dict[int, list[int]] = {}
+    for place, ids in enumerate(texts):
+        lengths.setdefault(len(ids), []).append(place)
+    batches = [
+        places[start : start + max(1, _TOKENS // length)]
+        for length, places in lengths.items()
+        for start in range(0, len(places), max(1, _TOKENS // length))
+    ]
+    found = [place for batch in batches for place in batch]
+    return torch.tensor(found).argsort().tolist(), batches
 
 
-def _fill(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    try:
-        missing, unknown = module.load_state_dict(weights, strict=False, assign=True)
-    except RuntimeError:
-        raise _misshapen() from None
-    if missing or unknown:
-        raise _misshapen()
+def _through(weights: Mapping[str, Tensor], states: Tensor, positions: Tensor) -> Tensor:
+    """One block: x + attention(norm x), and then x + feed-forward(norm x)."""
+    states = states + _attention(weights, _normed(states, weights["layer.0.layer_norm"]), positions)
+    return states + _feed_forward(weights, _normed(states, weights["layer.1.layer_norm"]))
 
 
-def _copy(read: Callable[[str], Tensor], prefix: str, shared: Mapping[str, Tensor]) -> None:
-    for part, weight in shared.items():
-        own = read(prefix + part)
-        if own.shape != weight.shape:
-            raise _misshapen()
-        weight.copy_(own)
+def _attention(weights: Mapping[str, Tensor], states: Tensor, positions: Tensor) -> Tensor:
+    """Attention of all tokens to all, without a scale, and with a bias by distance."""
+    query, key, value, out = (weights[f"layer.0.SelfAttention.{name}"] for name in "qkvo")
+    heads = positions.shape[1]
+    q, k, v = (F.linear(states, weight).unflatten(-1, (heads, -1)).transpose(1, 2) for weight in (query, key, value))
+    found = F.scaled_dot_product_attention(q, k, v, attn_mask=positions, scale=1.0)
+    return F.linear(found.transpose(1, 2).flatten(2), out)
 
 
-def _misshapen() -> ScaPreError:
-    return ScaPreError("--text-encoder: its weights have another shape than T5's. Give another file.")
+def _feed_forward(weights: Mapping[str, Tensor], states: Tensor) -> Tensor:
+    """T5 1.1 and later multiply one layer by the GELU of another; the first T5 has one, and ReLU."""
+    start = "layer.1.DenseReluDense."
+    if f"{start}wi" in weights:
+        inner = F.linear(states, weights[f"{start}wi"]).relu()
+    else:
+        inner = F.gelu(F.linear(states, weights[f"{start}wi_0"]), approximate="tanh")
+        inner = inner * F.linear(states, weights[f"{start}wi_1"])
+    return F.linear(inner, weights[f"{start}wo"])
+
+
+def _normed(states: Tensor, weight: Tensor) -> Tensor:
+    """States of mean square 1, times a weight."""
+    return weight * (states * torch.rsqrt(states.square().mean(-1, keepdim=True) + _EPSILON))
+
+
+def _positions(table: Tensor, length: int) -> Tensor:
+    """Bias by the distance of two tokens, (1, heads, length, length), from a table (buckets, heads).
+
+    Half of the rows are for what stands before a token, half for what follows it; of each half the first half are for
+    single distances, and the others for ranges that grow by a factor, up to `_REACH`.
+    """
+    half = len(table) // 2
+    single = half // 2
+    places = torch.arange(length)
+    away = places[None, :] - places[:, None]
+    far = away.abs().float().clamp(min=1) / single
+    ranges = single + (torch.log(far) / math.log(_REACH / single) * (half - single)).long()
+    bucket = torch.where(away.abs() < single, away.abs(), ranges.clamp(max=half - 1)) + half * (away > 0)
+    return table[bucket].permute(2, 0, 1)[None]
+
+
+class Rows:
+    """Embeddings that stay in the file: what is asked for is read."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, file: T5File) -> None:
+        """Takes the file."""
+        self._file = file
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(tokens, width)."""
+        return self._file.shape(self._file.embeddings)
+
+    def __getitem__(self, ids: Tensor, /) -> Tensor:
+        """Rows, float32."""
+        return self._file.rows(ids)

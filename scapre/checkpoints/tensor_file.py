@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from io import BufferedReader
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -67,13 +68,32 @@ class TensorFile:
             ScaPreError: If there is none of this name, torch cannot hold its values, or the file has changed since it
                 was opened.
         """
-        flat, entry = self.stored_bytes(name), self.entries[name]
-        if entry.dtype is None:
-            raise ScaPreError(
-                f"{self.field}: {_quoted(name)} in {shorten(self.path.name)} is stored as {_quoted(entry.kind)}, which "
-                "this pack cannot compute with. Give the same file in fp16, bf16 or fp32."
-            )
-        return flat.view(entry.dtype).view(entry.shape)
+        flat, dtype = self.stored_bytes(name), self._dtype(name)
+        return flat.view(dtype).view(self.entries[name].shape)
+
+    def rows(self, name: str, numbers: Tensor) -> Tensor:
+        """Some rows of a matrix, (rows, d), on the CPU: only they are read.
+
+        Args:
+            name: Of the matrix.
+            numbers: (rows,) which, in any order and as often as wanted; all must be there.
+
+        Raises:
+            ScaPreError: As `read` does, and if it is no matrix.
+        """
+        entry, dtype = self._entry_of(name), self._dtype(name)
+        if len(entry.shape) != 2:
+            raise self.broken(f"{shorten(name)} is no matrix")
+        if len(numbers) and not 0 <= int(numbers.min()) <= int(numbers.max()) < entry.shape[0]:
+            raise self.broken(f"{shorten(name)} has no row {int(numbers.min())} to {int(numbers.max())}")
+        width = entry.shape[1] * dtype.itemsize
+        wanted, places = numbers.unique(return_inverse=True)
+        found = torch.empty(len(wanted), width, dtype=torch.uint8)
+        done = 0
+        for first, count in _runs(wanted):
+            self._fill(found[done : done + count].view(-1), entry.start + first * width)
+            done += count
+        return found.view(dtype)[places]
 
     def stored_bytes(self, name: str) -> Tensor:
         """The bytes of one tensor as they are in the file, whatever they mean: (bytes,), uint8.
@@ -81,20 +101,37 @@ class TensorFile:
         Raises:
             ScaPreError: If there is none of this name, or the file has changed since it was opened.
         """
+        entry = self._entry_of(name)
+        flat = torch.empty(entry.size, dtype=torch.uint8)
+        self._fill(flat, entry.start)
+        return flat
+
+    def _entry_of(self, name: str) -> Entry:
         if name not in self.entries:
             raise self.broken(f"it has no tensor {shorten(name)}")
+        return self.entries[name]
+
+    def _dtype(self, name: str) -> torch.dtype:
         entry = self.entries[name]
-        flat = torch.empty(entry.size, dtype=torch.uint8)
+        if entry.dtype is None:
+            raise ScaPreError(
+                f"{self.field}: {_quoted(name)} in {shorten(self.path.name)} is stored as {_quoted(entry.kind)}, which "
+                "this pack cannot compute with. Give the same file in fp16, bf16 or fp32."
+            )
+        return entry.dtype
+
+    def _fill(self, flat: Tensor, start: int) -> None:
+        """Reads bytes that begin at a place in the data."""
         memory: Any = flat.numpy()
-        if len(flat):
-            try:
-                self._file.seek(self._data + entry.start)
-                count = self._file.readinto(memory)
-            except OSError as error:
-                raise self._unreadable(error) from None
-            if count != len(flat):
-                raise self.broken("it was cut while it was read")
-        return flat
+        if not len(flat):
+            return
+        try:
+            self._file.seek(self._data + start)
+            count = self._file.readinto(memory)
+        except OSError as error:
+            raise self._unreadable(error) from None
+        if count != len(flat):
+            raise self.broken("it was cut while it was read")
 
     def broken(self, why: str) -> ScaPreError:
         """The error for a file that is not what it should be."""
@@ -181,6 +218,14 @@ class TensorFile:
             raise self._unfinished(f"{self._data + reached:,}")
         if reached != size:
             raise self.broken(f"it should hold {reached:,} bytes of data and holds {size:,}")
+
+
+def _runs(numbers: Tensor) -> Iterator[tuple[int, int]]:
+    """First and count of each run of consecutive numbers, which are sorted and each there once."""
+    ends = (numbers.diff() != 1).nonzero().flatten().tolist()
+    for start, stop in pairwise([-1, *ends, len(numbers) - 1]):
+        if stop > start:
+            yield int(numbers[start + 1]), stop - start
 
 
 def _quoted(text: str) -> str:

@@ -60,7 +60,7 @@ class Tower:
                 return prefix
         raise ScaPreError(
             f"checkpoint: it has no text encoder ({self.prefixes[0]}… is missing), and without one names cannot be "
-            "read. Give a whole checkpoint, not a diffusion model alone."
+            "read. Give a whole checkpoint, or the text encoder with --text-encoder."
         )
 
     def embeddings(self, prefix: str, read: Read) -> dict[str, Tensor]:

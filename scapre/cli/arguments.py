@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..checkpoints.checkpoint import Checkpoint, check_kind
 from ..checkpoints.tensor_file import TensorFile
-from ..checkpoints.tokenizer import Tokenizer
+from ..checkpoints.text_encoders import OPTION
 from ..concepts.listed import AUTO, Choice, listed_text
 from ..concepts.readings import READINGS
 from ..concepts.text import MOST_BYTES, decode, named
@@ -181,35 +182,47 @@ def add_tokenizer(parser: argparse.ArgumentParser) -> None:
 def add_text_encoder(parser: argparse.ArgumentParser) -> None:
     """Where the text encoder is, if it is not in the checkpoint."""
     parser.add_argument(
-        "--text-encoder", type=Path, metavar="FILE", help="the text encoder of a model that comes without (T5, UMT5)"
+        "--text-encoder",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="the text encoder of a model that comes without one (T5, UMT5, CLIP); may be repeated",
     )
 
 
 @contextlib.contextmanager
-def text_encoder_file(path: Path | None) -> Iterator[TensorFile | None]:
-    """The open file of `--text-encoder`, None where there is none.
+def text_encoder_files(paths: Iterable[Path]) -> Iterator[list[TensorFile]]:
+    """The open files of `--text-encoder`.
 
     Raises:
-        ScaPreError: If it is no safetensors file.
+        ScaPreError: If one is no safetensors file.
     """
-    if path is None:
-        yield None
-    else:
-        with TensorFile(path, "--text-encoder") as file:
-            yield file
+    with contextlib.ExitStack() as stack:
+        for path in paths:
+            check_kind(path, OPTION)
+        yield [stack.enter_context(TensorFile(path, OPTION)) for path in paths]
 
 
-def names_here(edits: Iterable[Edit], vocabulary: Path | None) -> tuple[str, ...]:
+def names_here(
+    edits: Iterable[Edit], vocabulary: Path | None, checkpoint: Checkpoint, others: Sequence[TensorFile] = ()
+) -> tuple[str, ...]:
     """What to say where this installation cuts names into other tokens than the one that an edit was made on.
 
+    Args:
+        edits: They are for the checkpoint's family.
+        vocabulary: Folder of CLIP's or T5's vocabulary; None looks for one.
+        checkpoint: The model.
+        others: Files with text encoders.
+
     Raises:
-        ScaPreError: If the folder that was given holds no vocabulary.
+        ScaPreError: If the folder that was given holds no vocabulary, or a file no text encoder of the family.
     """
     try:
-        tokenise = Tokenizer(vocabulary)
+        tokenise = checkpoint.tokens(vocabulary, others)
         return tuple(dict.fromkeys(sentence for edit in edits for sentence in tokens_notes(edit, tokenise)))
     except ScaPreError:
-        if vocabulary:
+        if vocabulary or others:
             raise
         return ("the tokens of names were not compared, because no vocabulary was found (--tokenizer names one)",)
 

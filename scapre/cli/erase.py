@@ -27,7 +27,7 @@ from .arguments import (
     given_settings,
     read_list,
     seed,
-    text_encoder_file,
+    text_encoder_files,
 )
 from .console import ConsoleProgress, count_of, say
 from .export import write
@@ -35,7 +35,9 @@ from .export import write
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares what it takes."""
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a whole .safetensors checkpoint")
+    parser.add_argument(
+        "checkpoint", type=Path, metavar="CHECKPOINT", help="a .safetensors checkpoint, or a diffusion model alone"
+    )
     parser.add_argument(
         "--concepts",
         type=Path,
@@ -62,10 +64,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Solves and writes."""
-    check_output(options.out, [options.checkpoint, options.concepts, options.preserve], options.overwrite)
+    inputs = [options.checkpoint, options.concepts, options.preserve, *options.text_encoder]
+    check_output(options.out, inputs, options.overwrite)
     request, exported, progress = request_of(options), export_options(options), ConsoleProgress()
-    with Checkpoint(options.checkpoint) as checkpoint, text_encoder_file(options.text_encoder) as other:
-        states, seconds = encode_request(checkpoint.encoder(options.tokenizer, other), request, progress)
+    with Checkpoint(options.checkpoint) as checkpoint, text_encoder_files(options.text_encoder) as others:
+        states, seconds = encode_request(checkpoint.encoder(options.tokenizer, others), request, progress)
         edit = solve_edit(states, checkpoint, request, progress=progress, encode_seconds=seconds)
         if options.export:
             said = write(options.export, edit, checkpoint, options.out, exported, progress)

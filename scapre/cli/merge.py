@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..checkpoints.checkpoint import Checkpoint
@@ -22,7 +22,7 @@ from .arguments import (
     add_tokenizer,
     check_output,
     names_here,
-    text_encoder_file,
+    text_encoder_files,
 )
 from .console import ConsoleProgress, count_of, say
 
@@ -44,11 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Solves and writes."""
-    check_output(options.out, [*options.edits, options.checkpoint], options.overwrite)
+    check_output(options.out, [*options.edits, options.checkpoint, *options.text_encoder], options.overwrite)
     edits, progress = {str(path): read_edit(path) for path in options.edits}, ConsoleProgress()
-    with Checkpoint(options.checkpoint) as checkpoint, text_encoder_file(options.text_encoder) as other:
-        notes = names_here(edits.values(), options.tokenizer)
-        encoder = _encoder(edits.values(), checkpoint, options.tokenizer, other)
+    with Checkpoint(options.checkpoint) as checkpoint, text_encoder_files(options.text_encoder) as others:
+        notes = names_here(edits.values(), options.tokenizer, checkpoint, others)
+        encoder = _encoder(edits.values(), checkpoint, options.tokenizer, others)
         edit = merge_edits(edits, checkpoint, options.remove, notes=notes, encoder=encoder, progress=progress)
     write_edit(edit, options.out, names=not options.no_names, overwrite=options.overwrite)
     progress.finish()
@@ -58,14 +58,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _encoder(
-    edits: Iterable[Edit], checkpoint: Checkpoint, vocabulary: Path | None, other: TensorFile | None
+    edits: Iterable[Edit], checkpoint: Checkpoint, vocabulary: Path | None, others: Sequence[TensorFile]
 ) -> Encoder | None:
     """The text encoder, where an edit may need it."""
     if not any(edit.solver.sums or not edit.states.whole for edit in edits):
         return None
     try:
-        return checkpoint.encoder(vocabulary, other)
+        return checkpoint.encoder(vocabulary, others)
     except ScaPreError:
-        if vocabulary or other:
+        if vocabulary or others:
             raise
         return None  # what the edits keep may be enough; else the merge says what is missing

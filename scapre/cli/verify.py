@@ -11,7 +11,7 @@ from pathlib import Path
 from ..checkpoints.checkpoint import Checkpoint
 from ..export.matrices import Matrices
 from ..files import read_edit
-from .arguments import add_tokenizer, names_here
+from .arguments import add_text_encoder, add_tokenizer, names_here, text_encoder_files
 from .console import ConsoleProgress, note, say
 
 OTHER = 1
@@ -22,18 +22,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a .safetensors checkpoint")
     parser.add_argument("edit", type=Path, metavar="EDIT", help="an edit file")
     add_tokenizer(parser)
+    add_text_encoder(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Compares."""
     edit, progress = read_edit(options.edit), ConsoleProgress()
-    with Checkpoint(options.checkpoint) as checkpoint:
+    with Checkpoint(options.checkpoint) as checkpoint, text_encoder_files(options.text_encoder) as others:
         matrices = Matrices(edit, checkpoint, progress)
         for name in edit.shapes:  # reads and checks each
             matrices.read(name)
         apart = matrices.apart()
+        notes = names_here([edit], options.tokenizer, checkpoint, others)
     progress.finish()
-    for sentence in names_here([edit], options.tokenizer):
+    for sentence in notes:
         note(f"Note: {sentence}.")
     if not apart:
         say("Same weights: the edit was solved from them.")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..checkpoints.checkpoint import FLOATS, Checkpoint
 from ..errors import shorten
-from ..families import Role, by_weight
+from ..families import Role, by_weight, place
 from .names import by_blocks, by_path
 
 # Dots and underscores are left out by some who write such names, and changed into each other by others.
@@ -78,7 +78,7 @@ def find_copies(checkpoint: Checkpoint, edited: Collection[str]) -> Copies:
     entries, own = checkpoint.file.entries, {checkpoint.stored_name(name): name for name in weights}
     shapes = {name: entries[stored].shape for stored, name in own.items()}
     patterns = {_ALIKE[checkpoint.roles[part.name]] for name in edited for part in weights[name]}
-    known = [pattern for pattern in patterns if pattern]
+    known = [pattern for pattern in (*patterns, _in_blocks(checkpoint.family, edited)) if pattern]
     places = _places(tuple(own.values()))
 
     def alike(bare: str) -> bool:
@@ -95,6 +95,16 @@ def find_copies(checkpoint: Checkpoint, edited: Collection[str]) -> Copies:
         elif alike(bare) and not name.endswith("bias"):
             left.append(name)
     return Copies(copies, tuple(left), tuple(sorted(name for name in entries if name.startswith(_BUNDLED))))
+
+
+def _in_blocks(family: str, edited: Iterable[str]) -> re.Pattern[str] | None:
+    """How edited layers are called inside the blocks of a transformer; None where a family's layers are no such."""
+    blocks = ((name, place(family, name).layer + ".") for name in edited)
+    layers = {name.removeprefix(block).removesuffix(".weight") for name, block in blocks if name.startswith(block)}
+    if not layers:
+        return None
+    bare = "|".join(re.escape(layer.translate(_SEPARATORS)) for layer in sorted(layers))
+    return re.compile(rf"\d({bare})(?=weight|lora|diff|$)", re.IGNORECASE)
 
 
 def _places(names: tuple[str, ...]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..errors import ScaPreError
 from ..families import Context
 from ..progress import Progress
-from .encoder import Encoder
+from .encoder import Encoder, ReadsAhead
 from .lexicon import Lexicon
 
 
@@ -24,6 +24,11 @@ class ContextEncoder:
     def tokens(self, text: str) -> Sequence[int]:
         """Ids of a text's tokens; see `Encoder`."""
         return self._encoder.tokens(text)
+
+    def read_ahead(self, texts: Sequence[str], progress: Progress) -> None:
+        """Tells an encoder that wants to know it what it will be asked for."""
+        if isinstance(self._encoder, ReadsAhead):
+            self._encoder.read_ahead(texts, progress)
 
     def encode(self, texts: Sequence[str], progress: Progress) -> Tensor:
         """What the projections read of the texts, (texts, tokens, d), float32."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -36,4 +36,13 @@ class Encoder(Protocol):
 
     def lexicon(self) -> Lexicon | None:
         """The words of its vocabulary; None where they cannot be had."""
+        ...
+
+
+@runtime_checkable
+class ReadsAhead(Protocol):
+    """An encoder that likes to know which texts it will be asked for, since reading few costs as much as many."""
+
+    def read_ahead(self, texts: Sequence[str], progress: Progress) -> None:
+        """Reads these texts, and keeps their states for a while."""
         ...

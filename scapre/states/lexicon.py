@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,24 @@ _WORD = re.compile("(?:▁([a-z]{3,})|([a-z]{3,})</w>)")
 """A whole word of plain letters: T5's vocabulary marks where one begins, and CLIP's where it ends."""
 _MOST = 2**26  # values of directions that are kept: 256 MB
 _BLOCK = 8192
+
+
+class Embeddings(Protocol):
+    """What is needed of embeddings: a tensor (tokens, d), or what reads rows of one when they are asked for."""
+
+    @property
+    def shape(self) -> Any:
+        """(tokens, d)."""
+        ...
+
+    @property
+    def device(self) -> Any:
+        """Where they are."""
+        ...
+
+    def __getitem__(self, ids: Tensor, /) -> Tensor:
+        """Rows (ids, d)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -31,11 +50,11 @@ class Lexicon:
 
     words: tuple[str, ...]
     ids: Tensor
-    embeddings: Tensor
+    embeddings: Embeddings
     clip: bool = True
 
     @classmethod
-    def of(cls, vocabulary: dict[str, int], embeddings: Tensor) -> Lexicon:
+    def of(cls, vocabulary: dict[str, int], embeddings: Embeddings) -> Lexicon:
         """The whole words of a vocabulary.
 
         Args:
@@ -46,7 +65,7 @@ class Lexicon:
         ordered = sorted(vocabulary.items(), key=lambda entry: entry[1])
         words = ((_WORD.fullmatch(token), number) for token, number in ordered)
         found = {word[1] or word[2]: number for word, number in words if word}
-        known = {word: number for word, number in found.items() if number < len(embeddings)}
+        known = {word: number for word, number in found.items() if number < embeddings.shape[0]}
         ids = torch.tensor(list(known.values()), dtype=torch.long)
         return cls(tuple(known), ids, embeddings, clip=any(token.endswith("</w>") for token in vocabulary))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from torch import Tensor
 
 from ..errors import ScaPreError, shorten
-from .encoder import Encoder
+from .encoder import Encoder, ReadsAhead
 
 _POSITIONS = 1536
 """Positions encoded together. More gain nothing on a CPU, and fewer cast the encoder's weights too often."""
@@ -27,6 +27,8 @@ def encode_prefixes(
         ScaPreError: For states that are not finite.
     """
     found: dict[str, Tensor] = {}
+    if isinstance(encoder, ReadsAhead):
+        encoder.read_ahead(list(lengths), lambda _, done, total: told(len(lengths) * done // total))
     for length, texts in _batches(lengths):
         told(len(found))
         states = encoder.encode_prefixes(texts, length)

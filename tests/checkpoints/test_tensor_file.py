@@ -250,3 +250,29 @@ def test_a_header_that_is_as_long_as_a_pickle_is_old_is_one(tmp_path: Path) -> N
         path.write_bytes(struct.pack("<Q", length) + text + b" " * (length - len(text)))
         with TensorFile(path) as file:
             assert file.metadata == {"a": ""}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float8_e4m3fn])
+@pytest.mark.parametrize("numbers", [[3], [0, 1, 2, 3, 4, 5, 6], [6, 0, 6, 2, 3], [5, 4, 3], []])
+def test_rows_are_those_of_the_whole_matrix(tmp_path: Path, dtype: torch.dtype, numbers: list[int]) -> None:
+    whole = torch.randn(7, 5, generator=torch.Generator().manual_seed(0)).to(dtype)
+    save_file({"before": torch.zeros(3, dtype=torch.uint8), "a": whole}, tmp_path / "a.safetensors")
+    with TensorFile(tmp_path / "a.safetensors") as file:
+        found = file.rows("a", torch.tensor(numbers, dtype=torch.long))
+    assert found.dtype == dtype and found.shape == (len(numbers), 5)
+    assert torch.equal(found.float(), whole.float()[numbers])
+
+
+def test_rows_of_what_is_no_matrix_are_refused(tmp_path: Path) -> None:
+    save_file({"a": torch.zeros(7), "b": torch.zeros(4096, 64)}, tmp_path / "a.safetensors")
+    with TensorFile(tmp_path / "a.safetensors") as file:
+        with pytest.raises(ScaPreError, match="is no matrix"):
+            file.rows("a", torch.tensor([1]))
+        with pytest.raises(ScaPreError, match="has no tensor"):
+            file.rows("c", torch.tensor([1]))
+        for beyond in (4096, -1):
+            with pytest.raises(ScaPreError, match=r"has no row"):
+                file.rows("b", torch.tensor([0, beyond]))
+        (tmp_path / "a.safetensors").write_bytes((tmp_path / "a.safetensors").read_bytes()[:-40])
+        with pytest.raises(ScaPreError, match="was cut while it was read"):
+            file.rows("b", torch.tensor([4095]))

@@ -142,6 +142,77 @@ def test_what_cannot_be_edited_is_copied_and_named(tmp_path: Path, kind: str) ->
     assert note.startswith(f'1 tensor (such as "{name}")') and "could not be edited" in note
 
 
+# Marks of a class, and its layers with the parts of each; blocks are named in front of them.
+TRANSFORMERS = {
+    "PixArtSigma": ("t_block.1.weight", "blocks.{}.", {"cross_attn.kv_linear": 2}),
+    "WAN21_T2V": ("head.modulation", "blocks.{}.", {"cross_attn.k": 1, "cross_attn.v": 1}),
+    "CosmosT2V": (
+        "blocks.block0.blocks.0.block.attn.to_q.0.weight", "blocks.block{}.",
+        {"blocks.1.block.attn.to_k.0": 1, "blocks.1.block.attn.to_v.0": 1},
+    ),
+    "StableAudio": ("transformer.rotary_pos_emb.inv_freq", "transformer.layers.{}.", {"cross_attn.to_kv": 2}),
+    "LTXV": (
+        "adaln_single.emb.timestep_embedder.linear_1.bias", "transformer_blocks.{}.",
+        {"attn2.to_k": 1, "attn2.to_v": 1},
+    ),
+}  # fmt: skip
+
+
+def transformer(kind: str) -> dict[str, Tensor]:
+    """A checkpoint of a transformer, whose blocks are more than ten."""
+    mark, block, layers = TRANSFORMERS[kind]
+    generator = torch.Generator().manual_seed(1)
+    return {PREFIX + mark: torch.zeros(8, 8)} | {
+        f"{PREFIX}{block.format(number)}{layer}.weight": torch.randn(12 * count, 16, generator=generator) / 4
+        for number in range(12)
+        for layer, count in layers.items()
+    }
+
+
+@pytest.mark.parametrize("kind", TRANSFORMERS)
+@pytest.mark.parametrize("naming", ["averages", "second model", "unknown prefix"])
+def test_copies_of_transformers_are_edited_too(tmp_path: Path, kind: str, naming: str) -> None:
+    own = transformer(kind)
+    paths = [name.removeprefix(PREFIX) for name in own if not name.endswith(TRANSFORMERS[kind][0])]
+    copies = {NAMINGS[naming](path, kind): own[PREFIX + path] + 0.01 for path in paths}
+    said, found, _, delta = export(tmp_path, own | copies)
+    counts = TRANSFORMERS[kind][2]
+    for path in paths:
+        count = next(count for layer, count in counts.items() if path.endswith(f"{layer}.weight"))
+        names = [f"diffusion_model.{path}" + (f"[{n + 1}/{count}]" if count > 1 else "") for n in range(count)]
+        for name in (PREFIX + path, NAMINGS[naming](path, kind)):
+            before = (own | copies)[name]
+            wanted = torch.cat([w + delta(n, w) for n, w in zip(names, before.chunk(count), strict=True)])
+            assert torch.equal(found[name], wanted) and not torch.equal(found[name], before)
+    (note,) = said.notes
+    assert note.startswith(f"{len(paths)} copies (such as ") and "were edited too" in note
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("PixArtSigma", "lora_unet_blocks_0_cross_attn_kv_linear.lora_down.weight"),
+        ("WAN21_T2V", "teacher.blocks.99.cross_attn.k.weight"),
+        ("WAN21_T2V", "diffusion_model.blocks.0.cross_attn.v.lora_up.weight"),
+        ("WAN21_T2V", "transformer.blocks.0.attn2.to_k.weight"),
+    ],
+)
+def test_what_transformers_hold_beside_them_is_named(tmp_path: Path, kind: str, name: str) -> None:
+    said, _, _, _ = export(tmp_path, transformer(kind) | {name: torch.zeros(4, 16)})
+    (note,) = said.notes
+    assert note.startswith(f'1 tensor (such as "{name}")') and "could not be edited" in note
+
+
+def test_what_reads_pictures_or_sound_in_transformers_is_none_of_it(tmp_path: Path) -> None:
+    names = [
+        f"{PREFIX}blocks.0.cross_attn.k_img.weight", f"{PREFIX}blocks.0.cross_attn.norm_k.weight",
+        f"{PREFIX}blocks.0.audio_cross_attn_wrapper.audio_cross_attn.k.weight",
+        "text_encoders.umt5xxl.transformer.encoder.block.0.layer.0.SelfAttention.k.weight",
+    ]  # fmt: skip
+    said, _, _, _ = export(tmp_path, transformer("WAN21_T2V") | {name: torch.zeros(12, 16) for name in names})
+    assert said.notes == ()
+
+
 def test_nothing_is_said_where_there_is_nothing(tmp_path: Path) -> None:
     harmless = {
         "model_ema.decay": torch.tensor(0.9999),
