@@ -47,6 +47,7 @@ METHODS: dict[str, dict[str, Settings]] = {
     "kscu-paper": _learned({"unlearn.hold": 0}),
     "kscu-long": _learned(LONG),
     "esd": _learned(ESD),
+    "esd-long": _learned({**ESD, **LONG}),
     "auto-kscu": _learned({"concepts.method": "auto", "unlearn.iterations": 50}),
     "precise": {
         "style": {"preset": "styles", "anchor": "art"},

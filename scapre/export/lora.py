@@ -23,7 +23,7 @@ from .result import Exported, Options, Residual
 
 
 def write_lora(edit: Edit, weights: Projections, path: Path, options: Options, progress: Progress) -> Exported:
-    """Writes `.lora_up.weight`, `.lora_down.weight` and `.alpha` of every matrix; alpha is the rank, so the scale is 1.
+    """Writes the two factors of every weight, and alpha where the family's files have one: the rank, so the scale is 1.
 
     All matrices get the greatest rank that one of them needs, filled up with zeros: diffusers takes the commonest alpha
     for all matrices of a file, so one with several ranks would be applied at wrong strengths there, without a word.
@@ -53,17 +53,15 @@ def write_lora(edit: Edit, weights: Projections, path: Path, options: Options, p
         residual.add(name, change.dense(), up.double() @ down.double())
         factors[name] = up, down
     ranks = {name: len(down) for name, (_, down) in factors.items()}
-    rank, names = max(ranks.values()), {file: name for name, file in files.items()}
+    rank = max(ranks.values())
+    places = {f"{files[name]}.{said}": (name, part) for name in factors for part, said in labels.parts.items()}
 
     def tensor(key: str) -> Tensor:
-        file, _, part = key.partition(".")
-        filled = _filled(*factors[names[file]], rank)[part]
-        return filled.reshape(entries[key][1])
+        name, part = places[key]
+        return _filled(*factors[name], rank)[part].reshape(entries[key][1])
 
     entries = {
-        f"{files[name]}.{part}": announced
-        for name in factors
-        for part, announced in _announced(*matrices.shape(name), rank=rank, dtype=dtype).items()
+        key: _announced(*matrices.shape(name), rank=rank, dtype=dtype)[part] for key, (name, part) in places.items()
     }
     metadata = lora_fields(edit, labels, rank, options.names)
     write_tensors(path, entries, tensor, metadata, overwrite=options.overwrite)

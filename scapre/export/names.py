@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _MODEL = "diffusion_model."
 _BLOCK = re.compile(r"(input_blocks|middle_block|output_blocks)(?:\.(\d+))?\.1\.(?=transformer_blocks|proj_|norm)")
@@ -38,6 +38,11 @@ def by_blocks(names: Sequence[str]) -> Mapping[str, str]:
 def by_path(names: Sequence[str]) -> Mapping[str, str]:
     """Names after the original layout, as kohya's tools write them for SDXL: `lora_unet_input_blocks_4_1_…`."""
     return {name: _PREFIX + _path(name).replace(".", "_") for name in names}
+
+
+def by_module(names: Sequence[str]) -> Mapping[str, str]:
+    """Names as ComfyUI's model has them, as LoRA files of transformers mostly do: `diffusion_model.blocks.0.….v`."""
+    return {name: name.removesuffix(".weight") for name in names}
 
 
 def _path(name: str) -> str:
@@ -88,6 +93,12 @@ def _diffusers(block: re.Match[str], period: int) -> str:
     return f"down_blocks.{(number - 1) // period}.attentions.{(number - 1) % period}."
 
 
+KOHYA = {"lora_down.weight": "lora_down.weight", "lora_up.weight": "lora_up.weight", "alpha": "alpha"}
+PEFT = {"lora_down.weight": "lora_A.weight", "lora_up.weight": "lora_B.weight"}
+"""What kohya's tools and PEFT call the parts of a LoRA. diffusers takes kohya's names for Wan only where every layer of
+the model is in the file, and for LTXV not at all."""
+
+
 @dataclass(frozen=True)
 class Labels:
     """How LoRA files of one family are marked.
@@ -97,35 +108,37 @@ class Labels:
         base: `ss_base_model_version`, after kohya's sd-scripts.
         architecture: `modelspec.architecture`, after Stability's model metadata standard.
         implementation: `modelspec.implementation`: whose names the file uses.
+        parts: What the file calls the factors, and alpha if it has one; it is the rank, and changes nothing.
     """
 
     naming: Naming
     base: str
     architecture: str
     implementation: str
+    parts: Mapping[str, str] = field(default_factory=lambda: KOHYA)
+
+
+def _transformer(base: str, implementation: str) -> Labels:
+    return Labels(by_module, base, f"{base}/lora", implementation, PEFT)
 
 
 _SGM = "https://github.com/Stability-AI/generative-models"
 _SDXL = Labels(by_path, "sdxl_base_v1-0", "stable-diffusion-xl-v1-base/lora", _SGM)
 
 
-def _by_path(base: str, implementation: str) -> Labels:
-    return Labels(by_path, base, f"{base}/lora", implementation)
-
-
 _COSMOS = "https://github.com/nvidia-cosmos"
 
 # By the family's title.
 LABELS: Mapping[str, Labels] = {
-    "PixArt Alpha": _by_path("pixart-alpha", "https://github.com/PixArt-alpha/PixArt-alpha"),
-    "PixArt Sigma": _by_path("pixart-sigma", "https://github.com/PixArt-alpha/PixArt-sigma"),
-    "Wan": _by_path("wan", "https://github.com/Wan-Video"),
-    "LTXV": _by_path("ltxv", "https://github.com/Lightricks/LTX-Video"),
-    "Cosmos": _by_path("cosmos", _COSMOS),
-    "Cosmos Predict2": _by_path("cosmos-predict2", _COSMOS),
-    "Anima": _by_path("anima", "https://huggingface.co/circlestone-labs/Anima"),
-    "ACE-Step": _by_path("ace-step", "https://github.com/ace-step/ACE-Step"),
-    "Stable Audio": _by_path("stable-audio", "https://github.com/Stability-AI/stable-audio-tools"),
+    "PixArt Alpha": _transformer("pixart-alpha", "https://github.com/PixArt-alpha/PixArt-alpha"),
+    "PixArt Sigma": _transformer("pixart-sigma", "https://github.com/PixArt-alpha/PixArt-sigma"),
+    "Wan": _transformer("wan", "https://github.com/Wan-Video"),
+    "LTXV": _transformer("ltxv", "https://github.com/Lightricks/LTX-Video"),
+    "Cosmos": _transformer("cosmos", _COSMOS),
+    "Cosmos Predict2": _transformer("cosmos-predict2", _COSMOS),
+    "Anima": _transformer("anima", "https://huggingface.co/circlestone-labs/Anima"),
+    "ACE-Step": _transformer("ace-step", "https://github.com/ace-step/ACE-Step"),
+    "Stable Audio": _transformer("stable-audio", "https://github.com/Stability-AI/stable-audio-tools"),
     "SD1.x": Labels(by_blocks, "sd_v1", "stable-diffusion-v1/lora", "diffusers"),
     "SD2.x": Labels(by_blocks, "sd_v2", "stable-diffusion-v2-512/lora", "diffusers"),
     "SDXL refiner": Labels(by_path, "sdxl_refiner_v1-0", "stable-diffusion-xl-v1-refiner/lora", _SGM),
