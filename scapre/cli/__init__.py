@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python PACK/scapre",
-        description="Erase concepts from Stable Diffusion checkpoints. No input is changed.",
+        description="Erase concepts from text-to-image, video and sound models. No input is changed.",
         epilog="PACK is the pack's folder, such as ComfyUI/custom_nodes/comfyui-scapre.",
     )
     parser.add_argument("--version", action="version", version=VERSION)
