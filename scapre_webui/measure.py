@@ -9,7 +9,8 @@ from modules import paths
 
 from ..scapre.checkpoints.tokenizer import Tokenizer, literal
 from ..scapre.checkpoints.towers import WINDOW
-from ..scapre.concepts.name_check import Measure, NameCheck, words_of
+from ..scapre.concepts.name_check import Measure, NameCheck
+from ..scapre.concepts.pieces import words_of
 from ..scapre.errors import ScaPreError
 
 log = logging.getLogger("scapre")

@@ -97,6 +97,10 @@ class ClipEncoder:
         """
         return self._known(text)
 
+    def window(self) -> int:
+        """How many tokens of a text it reads at once."""
+        return self._reader.window(self._tokens(""))
+
     def _ids_of(self, text: str) -> tuple[int, ...]:
         return self._reader.ids(text, self._tokens(text))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
@@ -15,7 +15,6 @@ from .review import Row, read_line, review
 from .spelling import plain
 
 _REMEMBERED = 20_000  # names, so that a keystroke in a list of thousands costs one of them
-_WORD_END = "</w>"
 _SHOWN = 4  # aliases of a name
 _REPEATS = ("duplicate", "conflict", "preserved")
 
@@ -29,27 +28,19 @@ class Measure:
         ids: Their numbers.
         fits: Whether they are no more than it reads at once.
         window: How many it reads at once.
+        of_clip: Whether it is a CLIP, whose aliases are known and whose pieces are longer than others'.
     """
 
     words: tuple[tuple[str, ...], ...]
     ids: tuple[int, ...]
     fits: bool
     window: int
+    of_clip: bool = True
 
     @property
     def tokens(self) -> int:
         """How many pieces there are."""
         return sum(map(len, self.words))
-
-
-def words_of(pieces: Iterable[tuple[str, str]]) -> tuple[tuple[str, ...], ...]:
-    """The pieces of each word, from each token as CLIP's vocabulary has it and as text."""
-    words: list[list[str]] = [[]]
-    for token, text in pieces:
-        words[-1].append(text)
-        if token.endswith(_WORD_END):
-            words.append([])
-    return tuple(tuple(word) for word in words if word)
 
 
 class NameCheck:
@@ -74,11 +65,11 @@ class NameCheck:
         spelled = plain(row.concept.text)
         other = spelled != row.concept.text and self._measure(spelled).ids != name.ids
         notes = [*row.notes, *([{"kind": "spelling", "plain": literal(spelled)}] if other else [])]
-        notes += [{"kind": "odd", "pieces": word} for word in odd_words(name.words)]
+        notes += [{"kind": "odd", "pieces": word} for word in odd_words(name.words, name.of_clip)]
         too_long = (one for one in (name, anchor) if not one.fits)
         notes += [{"kind": "long", "tokens": one.tokens, "window": one.window} for one in too_long]
-        once = not any(note["kind"] in _REPEATS for note in row.notes)
-        others = [word for word in alike(row.concept.text) if word not in there and once]
+        offered = name.of_clip and not any(note["kind"] in _REPEATS for note in row.notes)
+        others = [word for word in alike(row.concept.text) if word not in there and offered]
         notes += [{"kind": "alias", "names": others[:_SHOWN]}] if others else []
         pieces = [piece for word in name.words for piece in word]
         return {"line": row.line, "tokens": name.tokens, "pieces": pieces, "notes": notes}

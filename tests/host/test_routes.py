@@ -11,16 +11,18 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestClient, TestServer
+from comfy.text_encoders import pixart_t5, wan
 
 from pack.benchmarks.host.base import PACK_ROOT
 from pack.benchmarks.host.client import HostError
 from pack.benchmarks.host.server import Server
 from pack.nodes.host.measure import NameMeasure
+from pack.nodes.host.tokenizer import NameTokenizer
 from pack.nodes.page.routes import add_routes, register_routes
 from pack.scapre.concepts import alike as found_alike
 from pack.scapre.concepts.name_check import NameCheck
 from pack.scapre.errors import ScaPreError
-from pack.tests.host import models
+from pack.tests.host import models, transformers
 
 WINDOW = 75
 Client = TestClient[web.Request, web.Application]
@@ -172,6 +174,60 @@ def test_notes_of_the_list_and_of_the_name_come_together(names: NameCheck) -> No
     ]
     assert "tokens" not in found["rows"][3]
     json.dumps(found)
+
+
+# How T5 and its relatives read names
+
+
+@pytest.fixture(scope="module")
+def t5() -> NameCheck:
+    return NameCheck(NameMeasure(lambda: NameTokenizer(pixart_t5.PixArtTokenizer()), of_clip=False))
+
+
+@pytest.fixture(scope="module")
+def umt5() -> NameCheck:
+    data = {"spiece_model": transformers.vocabulary()}
+    return NameCheck(NameMeasure(lambda: NameTokenizer(wan.WanT5Tokenizer(tokenizer_data=data)), of_clip=False))
+
+
+@pytest.mark.parametrize(
+    ("name", "pieces"),
+    [
+        ("Vincent van Gogh", ["Vincent", "van", "Go", "g", "h"]),
+        ("Caravaggio", ["Car", "ava", "ggi", "o"]),
+        ("bokeh", ["\u2581", "bok", "e", "h"]),
+        ("1990s", ["1990", "s"]),
+    ],
+)
+def test_t5_cuts_a_name_in_its_own_way(t5: NameCheck, name: str, pieces: list[str]) -> None:
+    assert row(t5, name) == {"line": 1, "tokens": len(pieces), "pieces": pieces, "notes": []}
+
+
+@pytest.mark.parametrize("name", ["</s>", "<unk>", "embedding:cat", "red cat", "Zdzisław Beksiński", "葛飾北斎 😀"])
+@pytest.mark.parametrize("encoder", ["t5", "umt5"])
+def test_tokens_of_t5_are_counted_as_the_node_counts_them(
+    encoder: str, name: str, request: pytest.FixtureRequest
+) -> None:
+    clip = transformers.pixart_t5xxl() if encoder == "t5" else transformers.umt5()
+    counted = row(request.getfixturevalue(encoder), f'"{name}"')["tokens"]
+    assert counted == len(models.ClipEncoder(clip).tokens(name)) > 0
+
+
+def test_what_is_in_no_vocabulary_is_told(t5: NameCheck, umt5: NameCheck) -> None:
+    assert [note["pieces"] for note in row(t5, "葛飾北斎")["notes"]] == [("\u2581", "\ufffd")]
+    assert [note["pieces"] for note in row(t5, "Antoni Gaudí")["notes"]] == [("Gau", "d", "\ufffd")]
+    assert kinds(row(umt5, "red cat")) == [] and kinds(row(umt5, "red 葛")) == ["odd"]
+
+
+@pytest.mark.parametrize("count", [WINDOW, WINDOW + 1])
+def test_what_is_too_long_for_the_engine_is_marked_with_t5_too(t5: NameCheck, count: int) -> None:
+    found = row(t5, " ".join(["dog"] * count))
+    long = [{"kind": "long", "tokens": count, "window": WINDOW}]
+    assert (found["tokens"], found["notes"]) == (count, long if count > WINDOW else [])
+
+
+def test_what_clip_answers_alike_is_offered_for_clip_alone(names: NameCheck, t5: NameCheck) -> None:
+    assert (kinds(row(names, "cat")), kinds(row(t5, "cat"))) == (["alias"], [])
 
 
 # What the routes take

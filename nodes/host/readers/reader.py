@@ -34,6 +34,10 @@ class Reader(ABC):
         """A text in which nothing is syntax to the tokenizer."""
 
     @abstractmethod
+    def window(self, sections: Sections) -> int:
+        """How many tokens of a text's words are read at once."""
+
+    @abstractmethod
     def ids(self, text: str, sections: Sections) -> tuple[int, ...]:
         """Tokens of a text's words.
 

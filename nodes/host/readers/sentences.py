@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ....scapre.states.sentences import END, PADDING, check_length, literal, ordered
+from ....scapre.states.sentences import END, PADDING, WINDOW, check_length, literal, ordered
 from .reader import Reader, Sections
 
 _TOKENS = 4096  # encoded together
@@ -21,6 +21,10 @@ class SentenceReader(Reader):
     def literal(self, text: str) -> str:
         """Without special tokens."""
         return literal(text)
+
+    def window(self, sections: Sections) -> int:
+        """As with CLIP, less the start and the end."""
+        return WINDOW - 2
 
     def ids(self, text: str, sections: Sections) -> tuple[int, ...]:
         """What stands before the end token."""

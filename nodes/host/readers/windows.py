@@ -22,11 +22,15 @@ class WindowReader(Reader):
         """Without special tokens."""
         return plain(text).replace("<|", "< |")
 
+    def window(self, sections: Sections) -> int:
+        """Less the start and the end."""
+        return len(next(iter(sections.values()))[0]) - 2
+
     def ids(self, text: str, sections: Sections) -> tuple[int, ...]:
         """What stands between the start and the end token."""
         found = next(iter(sections.values()))
         if len(found) > 1:
-            window = len(found[0]) - 2
+            window = self.window(sections)
             raise ScaPreError(
                 f"{shorten(text)} needs more than the {window} tokens that the text encoder reads at once. "
                 "Shorten the name, or use a shorter template."
