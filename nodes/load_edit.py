@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..scapre.edits.agreement import tokens_notes
 from ..scapre.errors import ScaPreError
 from ..scapre.files import read_edit
 from .host.folders import edit_files, edit_path
-from .host.tokenizer import tokens_here
+from .host.tokenizer import tokens_told
 from .inputs.types import CATEGORY, EditType
 from .page.summary import SHOWN_AGAIN, report, show
 
@@ -66,4 +65,4 @@ class LoadEdit(io.ComfyNode):
         """Reads and reports."""
         edit = read_edit(edit_path(file))
         lines = [f"File {file}, of ScaPre {edit.version}, {edit.described}, seed {edit.seed}"]
-        return show(edit, data=report(edit, [*lines, *tokens_notes(edit, tokens_here)]))
+        return show(edit, data=report(edit, [*lines, *tokens_told(edit)]))

@@ -9,7 +9,6 @@ import torch
 from comfy_api.latest import io
 
 from ..scapre.concepts.concepts import parse_names
-from ..scapre.edits.agreement import tokens_notes
 from ..scapre.edits.edit import Edit
 from ..scapre.errors import ScaPreError
 from ..scapre.merge import merge_edits
@@ -18,7 +17,7 @@ from .host.device import compute_device, with_cpu_fallback
 from .host.progress import HostProgress
 from .host.projections import HostProjections
 from .host.text_encoder import encoder_for
-from .host.tokenizer import tokens_here
+from .host.tokenizer import tokens_told
 from .inputs.types import CATEGORY, EditType, device_input, names_input, strength_input
 from .page.summary import SHOWN_AGAIN, solved
 
@@ -75,7 +74,7 @@ class MergeEdits(io.ComfyNode):
         projections = _original(model)
         progress, names = HostProgress(getattr(cls.hidden, "unique_id", None)), parse_names(remove, "remove")
         encoder = None if clip is None else encoder_for(clip, projections)
-        notes = tuple(dict.fromkeys(note for edit in edits.values() for note in tokens_notes(edit, tokens_here)))
+        notes = tuple(dict.fromkeys(note for edit in edits.values() for note in tokens_told(edit)))
 
         def solve(where: torch.device) -> Edit:
             told = (*projections.notes(), *notes)

@@ -8,25 +8,42 @@ from functools import cache
 from typing import Any
 
 from comfy.sd1_clip import SD1Tokenizer
+from comfy.text_encoders.pixart_t5 import PixArtTokenizer
 
 from ...scapre.concepts.pieces import BROKEN, SPACE
+from ...scapre.edits.agreement import tokens_notes
+from ...scapre.edits.edit import Edit
+from ...scapre.families import CLIP, text_encoder
 from .text_encoder import ClipEncoder
 
+_OF_T5 = frozenset({"t5xxl", "t5base", "qwen3_06b"})  # the host has T5's vocabulary; UMT5's is in the encoder's file
 _UNKNOWN = re.compile(r"<unk>|<0x[0-9A-F]{2}>")  # what sentencepiece has no piece for, or only its bytes
 
 
 @cache
-def _encoder() -> ClipEncoder:
-    return ClipEncoder(NameTokenizer())
+def _encoder(of_clip: bool) -> ClipEncoder:
+    return ClipEncoder(NameTokenizer(None if of_clip else PixArtTokenizer()))
 
 
-def tokens_here(text: str) -> Sequence[int]:
-    """Token ids of a text as this installation cuts it.
+def tokens_here(text: str, family: str | None = None) -> Sequence[int]:
+    """Token ids of a text as this installation cuts it; none where it needs a file of the encoder's for that.
+
+    Args:
+        text: Literal.
+        family: Title of the model family that it is for; None for one that reads CLIP.
 
     Raises:
         ScaPreError: If it has more tokens than the text encoder reads at once.
     """
-    return _encoder().tokens(text)
+    wanted = text_encoder(family) if family else CLIP
+    if wanted is CLIP:
+        return _encoder(True).tokens(text)
+    return _encoder(False).tokens(text) if wanted.names & _OF_T5 else ()
+
+
+def tokens_told(edit: Edit) -> tuple[str, ...]:
+    """What to say where this installation cuts an edit's names into other tokens than the one it was made on."""
+    return tokens_notes(edit, lambda text: tokens_here(text, edit.family))
 
 
 class NameTokenizer:

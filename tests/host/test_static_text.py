@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from pack.nodes.host.carried import ITSELF, carried
 from pack.nodes.host.patch import apply_edit
 from pack.nodes.host.projections import HostProjections
 from pack.nodes.host.text_encoder import ClipEncoder, encoder_for
+from pack.nodes.host.tokenizer import tokens_told
 from pack.nodes.unlearn import Unlearn
 from pack.scapre.concepts.concepts import parse_concepts, parse_preserve
 from pack.scapre.edits.edit import Edit
@@ -95,6 +97,15 @@ def read_by(model: ModelPatcher, kind: str, text: str) -> Tensor:
     first, *rest = seen.values()
     assert all(torch.equal(first, other) for other in rest)
     return first.flatten(0, -2)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_names_are_cut_here_as_where_the_edit_was_made(kind: str) -> None:
+    edit = solve(transformer(kind), kind)
+    assert tokens_told(edit) == ()
+    other = replace(edit, states=replace(edit.states, tokens={**edit.states.tokens, "cat": "7 8"}))
+    known = kind not in ("wan", "vace", "ace-step")  # UMT5's vocabulary is in the encoder's file, which is not here
+    assert ["'cat'" in note or '"cat"' in note for note in tokens_told(other)] == [True] * known
 
 
 @pytest.mark.parametrize("kind", KINDS)
