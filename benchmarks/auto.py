@@ -93,7 +93,7 @@ def measure(model: str, counts: Sequence[int]) -> list[dict[str, Any]]:
         edit = solve_edit(states, weights, request)
         row = {"model": model, "concepts": count, "encode": seconds, "solve": time.perf_counter() - began}
         row |= {"apply": apply(edit, weights, cpu), **edit.solver.figures(edit.payload, edit.settings)}
-        name = next(iter(edit.shapes))
+        name = next(iter(edit.matrices))
         change = edit.change(name, weights.read(name, cpu))
         row["ranks"] = {share: len(factorise(change, Rank(tolerance=share))[1]) for share in (0.01, 0.05)}
         with tempfile.TemporaryDirectory() as folder:

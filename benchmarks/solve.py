@@ -67,7 +67,7 @@ def apply(edit: Edit, weights: Weights, device: torch.device) -> float:
 
     moved = edit.to(device)
     began = time.perf_counter()
-    for name in edit.shapes:
+    for name in edit.matrices:
         moved.delta(name, weights.read(name, device))
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -60,11 +60,11 @@ def measure(method: str, count: int, layers: int, width: int) -> dict[str, Any]:
         solved = time.perf_counter() - began - moments
         making = weights.seconds
         del states
-        for name in edit.shapes:
+        for name in edit.matrices:
             edit.delta(name, weights.read(name, cpu))
         applied = time.perf_counter() - began - moments - solved
     return {
-        "method": method, "concepts": count, "matrices": len(edit.shapes), "width": width,
+        "method": method, "concepts": count, "matrices": len(edit.matrices), "width": width,
         "states and moments": moments, "solve": solved, "of it making weights": making, "apply": applied,
         "of it making weights again": weights.seconds - making, "peak MB": peak.megabytes,
         "one matrix MB": 4 * width**2 / 1e6, "machine": machine(cpu),

@@ -48,7 +48,7 @@ class ApplyEdit(io.ComfyNode):
     def execute(cls, model: io.Model.Type, edit: Edit, strength: float = 1.0) -> io.NodeOutput:
         """Patches a clone, and says by how much the weights are others than the edit's."""
         edited = apply_edit(model, edit, strength)
-        apart = edit.difference(HostProjections(model).samples(edit.shapes)) if strength else 0.0
+        apart = edit.difference(HostProjections(model).samples(edit.matrices)) if strength else 0.0
         notes = [other_weights(apart)] if apart else []
         for note in notes:
             log.warning(note)

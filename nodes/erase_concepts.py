@@ -16,6 +16,7 @@ from ..scapre.methods import FIRST, USUAL, closed_form, closed_forms
 from ..scapre.methods.settings import declared
 from ..scapre.solve import Request, encode_request, solve_edit
 from ..scapre.states.encoder import Encoder
+from ..scapre.states.pooled import CHOICES, pooled_choice
 from ..scapre.states.prompts import TEMPLATES
 from .host.device import compute_device, with_cpu_fallback
 from .host.progress import HostProgress
@@ -76,6 +77,7 @@ class EraseConcepts(io.ComfyNode):
         templates: str = "none",
         device: str = "auto",
         method: str = FIRST,
+        pooled: str = "auto",
         **numerics: Any,
     ) -> io.NodeOutput:
         """Solves, patches and reports."""
@@ -83,8 +85,9 @@ class EraseConcepts(io.ComfyNode):
         names, solver = parse_preserve(preserve, parsed.concepts), closed_form(method)
         preset, settings = settings_from(solver, preset, numerics)
         projections = HostProjections(model)
-        notes = (*shape_note(concepts), *name_notes(preserve, "preserve"), *projections.notes())
-        request = Request(parsed, names, settings, seed, tuple(TEMPLATES[templates]), notes, method)
+        vector, remarks = pooled_choice(pooled, projections)
+        notes = (*shape_note(concepts), *name_notes(preserve, "preserve"), *projections.notes(), *remarks)
+        request = Request(parsed, names, settings, seed, tuple(TEMPLATES[templates]), notes, method, vector)
         progress = HostProgress(getattr(cls.hidden, "unique_id", None))
         edit = _solve(projections, encoder_for(clip, projections), request, compute_device(device), progress)
         return solved(model, edit, strength, f"Preset {preset}, {edit.described}", progress)
@@ -106,7 +109,26 @@ def _inputs() -> list[io.Input]:
     """Workflows keep the values of inputs by their places: a new one comes after all others."""
     settings = setting_inputs(closed_forms(), FIRST)
     early = len(declared(closed_forms()[FIRST].settings))
-    return [*_main_inputs(), *_advanced_inputs(), *settings[:early], _method_input(), *settings[early:]]
+    return [
+        *_main_inputs(),
+        *_advanced_inputs(),
+        *settings[:early],
+        _method_input(),
+        *settings[early:],
+        _pooled_input(),
+    ]
+
+
+def _pooled_input() -> io.Input:
+    return io.Combo.Input(
+        "pooled",
+        options=list(CHOICES),
+        default="auto",
+        optional=True,
+        advanced=True,
+        tooltip="Whether names are also erased from the pooled vector of a text, which SDXL and its relatives read "
+        "beside its words. auto: only where measurements say that a name comes through it, which for SDXL they do not.",
+    )
 
 
 def _method_input() -> io.Input:

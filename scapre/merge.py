@@ -26,8 +26,9 @@ from .methods.method import Held
 from .methods.payload import Payload
 from .methods.settings import declared
 from .progress import Progress, silent
-from .solve import Request, encode_request, solve_edit
+from .solve import Request, encode_request, solve_edit, with_pooled
 from .states.encoder import Encoder
+from .states.pooled import PooledEncoder, PooledProjections, Pools
 from .states.prompts import NULL, renamed
 from .states.token_states import TokenStates, gather
 
@@ -160,6 +161,30 @@ def merge_edits(
                 f"edits: {label} was made for {edit.family} models, and this is a {projections.family} model. Load a "
                 "model of that family."
             )
+    _check_pooled(edits)
+    merged = _merged(edits, projections, remove, settings_from, notes, encoder, device, progress)
+    vectors = {label: edit.pooled for label, edit in edits.items() if edit.pooled}
+    if not vectors:
+        return merged
+    reader = PooledEncoder(encoder, encoder.pooled) if isinstance(encoder, Pools) else None
+    matrices = PooledProjections(projections)
+    return with_pooled(merged, _merged(vectors, matrices, remove, settings_from, (), reader, device, progress))
+
+
+def _check_pooled(edits: Mapping[str, Edit]) -> None:
+    some = [label for label, edit in edits.items() if edit.pooled]
+    if some and len(some) < len(edits):
+        other = next(label for label, edit in edits.items() if not edit.pooled)
+        raise ScaPreError(
+            f"edits: {some[0]} also erases from the pooled vector, and {other} does not, so that they cannot be solved "
+            "together. Make one of them again with the other's setting of pooled."
+        )
+
+
+def _merged(
+    edits: Mapping[str, Edit], projections: Projections, remove: Sequence[str], settings_from: str | None,
+    notes: tuple[str, ...], encoder: Encoder | None, device: torch.device | str, progress: Progress,
+) -> Edit:  # fmt: skip
     request, states = combine(edits, remove, settings_from, notes, encoder, progress)
     learned = merged_payload(edits, request)
     merged = solve_edit(states, projections, request, device=device, progress=progress, learned=learned)

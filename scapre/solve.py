@@ -23,6 +23,7 @@ from .methods.payload import Payload, Tensors
 from .methods.settings import MethodSettings
 from .progress import Progress, silent
 from .states.encoder import Encoder
+from .states.pooled import PooledEncoder, PooledProjections, Pools
 from .states.prompts import TEMPLATES, Pair, expand
 from .states.token_states import TokenStates, encode_prompts
 
@@ -45,6 +46,7 @@ class Request:
         templates: Wordings that every concept and anchor is put in; a method with prompts of its own takes none.
         notes: What the host wants the report to say.
         method: Name of the method in `METHODS`.
+        pooled: Whether names are also erased from what reads the text's pooled vector, if the model has such.
     """
 
     concepts: ConceptList
@@ -54,6 +56,7 @@ class Request:
     templates: Sequence[str] = tuple(TEMPLATES["none"])
     notes: tuple[str, ...] = ()
     method: str = FIRST
+    pooled: bool = False
 
     def __post_init__(self) -> None:
         """Leaves out wordings that the method does not take."""
@@ -88,12 +91,21 @@ class Stopwatch:
 def encode_request(encoder: Encoder, request: Request, progress: Progress = silent) -> tuple[TokenStates, float]:
     """Encodes all texts of a request once; returns the states and the seconds it took."""
     start = time.perf_counter()
+    states = _encoded(encoder, request, progress)
+    if request.pooled:
+        if not isinstance(encoder, Pools):
+            raise ScaPreError("pooled: this text encoder gives no pooled vector of a text. Choose auto or off.")
+        vectors = _encoded(PooledEncoder(encoder, encoder.pooled), request, progress)
+        states = replace(states, pooled=replace(vectors, notes=(), alike={}))
+    return states, time.perf_counter() - start
+
+
+def _encoded(encoder: Encoder, request: Request, progress: Progress) -> TokenStates:
     solver = method(request.method)
     same = _same_tokens(encoder, request, solver)
     states = encode_prompts(encoder, request.pairs(), request.preserve, progress, solver.reads)
     studied = solver.study(encoder, request.concepts.concepts, request.preserve, request.settings, progress)
-    states = replace(states, moments=studied.moments, notes=(*same, *studied.notes), alike=studied.alike)
-    return states, time.perf_counter() - start
+    return replace(states, moments=studied.moments, notes=(*same, *studied.notes), alike=studied.alike)
 
 
 @torch.no_grad()
@@ -123,7 +135,30 @@ def solve_edit(
     Raises:
         ScaPreError: If the encoder's width is not the projections', or a weight or result is not finite.
     """
-    device = torch.device(device)
+    edit = _solved(states, projections, request, torch.device(device), dtype, progress, encode_seconds, learned)
+    if states.pooled is None:
+        return edit
+    vectors, bare = PooledProjections(projections), replace(request, notes=())
+    pooled = _solved(states.pooled, vectors, bare, torch.device(device), dtype, progress, 0.0, None)
+    return with_pooled(edit, pooled)
+
+
+def with_pooled(edit: Edit, pooled: Edit) -> Edit:
+    """An edit with its part for the matrices that read the pooled vector, and what to say of that."""
+    left, moved = max(map(abs, pooled.report.kept.values())), max(pooled.report.drift.values())
+    note = (
+        f"pooled vector: erased there, too ({len(pooled.shapes)} matrices); at most {left:.0%} of a name's answer is "
+        f"left, and what stays moves by at most {moved:.0%}"
+    )
+    seconds = {**edit.report.seconds, "pooled vector": pooled.report.total_seconds}
+    return replace(edit, pooled=pooled, report=replace(edit.report, seconds=seconds, notes=(*edit.report.notes, note)))
+
+
+def _solved(
+    states: TokenStates, projections: Projections, request: Request, device: torch.device, dtype: torch.dtype,
+    progress: Progress, encode_seconds: float, learned: Payload | None,
+) -> Edit:  # fmt: skip
+    """An edit of what reads the states: see `solve_edit`."""
     watch, solver = Stopwatch(device), method(request.method)
     names = having(projections, solver.edits(request.settings))
     _check_names(names, projections, request)
@@ -172,7 +207,7 @@ def solve_edit(
         shapes=shapes,
         report=report,
         templates=tuple(request.templates),
-        states=replace(states, moments=moments, notes=(), alike={}),
+        states=replace(states, moments=moments, notes=(), alike={}, pooled=None),
         sketch={name: sketch(values) for name, values in samples.items()},
     )
     log.info("erased %d concepts in %d matrices, %.2f s", len(edit.concepts), len(matrices), report.total_seconds)

@@ -43,15 +43,15 @@ class Hooks:
         Raises:
             ScaPreError: If a projection is missing.
         """
-        missing = self._edit.shapes.keys() - modules.keys()
+        missing = self._edit.matrices.keys() - modules.keys()
         if missing:
             raise ScaPreError(f"model: it has no projection {min(missing)}. The edit was made for {self._edit.family}.")
         if self._edit.shift():
             shift = Shift(self._edit, self._strength)
-            self._handles = [modules[name].register_forward_pre_hook(shift) for name in self._edit.shapes]
+            self._handles = [modules[name].register_forward_pre_hook(shift) for name in self._edit.matrices]
             return
         # A host may read a weight by calling its module, so all are read before the first hook is there.
-        changes = {name: self._edit.change(name, read(name)) for name in self._edit.shapes}
+        changes = {name: self._edit.change(name, read(name)) for name in self._edit.matrices}
         bases, known = {id(change.basis): Basis(change.basis) for change in changes.values()}, Known()
         for name, change in changes.items():
             again = known if text is None or name in text else None

@@ -93,7 +93,7 @@ def _from_list(model: LoadedModel, choices: Choices, progress: Progress) -> Solv
     remember(states.alike)
     edit = _solve(model, request, states, seconds, progress)
     names = len(edit.concepts)
-    about = f"Erased {names} concept{'' if names == 1 else 's'} from {edit.family} ({len(edit.shapes)} matrices)"
+    about = f"Erased {names} concept{'' if names == 1 else 's'} from {edit.family} ({len(edit.matrices)} matrices)"
     return Solved(edit, edit.digest, f"{about}, {edit.report.total_seconds:.1f} s", remarks=request.notes)
 
 
@@ -118,14 +118,19 @@ def _from_file(model: LoadedModel, choices: Choices) -> Solved:
             f"file: {shorten(choices.file)} changes convolutions, which is not possible here. Export it as a LoRA with "
             "Export Edit in ComfyUI or the command line, which is the same edit, and use that."
         )
-    here = {name: model.shape(name) for name in wanted}
-    if here != dict(edit.shapes) or edit.family != model.family:
+    if edit.pooled:
         raise ScaPreError(
-            f"file: {shorten(choices.file)} was made for a {edit.family} model with {len(edit.shapes)} "
+            f"file: {shorten(choices.file)} also erases from the pooled vector, which is not possible here. Make it "
+            "again with pooled set to off, or export it as a checkpoint and load that."
+        )
+    here = {name: model.shape(name) for name in wanted}
+    if here != dict(edit.matrices) or edit.family != model.family:
+        raise ScaPreError(
+            f"file: {shorten(choices.file)} was made for a {edit.family} model with {len(edit.matrices)} "
             f"matrices to change, and this {model.family} model has {len(wanted)}, or others. Erase the list on this "
             "model instead; a refiner needs a list, too."
         )
-    apart = edit.difference(model.samples(edit.shapes))
+    apart = edit.difference(model.samples(edit.matrices))
     notes = (_other_weights(apart),) if apart else ()
     return Solved(edit, edit.digest, f"{named}: {len(edit.concepts)} concepts, {edit.family}", file_hash, notes, notes)
 

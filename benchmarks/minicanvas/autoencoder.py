@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .artists import Array
 from .dataset import to_pixels
-from .training import Loss, Plan, Run
+from .training import Loss, Plan, Run, reduced
 
 PLAN = Plan("autoencoder", steps=3400, rate=1.2e-3, decay=0.995, weight_decay=0.0)
 BATCH = 16
@@ -49,7 +49,7 @@ def loss_on(run: Run, drawings: Array) -> Loss:
     def loss(random: torch.Generator, step: int) -> Tensor:
         chosen = torch.randint(len(drawings), (BATCH,), generator=random).numpy()
         pixels = to_pixels(drawings[chosen]).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with reduced():
             latents = model.taesd_encoder(pixels)
             noisy = latents + LATENT_NOISE * torch.randn(latents.shape, generator=random)
             again = model.taesd_decoder(noisy).float()
@@ -66,6 +66,6 @@ def encode(model: nn.Module, drawings: Array, batch: int = 64) -> Tensor:
     """Return (count, 4, side / 8, side / 8), the latents of drawings."""
     parts = []
     for start in range(0, len(drawings), batch):
-        with torch.autocast("cpu", torch.bfloat16):
+        with reduced():
             parts.append(model.taesd_encoder(to_pixels(drawings[start : start + batch])).float())
     return torch.cat(parts)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from . import captions
-from .training import Loss, Plan, Run
+from .training import Loss, Plan, Run, reduced
 from .world import Picture
 
 PLAN = Plan("unet", steps=5000, rate=5e-4, warm_up=100, decay=0.9985)
@@ -136,7 +136,7 @@ def loss_on(run: Run, lessons: Lessons) -> Loss:
         times = torch.randint(STEPS, (BATCH,), generator=random)
         share = shares[times].view(-1, 1, 1, 1)
         noisy = (share.sqrt() * latents + (1 - share).sqrt() * noise).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with reduced():
             predicted = run.model(noisy, times.float(), context=lessons.states[said].float())
         error = (predicted.float() - noise).square().mean((1, 2, 3))
         ratio = shares[times] / (1 - shares[times])

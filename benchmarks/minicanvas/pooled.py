@@ -24,7 +24,7 @@ from . import autoencoder, captions, checkpoint, judge, network
 from .dataset import drawings
 from .inprocess import BATCH, SAMPLING, decode, load, load_text_encoder, pack
 from .network import EMPTY, SEED, SIGNAL_LIMIT, STEPS, signal_shares
-from .training import Loss, Plan, Run
+from .training import Loss, Plan, Run, reduced
 from .world import ARTIST_NAMES, COLOURS, OBJECTS, TRAINED, Picture
 
 PLAN = Plan("pooled", steps=1500, rate=4e-4, warm_up=50, decay=0.995)
@@ -125,7 +125,7 @@ class Study:
             share = shares[times].view(-1, 1, 1, 1)
             noisy = (share.sqrt() * latents + (1 - share).sqrt() * noise).contiguous(memory_format=torch.channels_last)
             vector = torch.cat([found["pooled"][said], sizes.expand(len(said), -1)], 1)
-            with torch.autocast("cpu", torch.bfloat16):
+            with reduced():
                 predicted = self.run.model(noisy, times.float(), context=found["states"][said].float(), y=vector)
             error = (predicted.float() - noise).square().mean((1, 2, 3))
             ratio = shares[times] / (1 - shares[times])

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from torch import Tensor
 
-from . import autoencoder, captions, checkpoint, judge, network
+from . import autoencoder, captions, checkpoint, judge, network, transformer
 from .artists import Array
 from .dataset import SEED, drawings, training_pictures
-from .inprocess import BATCH, Loaded, decode, encode, load, load_text_encoder, sample
-from .training import Run
+from .inprocess import BATCH, Loaded, decode, encode, load, load_text_encoder, pack, sample
+from .training import Run, reduced
 from .world import ARTIST_NAMES, COLOURS, HELD_OUT, OBJECTS, Picture
 
 SAMPLES = 48
@@ -72,14 +73,28 @@ class Workshop:
         states = kept(self.folder / "captions.pt", lambda: self._states(texts))
         return network.Lessons(latents, self.pictures, states, choices)
 
+    @cached_property
+    def ends(self) -> Tensor:
+        """Place of the end token in each caption."""
+
+        def found() -> Tensor:
+            tokens = pack("nodes.host.text_encoder").ClipEncoder(load_text_encoder(self.encoder)).tokens
+            return torch.tensor([len(tokens(text)) + 1 for text in network.training_captions(self.pictures)[0]])
+
+        return kept(self.folder / "ends.pt", found)
+
     def _latents(self) -> Tensor:
         model = autoencoder.create()
-        model.load_state_dict(self.autoencoder.averaged)
+        weights = self.autoencoder.averaged
+        if not self.autoencoder.step:  # none was trained here
+            shipped = {name: value.float() for name, value in load_file(checkpoint.AUTOENCODER).items()}
+            weights = model.state_dict() | shipped
+        model.load_state_dict(weights)
         return autoencoder.encode(model, self.drawings)
 
     def _states(self, texts: list[str]) -> Tensor:
         clip = load_text_encoder(self.encoder)
-        with torch.autocast("cpu", torch.bfloat16):
+        with reduced():
             parts = [encode(clip, texts[start : start + BATCH]).half() for start in range(0, len(texts), BATCH)]
         return torch.cat(parts)
 
@@ -87,6 +102,16 @@ class Workshop:
     def network(self) -> Run:
         """The UNet's run."""
         return network.start(self.folder / "unet.pt")
+
+    @cached_property
+    def transformer(self) -> Run:
+        """The transformer's run."""
+        return transformer.start(self.folder / "transformer.pt")
+
+    def train_transformer(self, until: float = math.inf) -> bool:
+        """Go on with the transformer, on latents of the autoencoder; return whether it is learned."""
+        run = self.transformer
+        return run.go(transformer.loss_on(run, self.lessons, self.ends), until)
 
     def loaded(self) -> Loaded:
         """Return the model as it is so far, loaded by the host."""

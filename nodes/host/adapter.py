@@ -21,13 +21,13 @@ log = logging.getLogger("scapre")
 
 _T = TypeVar("_T")
 Offset = tuple[int, int, int]
-"""Some of a weight's rows as the host names them: the dimension, the first, and how many."""
+"""Some of a weight's rows or columns as the host names them: the dimension, the first, and how many."""
 
 
 def offset_of(name: str, edit: Edit) -> Offset | None:
     """Where in its weight a matrix is; None where it is all of it."""
-    which, (rows, _) = part(name), edit.shapes[name]
-    return None if which.count == 1 else (0, which.index * rows, rows)
+    which = part(name)
+    return None if which.whole else which.place(edit.matrices[name][0] * which.count)
 
 
 class Copies:

@@ -46,7 +46,7 @@ def carried(model: Any) -> Iterator[Carried]:
         some = {name: [merged for edit, merged in held if id(edit) in kind] for name, held in found.items()}
         names, edit = [name for name, held in some.items() if held], next(iter(kind.values()))
         if _acts(model, kind, {name: entries[name] for name in names}):
-            own = all(False in some.get(weight, ()) for weight in by_weight(edit.shapes))
+            own = all(False in some.get(weight, ()) for weight in by_weight(edit.matrices))
             yield Carried(edit, ITSELF if own else MERGED)
     scheduled = (entries for hook in model.hook_patches.values() for entries in hook.values())
     for kind in _kinds(edit for entries in scheduled for edit, _ in _edits(entries)):

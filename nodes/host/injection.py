@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from comfy.patcher_extension import CallbacksMP
 from torch import Tensor
 
-from ...scapre.families import by_weight, part
+from ...scapre.families import Part, by_weight, part
 from ...scapre.methods.change import Change
 from .adapter import Copies
 from .chain import Beside, chain, left_of
@@ -80,9 +80,8 @@ class _Terms:
         for weight, parts in by_weight(self._names).items():
             values = projections.computed(weight, model.load_device, self._before[weight])
             for which in parts:
-                rows = which.rows(len(values))
-                change = self._copies.change(which.name, values[rows])
-                terms[which.name] = _Term.of(change, projections.shape(which.name), rows.start, held)
+                change = self._copies.change(which.name, which.of(values))
+                terms[which.name] = _Term.of(change, which, projections.shape(which.name), held)
         self._copies.drop()
         return terms
 
@@ -125,9 +124,12 @@ class _Term:
     columns: Tensor | None = None
 
     @classmethod
-    def of(cls, change: Change, shape: tuple[int, ...], first: int, held: _Moved) -> _Term:
+    def of(cls, change: Change, which: Part, shape: tuple[int, ...], held: _Moved) -> _Term:
         """A change, held somewhere."""
-        (rows, width), basis = change.weight.shape, change.basis
+        (rows, width), basis, first = change.weight.shape, change.basis, which.index * len(change.weight)
+        if which.columns:
+            columns = torch.arange(which.columns, device=change.weight.device)
+            return cls(first, held(change.dense()), None, held(columns))
         few = (rows * width) // (rows + width)  # more make factors larger than what they are factors of
         if len(shape) == 2 and change.rows is None and basis is not None and basis.shape[1] < few:
             return cls(first, held(change.coefficients), held(basis))

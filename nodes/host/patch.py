@@ -40,8 +40,8 @@ def apply_edit(model: Any, edit: Edit, strength: float) -> Any:
     there = next((held.where for held in carried(model) if held.edit.same_as(edit)), None)
     if there:
         raise ScaPreError(f"edit: {_TWICE[there]}")
-    copies, quantised = Copies(edit), projections.quantised(edit.shapes)
-    patches = {_key(name, edit): copies.patch(name) for name in edit.shapes if name not in quantised}
+    copies, quantised = Copies(edit), projections.quantised(edit.matrices)
+    patches = {_key(name, edit): copies.patch(name) for name in edit.matrices if name not in quantised}
     clone = model.clone()
     missed = set(patches) - set(clone.add_patches(patches, strength))
     if missed:
@@ -78,7 +78,7 @@ def carried_edits(model: Any) -> list[Edit]:
 
 def _check_match(projections: HostProjections, edit: Edit) -> None:
     names = having(projections, edit.roles)
-    here, there = projections.shapes(names), dict(edit.shapes)
+    here, there = projections.shapes(names), dict(edit.matrices)
     if here != there or edit.family != projections.family:
         raise ScaPreError(
             f"edit: it was made for a {edit.family} model with {len(there)} matrices to change, and this "

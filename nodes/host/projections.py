@@ -49,7 +49,7 @@ class HostProjections:
         """
         which = part(name)
         weight = self.computed(which.weight, device, chain(self.model, which.weight))
-        return weight[which.rows(len(weight))]
+        return which.of(weight)
 
     def parameter(self, name: str) -> Tensor:
         """Any parameter with every patch before this node, in its own shape, float32 on the CPU.
@@ -119,7 +119,7 @@ class HostProjections:
             if chain(self.model, which.weight):
                 return self.read(name, device)
             weight = self._original(which.weight).flatten(1)
-            return weight[which.rows(len(weight))]
+            return which.of(weight)
 
         return {name: sample(current(name)) for name in names}
 
@@ -134,8 +134,7 @@ class HostProjections:
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape that the model keeps a matrix in."""
         which = part(name)
-        rows, *rest = shape(which.weight, *self._stored(which.weight))
-        return rows // which.count, *rest
+        return which.shape(*shape(which.weight, *self._stored(which.weight)))
 
     def check_width(self, given: int) -> None:
         """Accepts text states of the width that the projections read.

@@ -139,6 +139,14 @@ class ClipEncoder:
         """States of the first positions of the texts, (texts, length, width), float32 on the CPU."""
         return self._reader.prefixes(self._cut(texts), length)
 
+    def pooled(self, texts: Sequence[str]) -> Tensor:
+        """Pooled vectors of the texts, (texts, width), float32 on the CPU.
+
+        Raises:
+            ScaPreError: If the encoder gives none.
+        """
+        return self._reader.vectors(self._cut(texts))
+
     def conditioning(self, text: str) -> Any:
         """What CLIP Text Encode gives for a text without any prompt syntax.
 

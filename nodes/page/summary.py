@@ -25,7 +25,7 @@ SHOWN_AGAIN: dict[str, Any] = {_WORD: True} if any(field.name == _WORD for field
 def summary(edit: Edit) -> str:
     """An edit in one line."""
     plural = "" if len(edit.concepts) == 1 else "s"
-    return f"Erased {len(edit.concepts)} concept{plural} from {edit.family} ({len(edit.shapes)} matrices)"
+    return f"Erased {len(edit.concepts)} concept{plural} from {edit.family} ({len(edit.matrices)} matrices)"
 
 
 def report(edit: Edit, lines: Sequence[str]) -> ReportData:

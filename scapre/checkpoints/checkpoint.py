@@ -79,7 +79,7 @@ class Checkpoint:
         """
         which = part(name)
         weight = self.parameter(which.weight).flatten(1)
-        return weight[which.rows(len(weight))].to(device)
+        return which.of(weight).to(device)
 
     def parameter(self, name: str) -> Tensor:
         """Any parameter, in its own shape, float32 on the CPU.
@@ -106,8 +106,7 @@ class Checkpoint:
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape that the file keeps a matrix in."""
         which = part(name)
-        rows, *rest = self.file.entries[self.stored_name(which.weight)].shape
-        return rows // which.count, *rest
+        return which.shape(*self.file.entries[self.stored_name(which.weight)].shape)
 
     def encoder(self, vocabulary: Path | None = None, others: Sequence[TensorFile] = ()) -> Encoder:
         """The text encoder inside, or in files of its own, as the model's projections read it.

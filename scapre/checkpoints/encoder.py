@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -32,8 +33,8 @@ class CheckpointEncoder:
         Raises:
             ScaPreError: If a text encoder is not in the checkpoint.
         """
-        self.tokenizer = tokenizer
-        names = list(names)
+        self.tokenizer, self._names, self._read = tokenizer, list(names), read
+        names = self._names
         self.towers = [(tower, _module(tower, tower.locate(names), read)) for tower in towers]
 
     def tokens(self, text: str) -> Sequence[int]:
@@ -68,6 +69,27 @@ class CheckpointEncoder:
         tokens = [self.tokenizer(text) for text in texts]
         parts = [module(_windows(tokens, tower.padding)[:, :length]).last_hidden_state for tower, module in self.towers]
         return torch.cat(parts, -1)
+
+    @torch.no_grad()
+    def pooled(self, texts: Sequence[str]) -> Tensor:
+        """The pooled vectors of the texts, (texts, width), float32: the end token's state through a projection.
+
+        Raises:
+            ScaPreError: If the family reads none, or the file has no projection.
+        """
+        tower, module, projection = self._pooling
+        tokens = [self.tokenizer(text) for text in texts]
+        states = module(_windows(tokens, tower.padding)).last_hidden_state
+        return states[torch.arange(len(texts)), [len(ids) + 1 for ids in tokens]] @ projection
+
+    @cached_property
+    def _pooling(self) -> tuple[Tower, nn.Module, Tensor]:
+        tower = next((tower for tower, _ in self.towers if tower.pools), None)
+        if tower is None:
+            raise ScaPreError("pooled: models of this family read no pooled vector of a text. Choose auto or off.")
+        prefix, whole = tower.locate(self._names), tower.whole
+        projection = whole.projection(prefix, self._names, self._read).float()
+        return whole, _module(whole, prefix, self._read), projection
 
 
 def _windows(tokens: Sequence[Sequence[int]], padding: int) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -37,6 +37,7 @@ class Tower:
         activation: As transformers calls it.
         final_norm: Whether the states go through the last normalisation.
         padding: The token that fills the window.
+        pools: Whether the model reads this encoder's pooled vector, too.
     """
 
     prefixes: tuple[str, ...]
@@ -46,6 +47,12 @@ class Tower:
     activation: str
     final_norm: bool
     padding: int
+    pools: bool = False
+
+    @property
+    def whole(self) -> Tower:
+        """The same for its pooled vector, which every layer and the last normalisation go into."""
+        return replace(self, layers=self.layers + (not self.final_norm), final_norm=True)
 
     def locate(self, names: Iterable[str]) -> str:
         """The prefix under which a checkpoint has it.
@@ -76,6 +83,22 @@ class Tower:
         name = "ln_final" if self.open_clip else "final_layer_norm"
         return {part: read(f"{prefix}{name}.{part}") for part in ("weight", "bias")}
 
+    def projection(self, prefix: str, names: Iterable[str], read: Read) -> Tensor:
+        """What takes the end token's state to the pooled vector, (width, width), applied from the right.
+
+        Raises:
+            ScaPreError: If the file has none.
+        """
+        held, start = set(names), prefix.removesuffix("text_model.")
+        if (name := f"{start}text_projection") in held:
+            return read(name)
+        if (name := f"{start}text_projection.weight") in held:
+            return read(name).T
+        raise ScaPreError(
+            f"checkpoint: its text encoder has no projection of the pooled vector ({start}text_projection is missing). "
+            "Give a whole checkpoint or text encoder, or --pooled off."
+        )
+
     def layer(self, index: int, prefix: str, read: Read) -> dict[str, Tensor]:
         """Weights of one layer under the names of transformers."""
         if not self.open_clip:
@@ -97,8 +120,8 @@ def _clip_l(*prefixes: str, layers: int, final_norm: bool) -> Tower:
     return Tower(prefixes, False, layers, 12, "quick_gelu", final_norm, END)
 
 
-def _open_clip(*prefixes: str, layers: int, heads: int, final_norm: bool) -> Tower:
-    return Tower(prefixes, True, layers, heads, "gelu", final_norm, 0)
+def _open_clip(*prefixes: str, layers: int, heads: int, final_norm: bool, pools: bool = False) -> Tower:
+    return Tower(prefixes, True, layers, heads, "gelu", final_norm, 0, pools)
 
 
 _SD1 = (
@@ -107,9 +130,9 @@ _SD1 = (
 _SD2 = (_open_clip("cond_stage_model.model.", "conditioner.embedders.0.model.", layers=23, heads=16, final_norm=True),)
 _SDXL = (
     _clip_l("conditioner.embedders.0.transformer.text_model.", layers=11, final_norm=False),
-    _open_clip("conditioner.embedders.1.model.", layers=31, heads=20, final_norm=False),
+    _open_clip("conditioner.embedders.1.model.", layers=31, heads=20, final_norm=False, pools=True),
 )
-_REFINER = (_open_clip("conditioner.embedders.0.model.", layers=31, heads=20, final_norm=False),)
+_REFINER = (_open_clip("conditioner.embedders.0.model.", layers=31, heads=20, final_norm=False, pools=True),)
 
 # By the family's title; the states of several towers are joined in this order.
 TOWERS: Mapping[str, tuple[Tower, ...]] = {

@@ -59,7 +59,7 @@ def say(text: str) -> None:
 def count_of(edit: Edit) -> str:
     """How much an edit erases."""
     plural = "" if len(edit.concepts) == 1 else "s"
-    return f"{len(edit.concepts)} concept{plural} erased from {edit.family} ({len(edit.shapes)} matrices)"
+    return f"{len(edit.concepts)} concept{plural} erased from {edit.family} ({len(edit.matrices)} matrices)"
 
 
 def unwind_when_terminated() -> None:

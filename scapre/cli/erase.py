@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from ..checkpoints.checkpoint import Checkpoint
@@ -11,6 +12,7 @@ from ..files import write_edit
 from ..report.data import report_data
 from ..report.markdown import render
 from ..solve import Request, encode_request, solve_edit
+from ..states.pooled import CHOICES, pooled_choice
 from ..states.prompts import TEMPLATES
 from .arguments import (
     add_export,
@@ -53,6 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preserve", type=Path, metavar="FILE", help="names that must stay, one per line")
     parser.add_argument("--seed", type=seed, default=0, help="of the method's small noise (0)")
     parser.add_argument("--templates", choices=TEMPLATES, default="none", help="wordings to erase names in (none)")
+    parser.add_argument(
+        "--pooled",
+        choices=CHOICES,
+        default="auto",
+        help="also erase from the pooled vector that SDXL and its relatives read beside the words (auto: only where "
+        "measurements say that names come through it)",
+    )
     add_tokenizer(parser)
     add_text_encoder(parser)
     add_format(parser, "--export", help="write this instead of an edit file. lora: small, for every program. "
@@ -68,6 +77,8 @@ def run(options: argparse.Namespace) -> int:
     check_output(options.out, inputs, options.overwrite)
     request, exported, progress = request_of(options), export_options(options), ConsoleProgress()
     with Checkpoint(options.checkpoint) as checkpoint, text_encoder_files(options.text_encoder) as others:
+        vector, remarks = pooled_choice(options.pooled, checkpoint)
+        request = replace(request, pooled=vector, notes=(*request.notes, *remarks))
         states, seconds = encode_request(checkpoint.encoder(options.tokenizer, others), request, progress)
         edit = solve_edit(states, checkpoint, request, progress=progress, encode_seconds=seconds)
         if options.export:

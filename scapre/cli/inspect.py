@@ -42,7 +42,7 @@ def describe(edit: Edit) -> dict[str, Any]:
         "kept": dict(edit.report.kept),
         "remaining": dict(edit.report.remaining),
         "drift": dict(edit.report.drift),
-        "matrices": {name: list(shape) for name, shape in edit.shapes.items()},
+        "matrices": {name: list(shape) for name, shape in edit.matrices.items()},
         "bytes": edit.nbytes,
         "unanchored": "its kin" if edit.solver.kin else "nothing" if edit.solver.draws else "(empty prompt)",
         "notes": list(edit.report.notes),

@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     edit, progress = read_edit(options.edit), ConsoleProgress()
     with Checkpoint(options.checkpoint) as checkpoint, text_encoder_files(options.text_encoder) as others:
         matrices = Matrices(edit, checkpoint, progress)
-        for name in edit.shapes:  # reads and checks each
+        for name in edit.matrices:  # reads and checks each
             matrices.read(name)
         apart = matrices.apart()
         notes = names_here([edit], options.tokenizer, checkpoint, others)

@@ -47,6 +47,7 @@ class Edit:
         states: States of all texts on the CPU, from which the edit, or a part of it, can be solved again.
         sketch: Some values of each weight the edit was solved from, see `fingerprint.sketch`.
         version: Of the pack that solved it.
+        pooled: The same for the matrices that read the text's pooled vector, where those are edited too.
     """
 
     method: str
@@ -63,6 +64,7 @@ class Edit:
     states: TokenStates
     sketch: Mapping[str, Tensor]
     version: str = VERSION
+    pooled: Edit | None = None
 
     def __post_init__(self) -> None:
         """Closes the mappings; an edit is shared by every model that carries it."""
@@ -81,7 +83,12 @@ class Edit:
     @property
     def roles(self) -> Collection[Role]:
         """What it edits."""
-        return self.solver.edits(self.settings)
+        return {*self.solver.edits(self.settings), *((Role.POOLED,) if self.pooled else ())}
+
+    @property
+    def matrices(self) -> Mapping[str, tuple[int, int]]:
+        """Shape (n, d) of every matrix that it changes, also of those that read the pooled vector."""
+        return {**self.shapes, **self.pooled.shapes} if self.pooled else self.shapes
 
     @property
     def described(self) -> str:
@@ -92,12 +99,14 @@ class Edit:
         """The change of one projection, on the device of the payload and in its dtype.
 
         Args:
-            name: The projection's name, a key of `shapes`.
+            name: The projection's name, a key of `matrices`.
             weight: (n, d) the weight to edit, any float dtype, on that device.
 
         Raises:
             ScaPreError: If the edit has no such projection, or the weight's shape is another.
         """
+        if self.pooled and name in self.pooled.shapes:
+            return self.pooled.change(name, weight)
         expected = self.shapes.get(name)
         if expected is None:
             raise ScaPreError(f"edit: it has no projection {name}. It was made for {self.family}.")
@@ -113,7 +122,7 @@ class Edit:
 
     def shift(self) -> Callable[[Tensor], Tensor] | None:
         """What adds to states what the edit does to all that reads them; see `Method.shift`."""
-        return self.solver.shift(self.payload.shared, self.settings)
+        return None if self.pooled else self.solver.shift(self.payload.shared, self.settings)
 
     @property
     def digest(self) -> str:
@@ -124,6 +133,7 @@ class Edit:
             for key, value in tensors.items():
                 found.update(f"{name}\0{key}\0{value.dtype}{tuple(value.shape)}\0".encode())
                 found.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        found.update(self.pooled.digest.encode() if self.pooled else b"")
         return found.hexdigest()
 
     @property
@@ -133,6 +143,8 @@ class Edit:
 
     def difference(self, samples: Mapping[str, Tensor]) -> float:
         """How far weights are from those the edit was solved from: ‖W' - W‖ / ‖W‖, 0 for the same ones.
+
+        Of an edit with a pooled part it is the greater of both.
 
         Args:
             samples: `fingerprint.sample` of every projection.
@@ -144,7 +156,8 @@ class Edit:
         if missing:
             raise ScaPreError(f"model: it has no projection {min(missing)}. The edit was made for {self.family}.")
         here = {name: samples[name] for name in self.shapes}
-        return self._apart(fingerprint(here.items()), {name: sketch(values) for name, values in here.items()})
+        own = self._apart(fingerprint(here.items()), {name: sketch(values) for name, values in here.items()})
+        return max(own, self.pooled.difference(samples)) if self.pooled else own
 
     def difference_from(self, other: Edit) -> float:
         """How far the weights of another edit are from those of this one; infinite where they have other names."""
@@ -161,8 +174,10 @@ class Edit:
         What was solved anew, from a list in another order for instance, may differ in its tensors and still do the same
         but for rounding. So where they differ, random weights tell; as a rule, the first matrix does.
         """
-        if self is other or self.shapes != other.shapes:
+        if self is other or self.matrices != other.matrices:
             return self is other
+        if self.pooled and other.pooled and not self.pooled.same_as(other.pooled):
+            return False
         mine, its = self.to("cpu"), other.to("cpu")
         if (mine.method, mine.settings) == (its.method, its.settings) and mine.payload.same_as(its.payload):
             return True
@@ -170,12 +185,13 @@ class Edit:
 
     def to(self, device: torch.device | str) -> Edit:
         """The same edit with what `delta` needs on a device."""
-        return replace(self, payload=self.payload.to(device))
+        return replace(self, payload=self.payload.to(device), pooled=self.pooled and self.pooled.to(device))
 
     @property
     def nbytes(self) -> int:
         """Bytes held by the tensors."""
-        return sum(tensor.nbytes for tensor in (*self.payload, *self.states, *self.sketch.values()))
+        own = sum(tensor.nbytes for tensor in (*self.payload, *self.states, *self.sketch.values()))
+        return own + (self.pooled.nbytes if self.pooled else 0)
 
 
 def _probes(shapes: Mapping[str, tuple[int, int]]) -> Iterator[tuple[str, Tensor]]:

@@ -40,9 +40,9 @@ def hide_names(edit: Edit) -> Edit:
 
     report = edit.report
     figures = {key: told(getattr(report, key)) for key in ("remaining", "kept", "drift")}
-    return replace(
-        edit, concepts=concepts, preserve=preserve, states=states, report=replace(report, notes=(), **figures)
-    )
+    pooled = edit.pooled and hide_names(edit.pooled)
+    report = replace(report, notes=(), **figures)
+    return replace(edit, concepts=concepts, preserve=preserve, states=states, report=report, pooled=pooled)
 
 
 def _renamed(

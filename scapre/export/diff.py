@@ -39,7 +39,7 @@ def write_diff(edit: Edit, weights: Projections, path: Path, options: Options, p
 
     def difference(key: str) -> Tensor:
         name = names[key]
-        change = stacked(matrices.changes(name)).dense()
+        change = stacked(matrices.changes(name), matrices.shape(name)).dense()
         residual.add(name, change, stored := change.to(dtype))
         return stored.reshape(entries[key][1])
 

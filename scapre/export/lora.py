@@ -46,7 +46,7 @@ def write_lora(edit: Edit, weights: Projections, path: Path, options: Options, p
     matrices, residual = Matrices(edit, weights, progress), Residual()
     for name in matrices.parts:
         changes = matrices.changes(name)
-        change = stacked(changes)
+        change = stacked(changes, matrices.shape(name))
         up, down = (
             factor.to(dtype) for factor in _kept(edit, changes, options.rank) or factorise(change, options.rank)
         )
@@ -72,7 +72,8 @@ def write_lora(edit: Edit, weights: Projections, path: Path, options: Options, p
 
 def _kept(edit: Edit, changes: Mapping[Part, Change], rank: Rank) -> tuple[Tensor, Tensor] | None:
     """The factors that the edit is kept in, unless another rank is asked for; several matrices' side by side."""
-    found = {part.index: edit.solver.factors(edit.payload.matrices[part.name]) for part in changes}
+    held = edit.payload.matrices
+    found = {part.index: edit.solver.factors(held[part.name]) if part.name in held else None for part in changes}
     if rank.rank or None in found.values():
         return None
     pairs = {index: pair for index, pair in found.items() if pair}
@@ -108,7 +109,7 @@ def _filled(up: Tensor, down: Tensor, rank: int) -> dict[str, Tensor]:
 
 def _too_large(edit: Edit, size: int, dtype: torch.dtype) -> tuple[str, ...]:
     """What to say of factors that take more than their products."""
-    whole = sum(n * d for n, d in edit.shapes.values()) * dtype.itemsize
+    whole = sum(n * d for n, d in edit.matrices.values()) * dtype.itemsize
     if size < whole:
         return ()
     return (

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ..edits.edit import Edit
 from ..edits.fingerprint import sample
@@ -26,13 +28,13 @@ class Matrices:
             ScaPreError: If the edit is of another architecture than the weights.
         """
         here = having(weights, edit.roles)
-        if set(edit.shapes) != set(here) or edit.family != weights.family:
+        if set(edit.matrices) != set(here) or edit.family != weights.family:
             raise ScaPreError(
-                f"edit: it was made for a {edit.family} model with {len(edit.shapes)} matrices to change, and this "
+                f"edit: it was made for a {edit.family} model with {len(edit.matrices)} matrices to change, and this "
                 f"{weights.family} model has {len(here)}, or others. Make the edit again on this model."
             )
         self.edit, self.weights, self.progress = edit, weights, progress
-        self.parts = by_weight(edit.shapes)
+        self.parts = by_weight(edit.matrices)
         self.samples: dict[str, Tensor] = {}
 
     def changes(self, weight: str) -> dict[Part, Change]:
@@ -41,9 +43,7 @@ class Matrices:
 
     def shape(self, weight: str) -> tuple[int, ...]:
         """The shape that the model keeps a weight in, whole."""
-        first = self.parts[weight][0]
-        rows, *rest = self.weights.shape(first.name)
-        return rows * first.count, *rest
+        return self.weights.shape(weight)
 
     def read(self, name: str) -> Tensor:
         """One weight (n, d), on the CPU.
@@ -51,11 +51,11 @@ class Matrices:
         Raises:
             ScaPreError: If it has another shape, or is not finite.
         """
-        self.progress("export", len(self.samples), len(self.edit.shapes))
+        self.progress("export", len(self.samples), len(self.edit.matrices))
         weight = self.weights.read(name, torch.device("cpu"))
-        if tuple(weight.shape) != self.edit.shapes[name]:
+        if tuple(weight.shape) != self.edit.matrices[name]:
             raise ScaPreError(
-                f"edit: {name} is {tuple(weight.shape)} here, but {self.edit.shapes[name]} where the edit was made."
+                f"edit: {name} is {tuple(weight.shape)} here, but {self.edit.matrices[name]} where the edit was made."
             )
         if not all(bound.isfinite() for bound in weight.aminmax()):
             raise ScaPreError(f"model: {name} contains NaN or infinity. The file is damaged; get it again.")
@@ -64,8 +64,8 @@ class Matrices:
 
     def apart(self) -> float:
         """‖W' - W‖ / ‖W‖ between the weights and those the edit was solved from; all must have been read."""
-        self.progress("export", len(self.samples), len(self.edit.shapes))
-        return self.edit.difference({name: self.samples[name] for name in self.edit.shapes})
+        self.progress("export", len(self.samples), len(self.edit.matrices))
+        return self.edit.difference({name: self.samples[name] for name in self.edit.matrices})
 
     def notes(self) -> tuple[str, ...]:
         """What to say of the weights, when all have been read."""
@@ -73,12 +73,20 @@ class Matrices:
         return (f"these are other weights than the edit was solved from; they differ by {apart:.2%}.",) if apart else ()
 
 
-def stacked(changes: Mapping[Part, Change]) -> Change:
-    """The change of a whole weight from those of its matrices; those that are not edited change by nothing."""
-    first, count = next(iter(changes.values())), next(iter(changes)).count
-    if count == 1:
+def stacked(changes: Mapping[Part, Change], shape: tuple[int, ...]) -> Change:
+    """The change of a whole weight from those of its matrices; what is not edited changes by nothing.
+
+    Args:
+        changes: Of its matrices.
+        shape: Of the weight.
+    """
+    part, first = next(iter(changes.items()))
+    if part.whole:
         return first
-    dense = {part.index: change.dense() for part, change in changes.items()}
-    none = torch.zeros_like(next(iter(dense.values())))
-    whole = torch.cat([dense.get(index, none) for index in range(count)])
+    if part.columns and first.basis is not None and first.rows is None:  # as thin as it was
+        more = math.prod(shape[1:]) - part.columns
+        return replace(first, basis=pad(first.basis, (0, 0, 0, more)), known_norm=first.norm)
+    whole = first.dense().new_zeros(shape[0], math.prod(shape[1:]))
+    for part, change in changes.items():
+        part.of(whole).copy_(change.dense())
     return replace(first, coefficients=whole, basis=None, rows=None, known_norm=None)

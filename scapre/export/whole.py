@@ -52,7 +52,7 @@ def write_checkpoint(edit: Edit, weights: Projections, path: Path, options: Opti
 
 def _check_precision(edit: Edit, checkpoint: Checkpoint) -> None:
     entries = checkpoint.file.entries
-    for name in by_weight(edit.shapes.keys() & checkpoint.roles.keys()):
+    for name in by_weight(edit.matrices.keys() & checkpoint.roles.keys()):
         if (entry := entries[checkpoint.stored_name(name)]).dtype not in FLOATS:
             raise ScaPreError(
                 f"format: {name} is quantised ({entry.dtype or entry.kind}), and storing the edit in it would round "
@@ -79,12 +79,13 @@ class _Edited:
 
     def _projection(self, key: str) -> Tensor:
         name, entry = self.names[key], self.file.entries[key]
-        edited = {part.index: self._edited(part, entry) for part in self.matrices.parts[name]}
-        rest = self.matrices.parts[name][0].count - len(edited)
-        rows = self.file.read(key).flatten(1).chunk(rest + len(edited)) if rest else ()
-        return torch.cat([edited[i] if i in edited else rows[i] for i in range(rest + len(edited))]).reshape(
-            entry.shape
-        )
+        parts = self.matrices.parts[name]
+        if parts[0].whole:
+            return self._edited(parts[0], entry).reshape(entry.shape)
+        after = self.file.read(key).flatten(1).clone()
+        for part in parts:
+            part.of(after).copy_(self._edited(part, entry))
+        return after.reshape(entry.shape)
 
     def _edited(self, part: Part, entry: Entry) -> Tensor:
         before = self.matrices.read(part.name)
@@ -99,8 +100,7 @@ class _Edited:
         after = stored.to(torch.float32).flatten(1)
         if after.isfinite().all():
             for part in self.matrices.parts[self.copies.edited[key]]:
-                rows = part.rows(len(after))
-                after[rows] = after[rows] + self.edit.delta(part.name, after[rows])
+                part.of(after).add_(self.edit.delta(part.name, part.of(after).clone()))
         after = after.to(stored.dtype).reshape(stored.shape)
         if after.isfinite().all():
             return after

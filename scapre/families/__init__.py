@@ -10,11 +10,13 @@ from . import ace_step, cosmos, ltxv, pixart, stable_audio, stable_diffusion, wa
 from .contexts import Context, Read
 from .family import CLIP, Family, TextEncoder
 from .parts import Part, by_weight, part
-from .roles import Projections, Role, having
+from .roles import TEXT, VALUES, Projections, Role, having
 
 __all__ = [
     "CLIP",
     "FAMILIES",
+    "TEXT",
+    "VALUES",
     "Context",
     "Family",
     "Part",
@@ -27,6 +29,7 @@ __all__ = [
     "context",
     "find_projections",
     "having",
+    "leaks",
     "note",
     "part",
     "place",
@@ -90,6 +93,11 @@ def text_encoder(title: str) -> TextEncoder:
 def adapter(title: str) -> str:
     """Name of a network in models of a family that hosts run on the encoder's states; empty for none."""
     return _titled(title).adapter
+
+
+def leaks(title: str) -> bool:
+    """Whether measurements say that a name comes through the pooled vector of a family, too; see `Family`."""
+    return _titled(title).leaks
 
 
 def note(title: str) -> str:

@@ -51,6 +51,7 @@ class Family:
         adapter: Name of a network in the model that takes the encoder's states and a text's tokens to what the
             projections read, if there is one; hosts run it.
         note: What users should know of the way of its text.
+        leaks: Whether a name still comes through the pooled vector when it is erased from everything else.
     """
 
     title: str
@@ -61,6 +62,7 @@ class Family:
     side: int = 1024
     adapter: str = ""
     note: str = ""
+    leaks: bool = False
 
 
 def of_blocks(titles: Mapping[str, str], blocks: Blocks, encoder: TextEncoder, **more: Any) -> dict[str, Family]:

@@ -1,6 +1,7 @@
-"""Names of parts: where a model keeps several projections in one weight, one under the other, each has its own name.
+"""Names of parts: where a model keeps several projections in one weight, each has its own name.
 
-`blocks.0.cross_attn.kv_linear.weight[1/2]` is the first half of that weight's rows, and `[2/2]` the second.
+`blocks.0.cross_attn.kv_linear.weight[1/2]` is the first half of that weight's rows, and `[2/2]` the second;
+`label_emb.0.0.weight[:1280]` is the first 1,280 of its columns, where the others read no text.
 """
 
 from __future__ import annotations
@@ -9,32 +10,62 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-_PART = re.compile(r"(.+)\[([1-9]\d?)/([1-9]\d?)\]")
+from torch import Tensor
+
+_ROWS = re.compile(r"(.+)\[([1-9]\d?)/([1-9]\d?)\]")
+_COLUMNS = re.compile(r"(.+)\[:([1-9]\d{0,5})\]")
 
 
 @dataclass(frozen=True)
 class Part:
-    """Which rows of a weight a matrix is: the part with this index, of so many equally high ones."""
+    """Which rows or columns of a weight a matrix is.
+
+    Attributes:
+        weight: Name of the weight.
+        index: Of the part, of `count` equally high ones.
+        count: 1 for all rows.
+        columns: How many columns it is, from the first; 0 for all.
+    """
 
     weight: str
-    index: int
-    count: int
+    index: int = 0
+    count: int = 1
+    columns: int = 0
 
-    def rows(self, height: int) -> slice:
-        """Its rows in a weight of so many rows."""
-        each = height // self.count
-        return slice(self.index * each, (self.index + 1) * each)
+    @property
+    def whole(self) -> bool:
+        """Whether it is the weight itself."""
+        return self.count == 1 and not self.columns
+
+    def place(self, rows: int) -> tuple[int, int, int]:
+        """The dimension it is cut in, where it begins and how long it is, in a weight of so many rows."""
+        if self.columns:
+            return 1, 0, self.columns
+        return 0, self.index * (rows // self.count), rows // self.count
+
+    def of(self, weight: Tensor) -> Tensor:
+        """It as a view of its weight, (n, d)."""
+        return weight.narrow(*self.place(len(weight))) if not self.whole else weight
+
+    def shape(self, rows: int, *rest: int) -> tuple[int, ...]:
+        """Its shape in a weight of a shape."""
+        return (rows // self.count, self.columns) if self.columns else (rows // self.count, *rest)
 
     @property
     def name(self) -> str:
         """Its name; a weight that is a matrix of its own has none but that."""
+        if self.columns:
+            return f"{self.weight}[:{self.columns}]"
         return self.weight if self.count == 1 else f"{self.weight}[{self.index + 1}/{self.count}]"
 
 
 def part(name: str) -> Part:
     """What a matrix's name means."""
-    found = _PART.fullmatch(name)
-    return Part(found[1], int(found[2]) - 1, int(found[3])) if found else Part(name, 0, 1)
+    if found := _ROWS.fullmatch(name):
+        return Part(found[1], int(found[2]) - 1, int(found[3]))
+    if found := _COLUMNS.fullmatch(name):
+        return Part(found[1], columns=int(found[2]))
+    return Part(name)
 
 
 def by_weight(names: Iterable[str]) -> dict[str, list[Part]]:

@@ -15,6 +15,8 @@ class Role(str, Enum):
 
     KEY = "cross-attention key"
     VALUE = "cross-attention value"
+    INPUT = "text input"
+    POOLED = "pooled text"
     QUERY = "cross-attention query"
     ANSWER = "cross-attention output"
     FEED_FORWARD = "feed-forward output"
@@ -22,8 +24,14 @@ class Role(str, Enum):
 
     @property
     def reads_text(self) -> bool:
-        """Whether such a matrix reads the text encoder's states."""
-        return self in (Role.KEY, Role.VALUE)
+        """Whether such a matrix reads the states of the text's tokens."""
+        return self in TEXT
+
+
+TEXT = frozenset({Role.KEY, Role.VALUE, Role.INPUT})
+VALUES = frozenset({Role.VALUE, Role.INPUT})
+"""What reads the text's tokens, and that part of it which says what to draw rather than where. Where text and picture
+attend to each other, the text's first projection is all that reads them."""
 
 
 class Projections(Protocol):

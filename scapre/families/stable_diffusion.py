@@ -1,7 +1,8 @@
 """Stable Diffusion UNets: cross-attention keys and values read the text encoder's states directly.
 
 Every transformer block ends with a gated feed-forward network, whose second matrix gives the block's answer. Beside
-transformers a block has convolutions, and what leads in and out.
+transformers a block has convolutions, and what leads in and out. SDXL and its relatives also read the text as one
+vector, beside the time step and sizes: the pooled output of OpenCLIP-bigG, in the first columns of a matrix.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import re
 from collections.abc import Iterable
 
 from .family import Family
+from .parts import Part
 from .roles import Role
 
 TITLES = {
@@ -29,6 +31,10 @@ TITLES = {
 
 SIDES = {"SD1.x": 512, "SD2.x": 512}
 """Pixels of a side that a family draws at, where it is not 1,024."""
+
+_POOLED, _POOLED_WIDTH = "label_emb.0.0.weight", 1280
+_NOT_POOLED = frozenset({"SD1.x", "SD2.x"})
+"""SD2.x unCLIP has the same matrix, and reads a picture there."""
 
 _ROLES = {
     "attn2.to_k": Role.KEY, "attn2.to_v": Role.VALUE, "attn2.to_q": Role.QUERY, "attn2.to_out.0": Role.ANSWER,
@@ -68,4 +74,15 @@ def place(name: str) -> tuple[str, str, Role] | None:
     return name[: found.start()] + label, label, _ROLES.get(layer[1], Role.OTHER)
 
 
-FAMILIES = {name: Family(title, roles, place, side=SIDES.get(title, 1024)) for name, title in TITLES.items()}
+def roles_with_pooled(parameters: Iterable[str]) -> dict[str, Role]:
+    """The same, and the columns that read the pooled vector."""
+    names = tuple(parameters)
+    pooled = (Part(name, columns=_POOLED_WIDTH).name for name in names if name.endswith(f".{_POOLED}"))
+    return {**roles(names), **dict.fromkeys(pooled, Role.POOLED)}
+
+
+def _family(title: str) -> Family:
+    return Family(title, roles if title in _NOT_POOLED else roles_with_pooled, place, side=SIDES.get(title, 1024))
+
+
+FAMILIES = {name: _family(title) for name, title in TITLES.items()}

@@ -8,13 +8,13 @@ from collections.abc import Collection, Iterator, Mapping
 import torch
 from torch import Tensor
 
-from ..checkpoints.tensor_file import TensorFile
 from ..edits.edit import Edit
 from ..edits.fingerprint import sketch_size
 from ..methods import method
 from ..methods.payload import Kind
 from ..states.token_states import TokenStates, needed
 from .description import Description, heads_of
+from .sections import Tensors
 
 _REALS = (torch.float32, torch.float64)
 
@@ -38,7 +38,7 @@ def tensors_of(edit: Edit) -> dict[str, Tensor]:
     }
 
 
-def read_tensors(file: TensorFile, description: Description) -> dict[str, Tensor]:
+def read_tensors(file: Tensors, description: Description) -> dict[str, Tensor]:
     """Every tensor of an edit's file. None is read before all are known to have the dtypes and shapes they should.
 
     Raises:
@@ -64,7 +64,7 @@ def read_tensors(file: TensorFile, description: Description) -> dict[str, Tensor
     return found
 
 
-def _check_together(file: TensorFile, description: Description, tensors: Mapping[str, Tensor]) -> None:
+def _check_together(file: Tensors, description: Description, tensors: Mapping[str, Tensor]) -> None:
     """Accepts tensors of each matrix, moments, and what is shared, that belong together."""
     solver = method(description.method)
     for prefix in ("shared.", "moments.", *(f"rows.{name}." for name in description.shapes)):
@@ -96,7 +96,7 @@ def _groups(description: Description, there: Collection[str]) -> Iterator[Group]
 
 
 def _bind(
-    file: TensorFile, name: str, kind: Kind, real: torch.dtype | None, common: dict[str, int], own: dict[str, int]
+    file: Tensors, name: str, kind: Kind, real: torch.dtype | None, common: dict[str, int], own: dict[str, int]
 ) -> None:
     """Compares dtype and shape with what is known, and keeps the sizes that were not known."""
     entry = file.entries[name]
@@ -109,7 +109,7 @@ def _bind(
         raise file.broken(f"{name[:80]} is {entry.dtype} {entry.shape}, which does not fit the rest")
 
 
-def _checked(file: TensorFile, name: str, kind: Kind, sizes: Mapping[str, int]) -> Tensor:
+def _checked(file: Tensors, name: str, kind: Kind, sizes: Mapping[str, int]) -> Tensor:
     value = file.read(name)
     if not value.numel():
         return value
@@ -120,7 +120,7 @@ def _checked(file: TensorFile, name: str, kind: Kind, sizes: Mapping[str, int]) 
     return value
 
 
-def token_states(file: TensorFile, description: Description, tensors: Mapping[str, Tensor]) -> TokenStates:
+def token_states(file: Tensors, description: Description, tensors: Mapping[str, Tensor]) -> TokenStates:
     """The states with their texts.
 
     Raises:

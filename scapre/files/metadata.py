@@ -17,6 +17,10 @@ FORMAT_VERSION = 2
 # Method of format 1, and format of its payload. It knows no tokens; an edit from such a file is written in it again.
 _FIRST = (FIRST, "1")
 
+POOLED = "pooled."
+"""What the names of tensors begin with that belong to the pooled vector."""
+_SAME = ("family", "seed", "settings", "concepts", "preserve", "templates")
+
 _WRONG = (LookupError, TypeError, ValueError, AttributeError)  # what a table of other types and values leads to
 
 
@@ -29,16 +33,26 @@ def to_metadata(edit: Edit) -> dict[str, str]:
     try:
         text = json.dumps(table_of(edit), ensure_ascii=False, allow_nan=False)
         described(edit.version, edit.method, strict_json(text), edit.nbytes)
+        pooled = _pooled_text(edit)
     except _WRONG as error:
         raise ScaPreError(f"edit: it cannot be saved ({str(error)[:200]}). Make it again without that.") from None
     made = (edit.method, str(edit.solver.format))
-    early = made == _FIRST and not edit.states.tokens
-    number, named = (1, {}) if early else (2, {"method": made[0], "method_format": made[1]})
-    return {"format": FORMAT, "format_version": str(number), "pack_version": edit.version, **named, "edit": text}
+    early = made == _FIRST and not edit.states.tokens and not pooled
+    number, named = (1, {}) if early else (3 if pooled else 2, {"method": made[0], "method_format": made[1]})
+    begin = {"format": FORMAT, "format_version": str(number), "pack_version": edit.version}
+    return {**begin, **named, "edit": text, **pooled}
 
 
-def from_metadata(file: TensorFile) -> Description:
-    """Reads and checks the metadata of an edit's file.
+def _pooled_text(edit: Edit) -> dict[str, str]:
+    if edit.pooled is None:
+        return {}
+    text = json.dumps(table_of(edit.pooled), ensure_ascii=False, allow_nan=False)
+    described(edit.version, edit.method, strict_json(text), edit.pooled.nbytes)
+    return {"pooled": text}
+
+
+def from_metadata(file: TensorFile) -> tuple[Description, Description | None]:
+    """Reads and checks the metadata of an edit's file: of the edit, and of its part for the pooled vector.
 
     Raises:
         ScaPreError: If it is no edit, of a later format, or a value is not what it should be.
@@ -49,7 +63,7 @@ def from_metadata(file: TensorFile) -> Description:
             "a LoRA belongs into Load LoRA, a model into Load Checkpoint."
         )
     version, pack = (file.metadata.get(key, "") for key in ("format_version", "pack_version"))
-    if version not in ("1", "2"):
+    if version not in ("1", "2", "3"):
         raise _unknown(file, f"in its format {_shown(version)}")
     made = file.metadata.get("method", ""), file.metadata.get("method_format", "")
     if version == "1":
@@ -57,7 +71,13 @@ def from_metadata(file: TensorFile) -> Description:
     if made not in [(name, str(solver.format)) for name, solver in METHODS.items()]:
         raise _unknown(file, f"with the method {_shown(made[0])} in its format {_shown(made[1])}")
     try:
-        return described(pack, made[0], strict_json(file.metadata["edit"]), file.size)
+        own = described(pack, made[0], strict_json(file.metadata["edit"]), file.size)
+        if version != "3":
+            return own, None
+        pooled = described(pack, made[0], strict_json(file.metadata["pooled"]), file.size)
+        if any(getattr(own, key) != getattr(pooled, key) for key in _SAME):
+            raise ValueError("its part for the pooled vector belongs to another edit")
+        return own, pooled
     except ScaPreError as error:
         raise file.broken(str(error)) from None
     except _WRONG as error:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ScaPreError, shorten
-from ..families import Projections, Role
+from ..families import TEXT, Projections
 from ..linalg import range_basis
 from ..states.token_states import Reads
 from .last_tokens import last_tokens
@@ -51,7 +51,7 @@ class DP(RightMethod):
 
     title = "DP"
     about = "Double projections; holds preserved names exactly and needs them."
-    roles = frozenset({Role.KEY, Role.VALUE})
+    roles = TEXT
     settings = Settings
     presets = MappingProxyType({
         "objects": Preset("objects", "Objects.", Settings()),

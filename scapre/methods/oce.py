@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..concepts.concepts import Concept
-from ..families import Projections, Role
+from ..families import VALUES, Projections
 from ..progress import Progress
 from ..states.encoder import Encoder
 from ..states.prefixes import encode_prefixes
@@ -66,7 +66,7 @@ class OCE(Method):
 
     title = "OCE"
     about = "Turns values and keeps their lengths; large files."
-    roles = frozenset({Role.VALUE})
+    roles = VALUES
     settings = Settings
     presets = MappingProxyType({
         "objects": Preset("objects", "Objects.", Settings()),

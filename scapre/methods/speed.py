@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ScaPreError
-from ..families import Projections, Role
+from ..families import VALUES, Projections
 from ..states.prompts import NULL
 from ..states.token_states import Reads
 from .centres import centres
@@ -62,7 +62,7 @@ class SPEED(RightMethod):
 
     title = "SPEED"
     about = "Blind to the directions of preserved names and to the empty prompt; needs names to preserve."
-    roles = frozenset({Role.VALUE})
+    roles = VALUES
     settings = Settings
     presets = MappingProxyType({
         "few": Preset("few", "A few objects or names.", Settings()),

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import torch
 
-from ..families import Projections, Role
+from ..families import TEXT, Projections
 from ..states.token_states import Reads
 from .last_tokens import last_tokens
 from .method import Fit, Problem
@@ -40,7 +40,7 @@ class UCE(RightMethod):
 
     title = "UCE"
     about = "Unified Concept Editing: one state a name; small and plain."
-    roles = frozenset({Role.KEY, Role.VALUE})
+    roles = TEXT
     settings = Settings
     presets = MappingProxyType({
         "objects": Preset("objects", "Objects, replaced by the empty prompt.", Settings()),

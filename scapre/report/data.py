@@ -28,7 +28,7 @@ MatrixKind = Literal["key", "value", "output", "rest"]
 
 _COLUMNS: Mapping[Role, MatrixKind] = {
     Role.KEY: "key", Role.VALUE: "value", Role.FEED_FORWARD: "output", Role.QUERY: "rest", Role.ANSWER: "rest",
-    Role.OTHER: "rest",
+    Role.OTHER: "rest", Role.INPUT: "value", Role.POOLED: "value",
 }  # fmt: skip
 LETTERS: Mapping[MatrixKind, str] = {"key": "K", "value": "V", "output": "F", "rest": "R"}
 """What each kind of matrix is called beside figures."""

@@ -42,6 +42,7 @@ class TokenStates:
         moments: What a method has read of further texts.
         notes: What it has to say of them; not kept with an edit.
         alike: Words that the encoder answers like a name, by the name; not kept with an edit.
+        pooled: The same of the texts' pooled vectors, where those are asked for; an edit keeps them with its own.
     """
 
     states: Tensor
@@ -52,6 +53,7 @@ class TokenStates:
     moments: Mapping[str, Tensor] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     alike: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    pooled: TokenStates | None = None
 
     @property
     def width(self) -> int:

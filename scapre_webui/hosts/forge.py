@@ -104,7 +104,7 @@ class Model(LoadedModel):
             del unet.lora_patches[key]
         if strength:
             copies = _Copies(edit)
-            patches = {name: (_KIND, (copies, name)) for name in edit.shapes}
+            patches = {name: (_KIND, (copies, name)) for name in edit.matrices}
             missed = set(patches) - set(
                 unet.add_patches(filename=f"{_KIND}:{digest}", patches=patches, strength_patch=strength)
             )

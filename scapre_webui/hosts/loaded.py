@@ -46,7 +46,7 @@ class LoadedModel(ABC):
             raise ScaPreError(
                 f"model: {title} models can be edited in ComfyUI, and not here yet. Choose another model."
             )
-        return title, roles
+        return title, {name: role for name, role in roles.items() if role is not Role.POOLED}
 
     @property
     def family(self) -> str:

@@ -6,7 +6,7 @@ Tokenizers, patching, loading and the forward pass are the host's. Nothing is re
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,14 +102,16 @@ def fill(model: torch.nn.Module, seed: int) -> torch.nn.Module:
     return model
 
 
-def text_encoder(kind: str = "sd15", *, seed: int = 0, embeddings: Path | None = None) -> comfy.sd.CLIP:
+def text_encoder(
+    kind: str = "sd15", *, seed: int = 0, embeddings: Path | None = None, towers: Mapping[str, int] = TOWERS
+) -> comfy.sd.CLIP:
     """A tiny CLIP of one family with the real tokenizer; `embeddings` is a folder of textual inversions."""
     family = KINDS[kind]
     shapes = {
         f"clip_{tower}_model_config": {
             "hidden_size": width, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 2 * width,
         }
-        for tower, width in TOWERS.items()
+        for tower, width in towers.items()
     }  # fmt: skip
     clip = comfy.sd.CLIP(
         ClipTarget(family.tokenizer, family.encoder),

@@ -77,9 +77,25 @@ def test_encoders_of_clip_in_files_give_the_hosts_states(sdxl: comfy.sd.CLIP, op
     small = [replace(tower, heads=heads, layers=2) for tower, heads in zip(TOWERS["SDXL"], (1, 2), strict=True)]
     one, other = parts(sdxl, tmp_path, open_clip=open_clip)
     with TensorFile(one, OPTION) as first, TensorFile(other, OPTION) as second:
-        found = clip_from_files([first, second], small, "SDXL", Tokenizer()).encode(TEXTS, silent)
-    wanted = ClipEncoder(sdxl).encode(TEXTS, silent)
+        encoder = clip_from_files([first, second], small, "SDXL", Tokenizer())
+        found, vectors = encoder.encode(TEXTS, silent), encoder.pooled(TEXTS)
+    wanted, its = ClipEncoder(sdxl).encode(TEXTS, silent), ClipEncoder(sdxl).pooled(TEXTS)
     assert (found - wanted).norm() <= 1e-5 * wanted.norm()
+    assert vectors.shape == its.shape and (vectors - its).norm() <= 1e-5 * its.norm()
+
+
+def test_a_file_without_the_projection_of_the_pooled_vector_is_refused(sdxl: comfy.sd.CLIP, tmp_path: Path) -> None:
+    small = [replace(tower, heads=heads, layers=2) for tower, heads in zip(TOWERS["SDXL"], (1, 2), strict=True)]
+    one, other = parts(sdxl, tmp_path, open_clip=False)
+    for file in (one, other):
+        saved(file, {name: value for name, value in load_file(file).items() if "projection" not in name})
+    with TensorFile(one, OPTION) as first, TensorFile(other, OPTION) as second:
+        encoder = clip_from_files([first, second], small, "SDXL", Tokenizer())
+        with pytest.raises(ScaPreError, match=r"text_projection is missing.*--pooled off"):
+            encoder.pooled(["cat"])
+        with pytest.raises(ScaPreError, match="read no pooled vector"):
+            replaced = [replace(tower, pools=False) for tower in small]
+            clip_from_files([first, second], replaced, "SDXL", Tokenizer()).pooled(["cat"])
 
 
 def marked(path: Path, width: int) -> Path:

@@ -12,8 +12,8 @@ from torch import Tensor
 
 Sections = Mapping[str, Sequence[Sequence[int]]]
 
-_ORDER = "lgh"  # as the host's models of several encoders join their states
-_CLOSE = 1e-5
+ORDER = "lgh"  # as the host's models of several encoders join their states
+CLOSE = 1e-5
 
 
 class PrefixEncoder:
@@ -41,7 +41,7 @@ class PrefixEncoder:
         except (AttributeError, TypeError, RuntimeError):  # classes that a host may have instead
             return False
         expected = states[:, :length]
-        return found.shape == expected.shape and bool((found - expected).abs().max() <= _CLOSE * expected.abs().max())
+        return found.shape == expected.shape and bool((found - expected).abs().max() <= CLOSE * expected.abs().max())
 
     def __call__(self, tokens: Sections, length: int) -> Tensor:
         """States of the first positions, (texts, length, width), float32 on the CPU."""
@@ -49,7 +49,7 @@ class PrefixEncoder:
         with comfy.model_management.cuda_device_context(device), torch.no_grad():
             parts = [
                 _states(getattr(model, f"clip_{name}"), [ids[:length] for ids in tokens[name]], device)
-                for name in sorted(tokens, key=_ORDER.index)
+                for name in sorted(tokens, key=ORDER.index)
                 if hasattr(model, f"clip_{name}")  # a tokenizer may cut for more encoders than a model has
             ]
         return torch.cat(parts, -1).to("cpu", torch.float32)

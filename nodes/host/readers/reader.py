@@ -6,7 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
+
+from ....scapre.errors import ScaPreError
 
 Sections = dict[str, list[list[tuple[int, float]]]]
 """Tokens with their weights, by part of the encoder and section, as the host cuts a text."""
@@ -48,6 +51,20 @@ class Reader(ABC):
     @abstractmethod
     def whole(self, texts: Sequence[Sections]) -> Tensor:
         """States of texts in the engine's order, (texts, window, width), float32 on the CPU."""
+
+    def vectors(self, texts: Sequence[Sections]) -> Tensor:
+        """Pooled vectors of texts, (texts, width), float32 on the CPU, from a call of the host's for each.
+
+        Raises:
+            ScaPreError: If the host gives none.
+        """
+        found = [self.clip.encode_from_tokens(text, return_pooled=True)[1] for text in texts]
+        if any(vector is None for vector in found):
+            raise ScaPreError(
+                f"clip: {self.name} gives no pooled vector of a text. Connect the text encoder that belongs to the "
+                "model, or set pooled to off."
+            )
+        return torch.cat(found).float().cpu()
 
     def prefixes(self, texts: Sequence[Sections], length: int) -> Tensor:
         """The first positions of that, (texts, length, width)."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from torch import Tensor
 
 from ....scapre.errors import ScaPreError, shorten
 from .prefixes import PrefixEncoder
 from .reader import Reader, Sections, plain
+from .vectors import VectorEncoder
 
 PROBE = "a cat beside a red house, in the style of an old master"
 
@@ -17,6 +19,7 @@ class WindowReader(Reader):
     """Reads CLIP's states as they are."""
 
     _prefixed: bool | None = None
+    _batched: VectorEncoder | Literal[False] | None = None
 
     def literal(self, text: str) -> str:
         """Without special tokens."""
@@ -50,6 +53,13 @@ class WindowReader(Reader):
         if not self._prefixes_fit():
             return super().prefixes(texts, length)
         return PrefixEncoder(self.clip)(_ids(texts), length)
+
+    def vectors(self, texts: Sequence[Sections]) -> Tensor:
+        """In one batch, where that can be done here."""
+        if self._batched is None:
+            probe = [self.clip.tokenize(PROBE)]
+            self._batched = VectorEncoder.like(self.clip, _ids(probe), super().vectors(probe)) or False
+        return self._batched(_ids(texts)) if self._batched else super().vectors(texts)
 
     def _prefixes_fit(self) -> bool:
         """Whether prefixes can be encoded on their own here; the host's call that finds out also loads the encoder.

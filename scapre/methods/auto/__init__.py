@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ...concepts.concepts import Concept
-from ...families import Projections, Role
+from ...families import VALUES, Projections
 from ...progress import Progress
 from ...states.encoder import Encoder
 from ...states.prompts import NULL
@@ -91,7 +91,7 @@ class Auto(RightMethod):
 
     title = "auto"
     about = "Erases and keeps; for any list."
-    roles = frozenset({Role.VALUE})
+    roles = VALUES
     settings = Settings
     presets = MappingProxyType({"auto": Preset("auto", "Erases and keeps; for any list.", Settings())})
     reads = Reads.LAST

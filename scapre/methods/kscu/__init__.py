@@ -36,7 +36,7 @@ class KSCU(Method):
 
     title = "KSCU"
     about = "Trains the model at the denoising steps that carry the concepts."
-    roles = frozenset(Role)
+    roles = LAYERS["all"]
     settings = Settings
     presets = PRESETS
     reads = Reads.LAST

@@ -14,8 +14,9 @@ from ..settings import MethodSettings, Preset, choice, number, switch, text
 
 CROSS_ATTENTION, REST = "cross-attention", "all but cross-attention"
 _CROSS = frozenset({Role.KEY, Role.VALUE, Role.QUERY, Role.ANSWER})
+_ALL = frozenset(Role) - {Role.POOLED}
 LAYERS: Mapping[str, Collection[Role]] = {
-    CROSS_ATTENTION: _CROSS, REST: frozenset(Role) - _CROSS, "all": frozenset(Role)
+    CROSS_ATTENTION: _CROSS, REST: _ALL - _CROSS, "all": _ALL
 }  # fmt: skip
 """Roles of the matrices of each choice."""
 

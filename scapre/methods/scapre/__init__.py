@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...families import Projections, Role
+from ...families import TEXT, Projections
 from ..change import Change
 from ..method import Fit, Method, Problem
 from ..payload import Kind, Layout, Tensors
@@ -47,7 +47,7 @@ class ScaPre(Method):
 
     title = "ScaPre"
     about = "As released, with its presets; keeps less."
-    roles = frozenset({Role.KEY, Role.VALUE})
+    roles = TEXT
     settings = Settings
     presets = PRESETS
     joint = True

@@ -1,0 +1,101 @@
+"""The text's pooled vector, which many models read beside the states of its tokens: one vector for a whole text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from ..errors import ScaPreError, shorten
+from ..families import Projections, Role, leaks
+from ..progress import Progress
+from .encoder import Encoder
+from .lexicon import Lexicon
+
+CHOICES = ("auto", "on", "off")
+_WINDOW = 77
+_TOGETHER = 32
+
+
+@runtime_checkable
+class Pools(Protocol):
+    """An encoder that also gives pooled vectors."""
+
+    def pooled(self, texts: Sequence[str]) -> Tensor:
+        """The pooled vector of each text, (texts, width), float32."""
+        ...
+
+
+def pooled_choice(choice: str, projections: Projections) -> tuple[bool, tuple[str, ...]]:
+    """Whether names are erased from a model's pooled vector, too, and what to say of that.
+
+    Raises:
+        ScaPreError: For an unknown choice.
+    """
+    if choice not in CHOICES:
+        raise ScaPreError(f"pooled: {shorten(choice)} is unknown. Choose one of {', '.join(CHOICES)}.")
+    there = Role.POOLED in projections.roles.values()
+    if choice == "on" and not there:
+        return False, (f"pooled: {projections.family} models read no pooled vector of a text, so it changes nothing",)
+    return there and (choice == "on" or (choice == "auto" and leaks(projections.family))), ()
+
+
+class PooledEncoder:
+    """An encoder whose states are pooled vectors: the empty prompt's at the start, and the text's at all other places.
+
+    So what a method makes of the states of a name's tokens, it makes of the vectors of the texts that it stands in,
+    and what it holds at the start of every text is the vector of the empty prompt.
+    """
+
+    def __init__(self, encoder: Encoder, pooled: Callable[[Sequence[str]], Tensor]) -> None:
+        """Takes the encoder of the texts' tokens, and what gives pooled vectors."""
+        self._encoder, self._pooled = encoder, pooled
+        self._null: Tensor | None = None
+
+    def tokens(self, text: str) -> Sequence[int]:
+        """Ids of a text's tokens; see `Encoder`."""
+        return self._encoder.tokens(text)
+
+    def encode(self, texts: Sequence[str], progress: Progress) -> Tensor:
+        """The vectors as states of a whole window, (texts, tokens, width), float32."""
+        parts = []
+        for start in range(0, len(texts), _TOGETHER):
+            progress("pooled vectors", start, len(texts))
+            parts.append(self.encode_prefixes(texts[start : start + _TOGETHER], _WINDOW))
+        progress("pooled vectors", len(texts), len(texts))
+        return torch.cat(parts)
+
+    def encode_prefixes(self, texts: Sequence[str], length: int) -> Tensor:
+        """The same for the first positions, (texts, length, width)."""
+        if self._null is None:
+            self._null = self._pooled([""])
+        vectors = self._pooled(texts)[:, None].expand(-1, length - 1, -1)
+        return torch.cat((self._null[None].expand(len(texts), -1, -1), vectors), 1)
+
+    def remembered(self, key: str, make: Callable[[], Tensor]) -> Tensor:
+        """What `make` gives, or gave earlier for this encoder's pooled vectors and key."""
+        return self._encoder.remembered(f"{key}\0pooled", make)
+
+    def lexicon(self) -> Lexicon | None:
+        """The words of the encoder's vocabulary."""
+        return self._encoder.lexicon()
+
+
+class PooledProjections:
+    """A model's matrices that read the pooled vector, as if they were its values: so methods need not know of them."""
+
+    def __init__(self, projections: Projections) -> None:
+        """Takes all of the model's."""
+        self._whole = projections
+        self.family = projections.family
+        self.roles = {name: Role.VALUE for name, role in projections.roles.items() if role is Role.POOLED}
+
+    def read(self, name: str, device: torch.device) -> Tensor:
+        """See `Projections`."""
+        return self._whole.read(name, device)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """See `Projections`."""
+        return self._whole.shape(name)
