@@ -218,7 +218,7 @@ def test_help_page_tells_the_value_of_every_setting(language: str) -> None:
         method: {setting.name: as_shown(setting.default) for setting in declared(solver.settings)}
         for method, solver in closed_forms().items()
     }
-    assert shown == {"": {"templates": "none", "device": "auto"}, **settings}
+    assert shown == {"": {"templates": "none", "device": "auto", "pooled": "auto"}, **settings}
     described = [code_in(head)[0] for lines, _ in told.values() for head, _ in lines]
     assert len(described) == len(set(described))  # each in one place
 

@@ -79,7 +79,7 @@ class CheckpointEncoder:
         """
         tower, module, projection = self._pooling
         tokens = [self.tokenizer(text) for text in texts]
-        states = module(_windows(tokens, tower.padding)).last_hidden_state
+        states: Tensor = module(_windows(tokens, tower.padding)).last_hidden_state
         return states[torch.arange(len(texts)), [len(ids) + 1 for ids in tokens]] @ projection
 
     @cached_property

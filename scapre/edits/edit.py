@@ -190,7 +190,7 @@ class Edit:
     @property
     def nbytes(self) -> int:
         """Bytes held by the tensors."""
-        own = sum(tensor.nbytes for tensor in (*self.payload, *self.states, *self.sketch.values()))
+        own: int = sum(tensor.nbytes for tensor in (*self.payload, *self.states, *self.sketch.values()))
         return own + (self.pooled.nbytes if self.pooled else 0)
 
 

@@ -15,7 +15,10 @@ from ..errors import ScaPreError
 class Tensors(Protocol):
     """What is needed of a file to read tensors from it."""
 
-    entries: Mapping[str, Entry]
+    @property
+    def entries(self) -> Mapping[str, Entry]:
+        """What it says of them."""
+        ...
 
     def read(self, name: str) -> Tensor:
         """One of them; see `TensorFile.read`."""
