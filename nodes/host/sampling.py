@@ -117,13 +117,18 @@ def empty_latent(model: Any, settings: Sampling) -> Tensor:
     """What Empty Latent Image gives for one picture, in the model's own format.
 
     Raises:
-        ScaPreError: If the model makes sound.
+        ScaPreError: If the model makes sound, or only a part of a picture.
     """
     form = type(model.get_model_object("latent_format")).__name__
     if "Audio" in form:
         raise ScaPreError(
             f"model: this {type(model.model.model_config).__name__} model makes sound, and this node draws pictures. "
             "Use Erase Concepts, and listen to what a sampler makes before and after."
+        )
+    if form.startswith("SC_"):
+        raise ScaPreError(
+            "model: this is one stage of Stable Cascade, and this node draws with a model alone. Draw with a KSampler "
+            "for each stage, before and after."
         )
     empty = stock.EmptyLatentImage().generate(settings.width, settings.height)[0]
     ratios = {key: value for key, value in empty.items() if key != "samples"}

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from ...scapre.errors import ScaPreError, shorten
-from ...scapre.families import adapter, context, supported, text_encoder
+from ...scapre.families import adapter, context, of_vectors, supported, text_encoder
 from ...scapre.files.cache import Cache
 from ...scapre.progress import Progress
 from ...scapre.states.context import ContextEncoder
 from ...scapre.states.encoder import Encoder
 from ...scapre.states.lexicon import Lexicon
+from ...scapre.states.pooled import PooledEncoder
 from .folders import cache_folder
 from .projections import HostProjections
 from .readers import Network, reader
@@ -41,6 +42,8 @@ def encoder_for(clip: Any, projections: HostProjections) -> Encoder:
     family = projections.family
     network = adapter(family)
     encoder = ClipEncoder(clip, family, projections.network(network) if network else None)
+    if of_vectors(family):
+        return PooledEncoder(encoder, encoder.pooled)
     leads = context(family, projections.parameter)
     return ContextEncoder(encoder, leads) if leads else encoder
 

@@ -36,7 +36,7 @@ def tokens_here(text: str, family: str | None = None) -> Sequence[int]:
         ScaPreError: If it has more tokens than the text encoder reads at once.
     """
     wanted = text_encoder(family) if family else CLIP
-    if wanted is CLIP:
+    if wanted.is_clip:
         return _encoder(True).tokens(text)
     return _encoder(False).tokens(text) if wanted.names & _OF_T5 else ()
 

@@ -58,6 +58,11 @@ def encoder_of(
             f"checkpoint: the text of {family} models goes through a network that only ComfyUI has. Erase there, save "
             "the edit, and export, merge or verify it here."
         )
+    if text_encoder(family).is_clip:
+        raise ScaPreError(
+            f"checkpoint: {text_encoder(family).title} of {family} models is read in ComfyUI alone so far. Erase "
+            "there, save the edit, and export, merge or verify it here."
+        )
     file = t5_file(family, inside, others)
     leads = context(family, reads[0])
     width = file.shape(file.embeddings)[1]
@@ -83,7 +88,7 @@ def tokens_of(family: str, inside: TensorFile, others: Sequence[TensorFile], voc
         ScaPreError: If the vocabulary is missing.
     """
     wanted = text_encoder(family)
-    if family in TOWERS:
+    if wanted.is_clip:
         return Tokenizer(vocabulary)
     if wanted.by_layer:
         return SentenceCutter(pieces_of(t5_file(family, inside, others)))

@@ -139,6 +139,8 @@ LABELS: Mapping[str, Labels] = {
     "Anima": _transformer("anima", "https://huggingface.co/circlestone-labs/Anima"),
     "ACE-Step": _transformer("ace-step", "https://github.com/ace-step/ACE-Step"),
     "Stable Audio": _transformer("stable-audio", "https://github.com/Stability-AI/stable-audio-tools"),
+    "Stable Cascade C": _transformer("stable-cascade-c", "https://github.com/Stability-AI/StableCascade"),
+    "Stable Cascade B": _transformer("stable-cascade-b", "https://github.com/Stability-AI/StableCascade"),
     "SD1.x": Labels(by_blocks, "sd_v1", "stable-diffusion-v1/lora", "diffusers"),
     "SD2.x": Labels(by_blocks, "sd_v2", "stable-diffusion-v2-512/lora", "diffusers"),
     "SDXL refiner": Labels(by_path, "sdxl_refiner_v1-0", "stable-diffusion-xl-v1-refiner/lora", _SGM),

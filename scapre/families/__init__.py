@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from ..errors import ScaPreError
-from . import ace_step, cosmos, ltxv, pixart, stable_audio, stable_diffusion, wan
+from . import ace_step, cosmos, ltxv, pixart, stable_audio, stable_cascade, stable_diffusion, wan
 from .contexts import Context, Read
 from .family import CLIP, Family, TextEncoder
 from .parts import Part, by_weight, part
@@ -31,6 +31,7 @@ __all__ = [
     "having",
     "leaks",
     "note",
+    "of_vectors",
     "part",
     "place",
     "side",
@@ -47,6 +48,7 @@ FAMILIES: Mapping[str, Family] = {
     **cosmos.FAMILIES,
     **stable_audio.FAMILIES,
     **ace_step.FAMILIES,
+    **stable_cascade.FAMILIES,
 }
 
 
@@ -98,6 +100,11 @@ def adapter(title: str) -> str:
 def leaks(title: str) -> bool:
     """Whether measurements say that a name comes through the pooled vector of a family, too; see `Family`."""
     return _titled(title).leaks
+
+
+def of_vectors(title: str) -> bool:
+    """Whether the projections of a family read a text's pooled vector and nothing else of it."""
+    return _titled(title).of_vectors
 
 
 def note(title: str) -> str:

@@ -10,6 +10,8 @@ from .blocks import Blocks
 from .contexts import Context, Read
 from .roles import Role
 
+_CLIP_NAMES = frozenset({"l", "h", "g"})
+
 
 @dataclass(frozen=True)
 class TextEncoder:
@@ -30,10 +32,13 @@ class TextEncoder:
     behind: float = 1.0
     by_layer: bool = False
 
+    @property
+    def is_clip(self) -> bool:
+        """Whether it cuts texts as CLIP does."""
+        return self.names <= _CLIP_NAMES
 
-CLIP = TextEncoder(
-    "CLIP", frozenset({"l", "h", "g"}), "the CLIP output of the same checkpoint loader, or Load CLIP with its files"
-)
+
+CLIP = TextEncoder("CLIP", _CLIP_NAMES, "the CLIP output of the same checkpoint loader, or Load CLIP with its files")
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,9 @@ class Family:
         adapter: Name of a network in the model that takes the encoder's states and a text's tokens to what the
             projections read, if there is one; hosts run it.
         note: What users should know of the way of its text.
-        leaks: Whether a name still comes through the pooled vector when it is erased from everything else.
+        leaks: Whether names are erased from the pooled vector, too, unless it is forbidden: where they still come
+            through it, or where it stands among the words.
+        of_vectors: Whether the projections read a text's pooled vector and nothing else of it.
     """
 
     title: str
@@ -63,6 +70,7 @@ class Family:
     adapter: str = ""
     note: str = ""
     leaks: bool = False
+    of_vectors: bool = False
 
 
 def of_blocks(titles: Mapping[str, str], blocks: Blocks, encoder: TextEncoder, **more: Any) -> dict[str, Family]:
