@@ -9,12 +9,11 @@ from pathlib import Path
 
 from aiohttp import web
 
-from ...scapre.concepts.name_check import NameCheck
 from ...scapre.concepts.readings import Readings, readings
 from ...scapre.concepts.text import MOST_BYTES, decode, named
 from ...scapre.errors import ScaPreError
 from ..host.lists import lists
-from ..host.measure import NameMeasure
+from ..host.name_checks import NameChecks
 from ..host.server import prompt_server
 
 _MOST_BODY = 2 * MOST_BYTES  # JSON writes a line end with two letters
@@ -31,7 +30,7 @@ def register_routes() -> None:
 
 def add_routes(routes: web.RouteTableDef) -> None:
     """Adds the routes to a table. What takes long runs in a thread, one check at a time."""
-    names, turn = NameCheck(NameMeasure()), asyncio.Lock()
+    names, turn = NameChecks(), asyncio.Lock()
     files = {file.relative_to(_WEB).as_posix(): file for file in _WEB.rglob("*") if file.suffix in _PAGE_TYPES}
 
     @routes.get("/scapre/web/{path:.+}")
@@ -56,9 +55,9 @@ def add_routes(routes: web.RouteTableDef) -> None:
 
     @routes.post("/scapre/check")
     async def check(request: web.Request) -> web.Response:
-        texts = await _texts(request, "concepts", "anchor", "preserve")
+        encoder, *texts = (await _texts(request, "encoder", "concepts", "anchor", "preserve")).values()
         async with turn:
-            return web.json_response(await asyncio.to_thread(names.check, **texts))
+            return web.json_response(await asyncio.to_thread(lambda: names.of(encoder).check(*texts)))
 
     @routes.post("/scapre/readings")
     async def read(request: web.Request) -> web.Response:

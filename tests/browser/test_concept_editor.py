@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from playwright.sync_api import Locator, expect
+from safetensors.torch import save_file
 
 from pack.benchmarks.graphs import ERASE_NODE
 from pack.benchmarks.host.base import PACK_ROOT
@@ -409,3 +411,29 @@ def test_the_editor_speaks_chinese(comfy: ComfyPage) -> None:
     editing = Editing(comfy, "cat\n#owl\ncat")
     expect(editing.box.locator(".count")).to_have_text("2 个概念\uff0c1 个停用")
     expect(editing.box.locator(".notes").nth(2)).to_have_text("与第 1 行相同")
+
+
+def test_names_are_cut_as_the_text_encoder_at_the_end_of_the_links_cuts_them(editing: Editing, checkpoint: str) -> None:
+    comfy, folder = editing.comfy, editing.comfy.server.base / "models" / "text_encoders"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "small-t5.safetensors"
+    save_file(
+        {"shared.weight": torch.zeros(32_128, 1), "encoder.block.0.layer.0.SelfAttention.q.weight": torch.zeros(1)},
+        file,
+    )
+    try:
+        editing.text = "Caravaggio"
+        tokens = editing.box.locator(".row .tokens").first
+        expect(tokens).to_have_attribute("title", "2 tokens: carav · aggio")
+        comfy.command("Comfy.RefreshNodeDefinitions")
+        loader = comfy.add("CLIPLoader", (-400, 100), clip_name=file.name, type="pixart")
+        between = comfy.add("CLIPSetLastLayer", (-200, 300))
+        comfy.connect(loader, 0, between, "clip")
+        comfy.connect(between, 0, editing.node, "clip")
+        expect(tokens).to_have_attribute("title", "4 tokens: Car · ava · ggi · o")
+        whole = comfy.add("CheckpointLoaderSimple", (-400, 500), ckpt_name=checkpoint)
+        comfy.connect(whole, 1, between, "clip")
+        comfy.page.evaluate("() => app.extensionManager.workflow.activeWorkflow.changeTracker.checkState()")
+        expect(tokens).to_have_attribute("title", "2 tokens: carav · aggio")
+    finally:
+        file.unlink()

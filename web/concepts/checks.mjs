@@ -14,11 +14,13 @@ export function checksOf(editor) {
   let awaited = null;
   let declined = null;
   let took = 0;
+  let asked = "";
 
   /** Asks what to know about the list as it is. */
   function run(pause = 0) {
     const began = performance.now() + pause;
     const body = { concepts: editor.text, ...editor.source.context() };
+    asked = body.encoder;
     ask({ path: "check", body, pause }, (found) => {
       took = performance.now() - began;
       take(found);
@@ -27,6 +29,9 @@ export function checksOf(editor) {
 
   /** Asks when nothing has changed for a while; no server is asked faster than it answers. */
   const later = () => run(Math.max(PAUSE, took));
+
+  /** Asks again if the names were read by another text encoder than is connected now. */
+  const encoder = (now) => now !== asked && later();
 
   /** Asks at once, and does something when the list, or what it has become by then, has been checked. */
   function now(act) {
@@ -65,5 +70,5 @@ export function checksOf(editor) {
 
   const decline = (kind) => (declined = kind);
 
-  return { later, now, drop, hint, decline };
+  return { later, now, encoder, drop, hint, decline };
 }

@@ -1,9 +1,11 @@
 // @ts-check
 /* global LiteGraph */
 /** Puts the editor in the place of the host's text box, whose widget keeps the value. */
+import { api } from "../../../../scripts/api.js";
 import { app } from "../../../../scripts/app.js";
 import { after, element, memory, takePlace } from "../dom.mjs";
 import { Editor } from "./editor.mjs";
+import { encoderOf } from "./encoder.mjs";
 import { say } from "./parts.mjs";
 
 const TYPE = "SCAPRE_CONCEPTS";
@@ -28,7 +30,10 @@ export function dress(node, widget) {
   after(widget.options, "setValue", () => editor.load());
   for (const one of node.widgets) if ([...CONTEXT, "method"].includes(one.name)) after(one, "callback", () => editor.show());
   after(node, "onExecuted", () => editor.show()); // a run knows more of the names
-  after(node, "onRemoved", () => editor.silence());
+  const look = () => editor.checks.encoder(encoderOf(node));
+  api.addEventListener("graphChanged", look); // names are cut as the text encoder that is connected cuts them
+  after(node, "onConnectionsChange", () => queueMicrotask(look));
+  after(node, "onRemoved", () => (editor.silence(), api.removeEventListener("graphChanged", look)));
 }
 
 /** The text that is edited, and what belongs to it. */
@@ -40,7 +45,7 @@ function sourceOf(node, widget) {
     read: () => String(widget.value ?? ""),
     write: (text) => (widget.value = text),
     usual: () => ({ anchor: value("anchor"), auto: value("method") === "auto" }),
-    context: () => Object.fromEntries(CONTEXT.map((name) => [name, value(name)])),
+    context: () => ({ ...Object.fromEntries(CONTEXT.map((name) => [name, value(name)])), encoder: encoderOf(node) }),
     /** Does what the graph can undo as one. */
     step(act) {
       app.canvas.emitBeforeChange();
