@@ -1,31 +1,23 @@
 // @ts-check
-/** Which text encoder a node is connected to: the files that the loader at the other end of its links names. */
-
-const FILES = [
-  [/^clip_name\d?$/, "text_encoders"],
-  [/^ckpt_name$/, "checkpoints"],
-];
-const FARTHEST = 100; // nodes between
+/** Which text encoder a node is connected to, told by the files that the loader at the end of its links names. */
+const FOLDERS = { clip_name: "text_encoders", ckpt_name: "checkpoints" };
 
 /**
- * The loader's files, each in a line, behind the folder that it takes them from. Empty where it is not found, as in a
- * subgraph whose own face has the link.
+ * Each file in a line, behind the folder that it is in. Empty where no loader is found, as in a subgraph.
  * @param {any} node
- * @returns {string}
  */
 export function encoderOf(node) {
   const seen = new Set();
-  let at = node;
-  while (at && !seen.has(at) && seen.size < FARTHEST) {
+  for (let at = source(node); at && !seen.has(at); at = source(at)) {
     seen.add(at);
-    const files = at === node ? [] : filesOf(at);
-    if (files.length) return files.join("\n");
-    const inputs = at.inputs ?? [];
-    const input = inputs.find(({ name }) => name === "clip") ?? inputs.find(({ type }) => type === "CLIP" || type === "*");
-    at = at.graph?.getNodeById(at.graph.getLink(input?.link)?.origin_id);
+    const files = (at.widgets ?? []).map(({ name, value }) => [FOLDERS[name.replace(/\d$/, "")], value]);
+    const known = files.filter(([folder]) => folder).map((file) => file.join("/"));
+    if (known.length) return known.join("\n");
   }
   return "";
 }
 
-const filesOf = ({ widgets = [] }) =>
-  FILES.flatMap(([pattern, folder]) => widgets.filter(({ name }) => pattern.test(name)).map(({ value }) => `${folder}/${value}`));
+function source({ inputs = [], graph }) {
+  const input = inputs.find(({ name }) => name === "clip") ?? inputs.find(({ type }) => ["CLIP", "*"].includes(type));
+  return graph?.getNodeById(graph.getLink(input?.link)?.origin_id);
+}
