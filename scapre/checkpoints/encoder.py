@@ -67,8 +67,7 @@ class CheckpointEncoder:
     def encode_prefixes(self, texts: Sequence[str], length: int) -> Tensor:
         """States of the first positions of the texts, (texts, length, width), float32."""
         tokens = [self.tokenizer(text) for text in texts]
-        parts = [module(_windows(tokens, tower.padding)[:, :length]).last_hidden_state for tower, module in self.towers]
-        return torch.cat(parts, -1)
+        return torch.cat([_states(module, tower, tokens, length) for tower, module in self.towers], -1)
 
     @torch.no_grad()
     def pooled(self, texts: Sequence[str]) -> Tensor:
@@ -79,7 +78,7 @@ class CheckpointEncoder:
         """
         tower, module, projection = self._pooling
         tokens = [self.tokenizer(text) for text in texts]
-        states: Tensor = module(_windows(tokens, tower.padding)).last_hidden_state
+        states = _states(module, tower, tokens, WINDOW)
         return states[torch.arange(len(texts)), [len(ids) + 1 for ids in tokens]] @ projection
 
     @cached_property
@@ -90,6 +89,16 @@ class CheckpointEncoder:
         prefix, whole = tower.locate(self._names), tower.whole
         projection = whole.projection(prefix, self._names, self._read).float()
         return whole, _module(whole, prefix, self._read), projection
+
+
+def _states(module: nn.Module, tower: Tower, tokens: Sequence[Sequence[int]], length: int) -> Tensor:
+    """States of the first positions, (texts, length, width)."""
+    more = {}
+    if tower.masked:
+        ends = torch.tensor([len(ids) + 1 for ids in tokens])
+        more["attention_mask"] = (torch.arange(length) <= ends[:, None]).long()
+    found: Tensor = module(_windows(tokens, tower.padding)[:, :length], **more).last_hidden_state
+    return found
 
 
 def _windows(tokens: Sequence[Sequence[int]], padding: int) -> Tensor:

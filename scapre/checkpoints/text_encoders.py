@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import ScaPreError, shorten
-from ..families import TextEncoder, adapter, context, text_encoder
+from ..families import TextEncoder, adapter, context, of_vectors, text_encoder
 from ..families.contexts import Read
 from ..states.context import ContextEncoder
 from ..states.encoder import Encoder
+from ..states.pooled import PooledEncoder
 from ..states.tokens import Tokenise
 from .clip_files import clip_from_files, what_encoder
 from .encoder import CheckpointEncoder
@@ -49,19 +50,18 @@ def encoder_of(
         ScaPreError: If there is no text encoder, or another than the model's, or its vocabulary is missing, or what
             leads from it to the projections.
     """
-    if family in TOWERS:
-        if others:
-            return clip_from_files(others, TOWERS[family], family, Tokenizer(vocabulary))
-        return CheckpointEncoder(inside.entries, reads[1], Tokenizer(vocabulary), TOWERS[family])
+    if towers := TOWERS.get(family):
+        cut = Tokenizer(vocabulary)
+        encoder = (
+            clip_from_files(others, towers, family, cut)
+            if others
+            else CheckpointEncoder(inside.entries, reads[1], cut, towers)
+        )
+        return PooledEncoder(encoder, encoder.pooled) if of_vectors(family) else encoder
     if adapter(family):
         raise ScaPreError(
             f"checkpoint: the text of {family} models goes through a network that only ComfyUI has. Erase there, save "
             "the edit, and export, merge or verify it here."
-        )
-    if text_encoder(family).is_clip:
-        raise ScaPreError(
-            f"checkpoint: {text_encoder(family).title} of {family} models is read in ComfyUI alone so far. Erase "
-            "there, save the edit, and export, merge or verify it here."
         )
     file = t5_file(family, inside, others)
     leads = context(family, reads[0])
@@ -71,8 +71,8 @@ def encoder_of(
             f"{file.where} gives states of width {width:,}, and this {family} model takes "
             f"{leads.width:,}. Give {_wanted(text_encoder(family))}."
         )
-    encoder = SentenceEncoder(file, SentenceCutter(pieces_of(file, vocabulary)), text_encoder(family).behind)
-    return ContextEncoder(encoder, leads) if leads else encoder
+    sentences = SentenceEncoder(file, SentenceCutter(pieces_of(file, vocabulary)), text_encoder(family).behind)
+    return ContextEncoder(sentences, leads) if leads else sentences
 
 
 def tokens_of(family: str, inside: TensorFile, others: Sequence[TensorFile], vocabulary: Path | None) -> Tokenise:

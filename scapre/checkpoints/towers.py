@@ -38,6 +38,8 @@ class Tower:
         final_norm: Whether the states go through the last normalisation.
         padding: The token that fills the window.
         pools: Whether the model reads this encoder's pooled vector, too.
+        unread: Layers behind those, which only the pooled vector goes through.
+        masked: Whether no token attends to what fills the window.
     """
 
     prefixes: tuple[str, ...]
@@ -48,11 +50,13 @@ class Tower:
     final_norm: bool
     padding: int
     pools: bool = False
+    unread: int = 0
+    masked: bool = False
 
     @property
     def whole(self) -> Tower:
         """The same for its pooled vector, which every layer and the last normalisation go into."""
-        return replace(self, layers=self.layers + (not self.final_norm), final_norm=True)
+        return replace(self, layers=self.layers + self.unread, unread=0, final_norm=True)
 
     def locate(self, names: Iterable[str]) -> str:
         """The prefix under which a checkpoint has it.
@@ -90,10 +94,11 @@ class Tower:
             ScaPreError: If the file has none.
         """
         held, start = set(names), prefix.removesuffix("text_model.")
-        if (name := f"{start}text_projection") in held:
-            return read(name)
-        if (name := f"{start}text_projection.weight") in held:
-            return read(name).T
+        for beside in (start, start.removesuffix("transformer.")):
+            if (name := f"{beside}text_projection") in held:
+                return read(name)
+            if (name := f"{beside}text_projection.weight") in held:
+                return read(name).T
         raise ScaPreError(
             f"checkpoint: its text encoder has no projection of the pooled vector ({start}text_projection is missing). "
             "Give a whole checkpoint or text encoder, or --pooled off."
@@ -120,8 +125,12 @@ def _clip_l(*prefixes: str, layers: int, final_norm: bool) -> Tower:
     return Tower(prefixes, False, layers, 12, "quick_gelu", final_norm, END)
 
 
-def _open_clip(*prefixes: str, layers: int, heads: int, final_norm: bool, pools: bool = False) -> Tower:
-    return Tower(prefixes, True, layers, heads, "gelu", final_norm, 0, pools)
+def _open_clip(*prefixes: str, layers: int, heads: int, final_norm: bool) -> Tower:
+    return Tower(prefixes, True, layers, heads, "gelu", final_norm, 0)
+
+
+def _clip_g(prefix: str) -> Tower:
+    return replace(_open_clip(prefix, layers=31, heads=20, final_norm=False), pools=True, unread=1)
 
 
 _SD1 = (
@@ -130,14 +139,18 @@ _SD1 = (
 _SD2 = (_open_clip("cond_stage_model.model.", "conditioner.embedders.0.model.", layers=23, heads=16, final_norm=True),)
 _SDXL = (
     _clip_l("conditioner.embedders.0.transformer.text_model.", layers=11, final_norm=False),
-    _open_clip("conditioner.embedders.1.model.", layers=31, heads=20, final_norm=False, pools=True),
+    _clip_g("conditioner.embedders.1.model."),
 )
-_REFINER = (_open_clip("conditioner.embedders.0.model.", layers=31, heads=20, final_norm=False, pools=True),)
+_REFINER = (_clip_g("conditioner.embedders.0.model."),)
+_CASCADE = (
+    Tower(("text_encoder.clip_g.transformer.text_model.",), False, 32, 20, "gelu", False, END, pools=True, masked=True),
+)
 
 # By the family's title; the states of several towers are joined in this order.
 TOWERS: Mapping[str, tuple[Tower, ...]] = {
     "SD1.x": _SD1,
     "SD2.x": _SD2,
     "SDXL refiner": _REFINER,
+    **dict.fromkeys(("Stable Cascade C", "Stable Cascade B"), _CASCADE),
     **dict.fromkeys(("SDXL", "SSD-1B", "Segmind Vega", "KOALA"), _SDXL),
 }

@@ -63,6 +63,8 @@ def place(name: str) -> tuple[str, str, Role] | None:
     `input 4` is what that block has beside them. The middle has one block, so that `middle 0` is its first transformer,
     and `middle part 0` its first residual block. None for another name.
     """
+    if f".{_POOLED}" in name:
+        return name, "pooled vector", Role.POOLED
     found, layer = _PLACE.search(name), _LAYER.search(name)
     if not found or not layer:
         return None

@@ -168,7 +168,8 @@ def _drift(edit: Edit) -> list[DriftRow]:
 
 def _blocks(edit: Edit) -> list[BlockRow]:
     found: dict[str, BlockRow] = {}
-    for name, change in edit.report.change.items():
+    vectors = edit.pooled.report.change if edit.pooled else {}
+    for name, change in (*edit.report.change.items(), *vectors.items()):
         where = place(edit.family, name)
         empty: BlockRow = {"block": where.label, "key": None, "value": None, "output": None, "rest": None}
         row, kind = found.setdefault(where.layer, empty), _COLUMNS[where.role]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +13,32 @@ import torch
 from comfy import sdxl_clip
 from comfy.model_patcher import ModelPatcher
 from comfy.supported_models_base import ClipTarget
+from safetensors.torch import save_file
 from torch import Tensor
 
 from pack.nodes.erase_concepts import EraseConcepts
 from pack.nodes.host.projections import HostProjections
 from pack.nodes.host.sampling import Sampling, empty_latent
 from pack.nodes.host.text_encoder import ClipEncoder, encoder_for
+from pack.scapre.checkpoints.checkpoint import Checkpoint
+from pack.scapre.checkpoints.clip_files import clip_from_files
+from pack.scapre.checkpoints.encoder import CheckpointEncoder
+from pack.scapre.checkpoints.tensor_file import TensorFile
+from pack.scapre.checkpoints.text_encoders import OPTION
+from pack.scapre.checkpoints.tokenizer import Tokenizer
+from pack.scapre.checkpoints.towers import TOWERS
+from pack.scapre.edits.fingerprint import sample
 from pack.scapre.errors import ScaPreError
 from pack.scapre.export.diff import write_diff
 from pack.scapre.export.lora import write_lora
 from pack.scapre.export.result import Options
+from pack.scapre.export.whole import write_checkpoint
 from pack.scapre.files import read_edit, write_edit
 from pack.scapre.progress import silent
 from pack.scapre.report.data import report_data
 from pack.tests.host import models
 
-WIDTH = 40
+WIDTH = 128
 WORDS, VECTOR, OF_B = (
     f"diffusion_model.{name}.weight" for name in ("clip_txt_mapper", "clip_txt_pooled_mapper", "clip_mapper")
 )
@@ -61,7 +72,7 @@ def stage(name: str) -> ModelPatcher:
 
 @pytest.fixture(scope="module")
 def clip() -> comfy.sd.CLIP:
-    sizes = {"hidden_size": WIDTH, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 80}
+    sizes = {"hidden_size": WIDTH, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 160}
     target = ClipTarget(sdxl_clip.StableCascadeTokenizer, sdxl_clip.StableCascadeClipModel)
     made = comfy.sd.CLIP(target, model_options={"clip_g_model_config": sizes, "dtype": torch.float32})
     models.fill(made.cond_stage_model, 0)
@@ -168,7 +179,7 @@ def test_closed_forms_files_and_reports(
     edit = erased(model, clip, method=method, preset=preset)[1]
     assert all(value == value for value in edit.report.change.values())
     blocks = [row["block"] for row in report_data(edit, "Title")["blocks"]]
-    assert blocks == (["words"] if stages[0] == "c" else ["pooled vector"])
+    assert blocks == (["words"] if stages[0] == "c" else []) + ["pooled vector"]
     write_edit(edit, tmp_path / "edit.safetensors")
     found = read_edit(tmp_path / "edit.safetensors")
     for name, shape in edit.matrices.items():
@@ -194,3 +205,42 @@ def test_other_encoders_and_drawing_are_refused(stages: tuple[str, ModelPatcher]
         erased(model, models.text_encoder("sd15"))
     with pytest.raises(ScaPreError, match="one stage of Stable Cascade"):
         empty_latent(model, Sampling(0, 1, 1.0, "euler", "normal", 64, 64))
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_the_command_line_reads_the_encoder_as_the_host_does(clip: comfy.sd.CLIP, inside: bool, tmp_path: Path) -> None:
+    small = replace(TOWERS["Stable Cascade C"][0], heads=2, layers=3)
+    start = "text_encoder.clip_g.transformer." if inside else ""
+    weights = clip.cond_stage_model.clip_g.transformer.state_dict()
+    content = {start + name: value.contiguous().clone() for name, value in weights.items()}
+    if inside:  # as it is in a checkpoint, beside the encoder and the other way round
+        content["text_encoder.clip_g.text_projection"] = content.pop(f"{start}text_projection.weight").T.contiguous()
+    save_file(content, tmp_path / "clip.safetensors")
+    texts, host = ["", "cat", "a red cat in the style of van gogh"], ClipEncoder(clip)
+    with TensorFile(tmp_path / "clip.safetensors", OPTION) as file:
+        if inside:
+            encoder = CheckpointEncoder(file.entries, file.read, Tokenizer(), [small])
+        else:
+            encoder = clip_from_files([file], [small], "Stable Cascade C", Tokenizer())
+        for found, wanted in (
+            (encoder.encode(texts, silent), host.encode(texts, silent)),
+            (encoder.encode_prefixes(texts, 9), host.encode_prefixes(texts, 9)),
+            (encoder.pooled(texts), host.pooled(texts)),
+        ):
+            assert (found - wanted).norm() <= 1e-5 * wanted.norm()
+
+
+def test_a_file_of_a_stage_is_read_as_the_model_is(stages: tuple[str, ModelPatcher], clip: Any, tmp_path: Path) -> None:
+    name, model = stages
+    content = {key: value.contiguous().clone() for key, value in model.model.diffusion_model.state_dict().items()}
+    save_file(content, tmp_path / "stage.safetensors")
+    edit, projections = erased(model, clip)[1], HostProjections(model)
+    with Checkpoint(tmp_path / "stage.safetensors") as checkpoint:
+        assert checkpoint.family == f"Stable Cascade {name.upper()}" and checkpoint.roles == projections.roles
+        assert edit.difference({one: sample(checkpoint.read(one, models.CPU)) for one in edit.matrices}) == 0
+        write_checkpoint(edit, checkpoint, tmp_path / "out.safetensors", Options(), silent)
+    after = comfy.utils.load_torch_file(str(tmp_path / "out.safetensors"))
+    for key, before in content.items():
+        matrix = f"diffusion_model.{key}"
+        wanted = before + edit.delta(matrix, before) if matrix in edit.matrices else before
+        assert torch.allclose(after[key], wanted, atol=1e-6, rtol=0), key

@@ -27,6 +27,7 @@ from pack.scapre.export.result import Options
 from pack.scapre.files import read_edit, write_edit
 from pack.scapre.merge import merge_edits
 from pack.scapre.progress import silent
+from pack.scapre.report.data import report_data
 from pack.tests.host import models
 
 WIDE = {**models.TOWERS, "g": 1280}
@@ -136,6 +137,7 @@ def test_every_closed_form_erases_there(model, clip, method) -> None:
     # Vectors of an encoder with random weights have most in common, which OCE's projection keeps.
     assert edit.pooled.report.kept["cat"] < (0.96 if method == "oce" else 0.9), edit.pooled.report
     assert "pooled vector" in report
+    assert [row["block"] for row in report_data(edit, "Title")["blocks"]][-1] == "pooled vector"
 
 
 def test_files_hidden_names_and_merging_keep_both_parts(tmp_path: Path, model, clip, edit) -> None:
