@@ -281,7 +281,9 @@ def test_every_projection_of_a_family_has_its_place(kind: str) -> None:
     found = HostProjections(unet(kind, **deep))
     others = [place(found.family, name) for name, role in found.roles.items() if role is Role.OTHER]
     assert all(where.role is Role.OTHER and where.label.startswith(("input", "middle", "output")) for where in others)
-    names = [name for name, role in found.roles.items() if role is not Role.OTHER]
+    pooled = [place(found.family, name).label for name, role in found.roles.items() if role is Role.POOLED]
+    assert pooled == ["pooled vector"] * (kind in ("sdxl", "refiner"))
+    names = [name for name, role in found.roles.items() if role not in (Role.OTHER, Role.POOLED)]
     places = [place(found.family, name) for name in names]
     assert len({(where.label, where.role) for where in places}) == len(names)
     kinds = [ROLES[re.search(r"(to_\w+|net)(\.\d)?\.weight$", name)[1]] for name in names]

@@ -25,6 +25,7 @@ from pack.nodes.unlearn import Unlearn
 from pack.scapre.edits.edit import Edit
 from pack.scapre.errors import ScaPreError
 from pack.scapre.export import FORMATS, Options
+from pack.scapre.families import Part
 from pack.scapre.files import read_edit, write_edit
 from pack.scapre.methods.change import Change
 from pack.scapre.progress import silent
@@ -314,11 +315,20 @@ def test_a_convolution_gets_its_change_too() -> None:
     generator = torch.Generator().manual_seed(0)
     layer = torch.nn.Conv2d(4, 6, 3, padding=1, bias=False)
     change = torch.randn(6, 36, generator=generator)
-    term = _Term.of(Change(change, None, layer.weight.detach().flatten(1)), (6, 4, 3, 3), 0, _Moved(CPU))
+    term = _Term.of(Change(change, None, layer.weight.detach().flatten(1)), Part("w"), (6, 4, 3, 3), _Moved(CPU))
     states = torch.randn(1, 4, 8, 8, generator=generator)
     expected = layer(states) + 0.5 * torch.nn.functional.conv2d(states, change.view(6, 4, 3, 3), padding=1)
     found = term.on(_Moved(CPU), 0.5)(layer, (states,), layer(states))
     torch.testing.assert_close(found, expected)
+
+
+def test_the_first_columns_of_a_layer_get_their_change_alone() -> None:
+    generator = torch.Generator().manual_seed(0)
+    layer, change = torch.nn.Linear(10, 6), torch.randn(6, 4, generator=generator)
+    term = _Term.of(Change(change, None, layer.weight.detach()[:, :4]), Part("w", columns=4), (6, 4), _Moved(CPU))
+    states = torch.randn(3, 10, generator=generator)
+    found = term.on(_Moved(CPU), 0.5)(layer, (states,), layer(states))
+    torch.testing.assert_close(found, layer(states) + 0.5 * states[:, :4] @ change.T)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

@@ -189,8 +189,7 @@ def test_the_model_answers_with_the_edited_weights(kind: str, lowvram: bool) -> 
         inputs = torch.randn(3, kept[name].shape[1], generator=generator)
         whole = kept[name].clone()
         for one in (one for one in edit.shapes if part(one).weight == name):
-            rows = part(one).rows(len(whole))
-            whole[rows] += 0.5 * edit.delta(one, kept[name][rows])
+            part(one).of(whole).add_(0.5 * edit.delta(one, part(one).of(kept[name])))
         with models.loaded(edited, lowvram=lowvram) as network, torch.inference_mode():
             answered = network.get_submodule(layer)(inputs)
         bias = kept.get(f"{layer}.bias", torch.zeros(len(whole)))
@@ -431,7 +430,7 @@ def test_edits_arrive_beside_weights_in_float8(kind: str, method: str) -> None:
             after = network.get_submodule(layer)(inputs)
         change = torch.zeros(before.shape[1], inputs.shape[1])
         for one in (one for one in edit.shapes if part(one).weight == name):
-            change[part(one).rows(len(change))] = 0.5 * edit.delta(one, found.read(one, CPU))
+            part(one).of(change).copy_(0.5 * edit.delta(one, found.read(one, CPU)))
         assert (after - before - inputs @ change.T).norm() <= 1e-4 * max((inputs @ change.T).norm(), 1e-6)
     assert [held.where for held in carried(edited)] == [ITSELF]
     for name in edit.shapes:
