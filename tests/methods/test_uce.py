@@ -127,7 +127,7 @@ def test_it_is_saved_loaded_and_merged_like_any_edit(tmp_path: Path) -> None:
 
 
 def test_it_edits_keys_and_values_of_a_model() -> None:
-    assert METHODS["uce"].roles == {Role.KEY, Role.VALUE}
+    assert METHODS["uce"].roles == {Role.KEY, Role.VALUE, Role.INPUT}
     assert list(edit_of(request(), WEIGHTS).shapes) == list(WEIGHTS.weights)
 
 
