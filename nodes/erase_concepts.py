@@ -127,7 +127,8 @@ def _pooled_input() -> io.Input:
         optional=True,
         advanced=True,
         tooltip="Whether names are also erased from the pooled vector of a text, which SDXL and its relatives read "
-        "beside its words. auto: only where measurements say that a name comes through it, which for SDXL they do not.",
+        "beside its words. auto: where it stands among the words (Stable Cascade), and not for SDXL: on a small model "
+        "nothing came through it.",
     )
 
 

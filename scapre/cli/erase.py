@@ -59,8 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--pooled",
         choices=CHOICES,
         default="auto",
-        help="also erase from the pooled vector that SDXL and its relatives read beside the words (auto: only where "
-        "measurements say that names come through it)",
+        help="also erase from the pooled vector that SDXL and its relatives read beside the words (auto: where "
+        "it stands among the words, as in Stable Cascade)",
     )
     add_tokenizer(parser)
     add_text_encoder(parser)

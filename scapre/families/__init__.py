@@ -98,7 +98,7 @@ def adapter(title: str) -> str:
 
 
 def leaks(title: str) -> bool:
-    """Whether measurements say that a name comes through the pooled vector of a family, too; see `Family`."""
+    """Whether names of a family are erased from the pooled vector, too, unless it is forbidden; see `Family`."""
     return _titled(title).leaks
 
 

@@ -31,9 +31,7 @@ def to_metadata(edit: Edit) -> dict[str, str]:
         ScaPreError: If a name or figure cannot be in a file; those that the parsers and the solve give can.
     """
     try:
-        text = json.dumps(table_of(edit), ensure_ascii=False, allow_nan=False)
-        described(edit.version, edit.method, strict_json(text), edit.nbytes)
-        pooled = _pooled_text(edit)
+        text, pooled = _text(edit), {"pooled": _text(edit.pooled)} if edit.pooled else {}
     except _WRONG as error:
         raise ScaPreError(f"edit: it cannot be saved ({str(error)[:200]}). Make it again without that.") from None
     made = (edit.method, str(edit.solver.format))
@@ -43,12 +41,10 @@ def to_metadata(edit: Edit) -> dict[str, str]:
     return {**begin, **named, "edit": text, **pooled}
 
 
-def _pooled_text(edit: Edit) -> dict[str, str]:
-    if edit.pooled is None:
-        return {}
-    text = json.dumps(table_of(edit.pooled), ensure_ascii=False, allow_nan=False)
-    described(edit.version, edit.method, strict_json(text), edit.pooled.nbytes)
-    return {"pooled": text}
+def _text(edit: Edit) -> str:
+    text = json.dumps(table_of(edit), ensure_ascii=False, allow_nan=False)
+    described(edit.version, edit.method, strict_json(text), edit.nbytes)
+    return text
 
 
 def from_metadata(file: TensorFile) -> tuple[Description, Description | None]:

@@ -12,8 +12,18 @@ from torch import Tensor
 
 Sections = Mapping[str, Sequence[Sequence[int]]]
 
-ORDER = "lgh"  # as the host's models of several encoders join their states
-CLOSE = 1e-5
+_ORDER = "lgh"  # as the host's models of several encoders join their states
+_CLOSE = 1e-5
+
+
+def parts_of(model: Any, tokens: Sections) -> list[str]:
+    """The encoders that a model has of those that its tokenizer cuts for, in its order."""
+    return [name for name in sorted(tokens, key=_ORDER.index) if hasattr(model, f"clip_{name}")]
+
+
+def close(found: Tensor, expected: Tensor) -> bool:
+    """Whether what is computed here is what the host gives, but for rounding."""
+    return found.shape == expected.shape and bool((found - expected).abs().max() <= _CLOSE * expected.abs().max())
 
 
 class PrefixEncoder:
@@ -40,8 +50,7 @@ class PrefixEncoder:
             found = self(tokens, length)
         except (AttributeError, TypeError, RuntimeError):  # classes that a host may have instead
             return False
-        expected = states[:, :length]
-        return found.shape == expected.shape and bool((found - expected).abs().max() <= CLOSE * expected.abs().max())
+        return close(found, states[:, :length])
 
     def __call__(self, tokens: Sections, length: int) -> Tensor:
         """States of the first positions, (texts, length, width), float32 on the CPU."""
@@ -49,8 +58,7 @@ class PrefixEncoder:
         with comfy.model_management.cuda_device_context(device), torch.no_grad():
             parts = [
                 _states(getattr(model, f"clip_{name}"), [ids[:length] for ids in tokens[name]], device)
-                for name in sorted(tokens, key=ORDER.index)
-                if hasattr(model, f"clip_{name}")  # a tokenizer may cut for more encoders than a model has
+                for name in parts_of(model, tokens)
             ]
         return torch.cat(parts, -1).to("cpu", torch.float32)
 

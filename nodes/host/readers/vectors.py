@@ -10,7 +10,7 @@ import comfy.model_management
 import torch
 from torch import Tensor
 
-from .prefixes import CLOSE, ORDER, Sections
+from .prefixes import Sections, close, parts_of
 
 
 class VectorEncoder:
@@ -29,17 +29,12 @@ class VectorEncoder:
             tokens: Of one text, a whole window, by part.
             vector: (1, width) the host's own of it.
         """
-        model = clip.cond_stage_model
-        there = [name for name in sorted(tokens, key=ORDER.index) if hasattr(model, f"clip_{name}")]
-        some = [parts for count in (1, 2) for parts in combinations(there, count)]
+        there = parts_of(clip.cond_stage_model, tokens)
+        some = [cls(clip, parts) for count in (1, 2) for parts in combinations(there, count)]
         try:
-            return next((own for own in (cls(clip, parts) for parts in some) if own._fits(tokens, vector)), None)
+            return next((own for own in some if close(own(tokens), vector)), None)
         except (AttributeError, TypeError, RuntimeError):  # classes that a host may have instead
             return None
-
-    def _fits(self, tokens: Sections, vector: Tensor) -> bool:
-        found = self(tokens)
-        return found.shape == vector.shape and bool((found - vector).abs().max() <= CLOSE * vector.abs().max())
 
     def __call__(self, tokens: Mapping[str, Sequence[Sequence[int]]]) -> Tensor:
         """Pooled vectors, (texts, width), float32 on the CPU."""
