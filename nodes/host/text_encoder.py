@@ -21,8 +21,7 @@ from ...scapre.states.pooled import PooledEncoder
 from .folders import cache_folder
 from .projections import HostProjections
 from .readers import Network, reader
-from .readers.reader import Sections
-from .readers.windows import PROBE
+from .readers.reader import PROBE, Sections
 
 log = logging.getLogger("scapre")
 
@@ -128,6 +127,10 @@ class ClipEncoder:
             log.info("the vocabulary of %s cannot be read: %s", name, error)
             return None
         return found if len(found.words) > 1 else None
+
+    def frame(self) -> Tensor:
+        """What stands in every prompt beside the text's own tokens, (positions, width), float32 on the CPU."""
+        return self._reader.frame()
 
     def encode(self, texts: Sequence[str], progress: Progress) -> Tensor:
         """States of the texts, (texts, tokens, width), float32 on the CPU."""

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from comfy.sd1_clip import SD1Tokenizer
 from comfy.text_encoders.pixart_t5 import PixArtTokenizer
+from comfy.text_encoders.z_image import ZImageTokenizer
 
 from ...scapre.concepts.pieces import BROKEN, SPACE
 from ...scapre.edits.agreement import tokens_notes
 from ...scapre.edits.edit import Edit
-from ...scapre.families import CLIP, text_encoder
+from ...scapre.families import CLIP, TextEncoder, text_encoder
 from .text_encoder import ClipEncoder
 
-_OF_T5 = frozenset({"t5xxl", "t5base", "qwen3_06b"})  # the host has T5's vocabulary; UMT5's is in the encoder's file
+# The host has these vocabularies; those of UMT5 and some others are in the encoder's file.
+_OF_T5 = frozenset({"t5xxl", "t5base", "qwen3_06b"})
+_OF_QWEN = frozenset({"qwen25_7b", "qwen25_3b", "qwen3_4b", "qwen3_8b"})
 _UNKNOWN = re.compile(r"<unk>|<0x[0-9A-F]{2}>")  # what sentencepiece has no piece for, or only its bytes
 
 
 @cache
-def _encoder(of_clip: bool) -> ClipEncoder:
-    return ClipEncoder(NameTokenizer(None if of_clip else PixArtTokenizer()))
+def _encoder(tokenizer: Callable[[], SD1Tokenizer]) -> ClipEncoder:
+    return ClipEncoder(NameTokenizer(tokenizer()))
+
+
+def _tokenizer(wanted: TextEncoder) -> Callable[[], SD1Tokenizer] | None:
+    """What cuts names as an encoder does, if the host has its vocabulary; another model's with the same will do."""
+    if wanted.is_clip:
+        return SD1Tokenizer
+    if wanted.names & _OF_T5:
+        return PixArtTokenizer
+    return ZImageTokenizer if wanted.names & _OF_QWEN else None
 
 
 def tokens_here(text: str, family: str | None = None) -> Sequence[int]:
@@ -35,10 +47,8 @@ def tokens_here(text: str, family: str | None = None) -> Sequence[int]:
     Raises:
         ScaPreError: If it has more tokens than the text encoder reads at once.
     """
-    wanted = text_encoder(family) if family else CLIP
-    if wanted.is_clip:
-        return _encoder(True).tokens(text)
-    return _encoder(False).tokens(text) if wanted.names & _OF_T5 else ()
+    tokenizer = _tokenizer(text_encoder(family) if family else CLIP)
+    return _encoder(tokenizer).tokens(text) if tokenizer else ()
 
 
 def tokens_told(edit: Edit) -> tuple[str, ...]:

@@ -126,6 +126,7 @@ _SGM = "https://github.com/Stability-AI/generative-models"
 _SDXL = Labels(by_path, "sdxl_base_v1-0", "stable-diffusion-xl-v1-base/lora", _SGM)
 
 
+_TENCENT = "https://github.com/Tencent-Hunyuan/"
 _COSMOS = "https://github.com/nvidia-cosmos"
 
 # By the family's title.
@@ -141,6 +142,20 @@ LABELS: Mapping[str, Labels] = {
     "Stable Audio": _transformer("stable-audio", "https://github.com/Stability-AI/stable-audio-tools"),
     "Stable Cascade C": _transformer("stable-cascade-c", "https://github.com/Stability-AI/StableCascade"),
     "Stable Cascade B": _transformer("stable-cascade-b", "https://github.com/Stability-AI/StableCascade"),
+    "Flux": _transformer("flux-1-dev", "https://github.com/black-forest-labs/flux"),
+    "Chroma": _transformer("chroma", "https://huggingface.co/lodestones/Chroma"),
+    "Chroma Radiance": _transformer("chroma-radiance", "https://huggingface.co/lodestones/Chroma1-Radiance"),
+    "Flux 2": _transformer("flux-2-dev", "https://github.com/black-forest-labs/flux2"),
+    "Qwen-Image": _transformer("qwen-image", "https://github.com/QwenLM/Qwen-Image"),
+    "Z-Image": _transformer("z-image", "https://github.com/Tongyi-MAI/Z-Image"),
+    "Lumina 2": _transformer("lumina-2", "https://github.com/Alpha-VLLM/Lumina-Image-2.0"),
+    "OmniGen2": _transformer("omnigen2", "https://github.com/VectorSpaceLab/OmniGen2"),
+    "HunyuanVideo": _transformer("hunyuan-video", _TENCENT + "HunyuanVideo"),
+    "HunyuanVideo 1.5": _transformer("hunyuan-video-1.5", _TENCENT + "HunyuanVideo-1.5"),
+    "HunyuanImage 2.1": _transformer("hunyuan-image-2.1", _TENCENT + "HunyuanImage-2.1"),
+    "Kandinsky 5": _transformer("kandinsky-5", "https://github.com/kandinskylab/kandinsky-5"),
+    "AuraFlow": _transformer("auraflow", "https://huggingface.co/fal/AuraFlow"),
+    "Mochi": _transformer("mochi", "https://github.com/genmoai/mochi"),
     "SD1.x": Labels(by_blocks, "sd_v1", "stable-diffusion-v1/lora", "diffusers"),
     "SD2.x": Labels(by_blocks, "sd_v2", "stable-diffusion-v2-512/lora", "diffusers"),
     "SDXL refiner": Labels(by_path, "sdxl_refiner_v1-0", "stable-diffusion-xl-v1-refiner/lora", _SGM),

@@ -6,7 +6,25 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from ..errors import ScaPreError
-from . import ace_step, cosmos, ltxv, pixart, stable_audio, stable_cascade, stable_diffusion, wan
+from . import (
+    ace_step,
+    aura_flow,
+    cosmos,
+    flux,
+    flux2,
+    hunyuan_video,
+    kandinsky,
+    ltxv,
+    lumina,
+    mochi,
+    omnigen2,
+    pixart,
+    qwen_image,
+    stable_audio,
+    stable_cascade,
+    stable_diffusion,
+    wan,
+)
 from .contexts import Context, Read
 from .family import CLIP, Family, TextEncoder
 from .parts import Part, by_weight, part
@@ -49,6 +67,15 @@ FAMILIES: Mapping[str, Family] = {
     **stable_audio.FAMILIES,
     **ace_step.FAMILIES,
     **stable_cascade.FAMILIES,
+    **flux.FAMILIES,
+    **flux2.FAMILIES,
+    **qwen_image.FAMILIES,
+    **lumina.FAMILIES,
+    **hunyuan_video.FAMILIES,
+    **omnigen2.FAMILIES,
+    **kandinsky.FAMILIES,
+    **aura_flow.FAMILIES,
+    **mochi.FAMILIES,
 }
 
 

@@ -94,6 +94,30 @@ class TwoLayers:
         return Context(up.shape[1], digest(tensor for layer in layers for tensor in layer), apply)
 
 
+@dataclass(frozen=True)
+class RootMeanSquare:
+    """A norm: y = w x / √(mean x² + ε).
+
+    Attributes:
+        name: Of it inside the model.
+        epsilon: ε.
+    """
+
+    name: str
+    epsilon: float
+
+    def __call__(self, read: Read) -> Context:
+        """Reads the norm.
+
+        Raises:
+            ScaPreError: If it is not finite.
+        """
+        weight = _finite(f"diffusion_model.{self.name}.weight", read)
+        return Context(
+            len(weight), digest([weight]), lambda states: F.rms_norm(states, weight.shape, weight, self.epsilon)
+        )
+
+
 def _layer(read: Read, layer: str, *, biased: bool = True) -> tuple[Tensor, Tensor | None]:
     weight = _finite(f"diffusion_model.{layer}.weight", read)
     if not biased:

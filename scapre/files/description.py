@@ -40,6 +40,7 @@ class Description:
     templates: tuple[str, ...]
     width: int
     window: int
+    frame: int
     tokens: tuple[str, ...]
     shapes: Mapping[str, tuple[int, int]]
     pairs: tuple[Pair, ...]
@@ -59,6 +60,7 @@ def table_of(edit: Edit) -> dict[str, Any]:
         "templates": edit.templates,
         **({} if edit.solver.reads_text else {"width": edit.states.width}),
         "window": edit.states.window,
+        **({"frame": edit.states.frame} if edit.states.frame else {}),
         **({"tokens": [edit.states.tokens.get(head, "") for head in heads_of(edit)]} if edit.states.tokens else {}),
         "shapes": dict(edit.shapes),
         "report": {
@@ -100,7 +102,7 @@ def described(version: str, name: str, table: Mapping[str, Any], size: int) -> D
         ScaPreError, LookupError, TypeError, ValueError, AttributeError: If a value is not what it should be.
     """
     solver = method(name)
-    known = {field.name for field in fields(Description)} - {"version", "method", "pairs"}
+    known = {field.name for field in fields(Description)} - {"version", "method", "pairs", "frame"}
     early = set() if "tokens" in table else {"tokens"}
     values.has(table, known - early - ({"width"} if solver.reads_text else set()))
     templates = _templates(table["templates"])
@@ -131,6 +133,7 @@ def described(version: str, name: str, table: Mapping[str, Any], size: int) -> D
         templates=templates,
         width=min(widths) if solver.reads_text else values.count(table["width"], 1, 2**20),
         window=values.count(table["window"], 2, 2**16),
+        frame=values.count(table.get("frame", 0), 0, 2**10),
         tokens=_tokens(table.get("tokens", ())),
         shapes=shapes,
         pairs=pairs,

@@ -135,10 +135,11 @@ def token_states(file: Tensors, description: Description, tensors: Mapping[str, 
         raise file.broken(f"it has the tokens of {len(description.tokens)} names, where it has {len(heads)}")
     tokens = dict(zip(heads, description.tokens, strict=False))
     if "states.tokens" not in tensors:
-        return TokenStates(torch.empty(0, description.width), {}, last, window, tokens)
-    kept = needed(description.pairs, description.preserve, last, window, method(description.method).reads)
+        return TokenStates(torch.empty(0, description.width), {}, last, window, description.frame, tokens)
+    reads = method(description.method).reads
+    kept = needed(description.pairs, description.preserve, last, window, reads, description.frame)
     states = tensors["states.tokens"]
     if sum(map(len, kept.values())) != len(states):
         raise file.broken(f"it has the states of {len(states)} tokens, where its texts have another number")
     moments = {key: tensors[f"moments.{key}"] for key in method(description.method).moments}
-    return TokenStates(states, kept, last, window, tokens, moments)
+    return TokenStates(states, kept, last, window, description.frame, tokens, moments)

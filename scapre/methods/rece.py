@@ -101,7 +101,7 @@ def _sums(problem: Problem, weights: Tensor) -> _Sums:
         rows = states.of(pair.concept.text).double()
         own.addmm_(rows.T, rows)
         total += rows
-    return _Sums(weights, own, states.of(NULL).double().T @ total, kept @ kept.T)
+    return _Sums(weights, own, states.of(NULL)[: states.window].double().T @ total, kept @ kept.T)
 
 
 def _round(step: Tensor, sums: _Sums, settings: Settings) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..errors import ScaPreError
 from ..families import Context
 from ..progress import Progress
-from .encoder import Encoder, ReadsAhead
+from .encoder import Encoder, ReadsAhead, frame_of
 from .lexicon import Lexicon
 
 
@@ -37,6 +37,11 @@ class ContextEncoder:
     def encode_prefixes(self, texts: Sequence[str], length: int) -> Tensor:
         """The same of the first positions of the texts, (texts, length, d), float32."""
         return self._led(self._encoder.encode_prefixes(texts, length))
+
+    def frame(self) -> Tensor:
+        """What stands in every prompt, led through the network; maybe nothing."""
+        found = frame_of(self._encoder)
+        return torch.empty(0) if found is None else self._led(found)
 
     def remembered(self, key: str, make: Callable[[], Tensor]) -> Tensor:
         """What `make` gives, or gave earlier for this encoder, this network and key."""

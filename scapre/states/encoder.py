@@ -46,3 +46,18 @@ class ReadsAhead(Protocol):
     def read_ahead(self, texts: Sequence[str], progress: Progress) -> None:
         """Reads these texts, and keeps their states for a while."""
         ...
+
+
+@runtime_checkable
+class Framed(Protocol):
+    """An encoder that puts every text into the same words, of which a model reads states beside the text's own."""
+
+    def frame(self) -> Tensor:
+        """States of what stands before every text, the same for all, (positions, width), float32; maybe none."""
+        ...
+
+
+def frame_of(encoder: Encoder) -> Tensor | None:
+    """What an encoder has of that, if anything."""
+    found = encoder.frame() if isinstance(encoder, Framed) else None
+    return found if found is not None and len(found) else None

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..concepts.spelling import core
 from ..errors import ScaPreError
 from ..progress import Progress, silent
-from .encoder import Encoder
+from .encoder import Encoder, frame_of
 from .prefixes import check_finite, encode_prefixes
 from .prompts import NULL, Pair, Prompt
 from .tokens import written
@@ -38,6 +38,8 @@ class TokenStates:
         kept: Positions that are kept of each text, in the order of `states`.
         last: Position of the last token of a head that carries a word; 0, the start token, for an empty one.
         window: Tokens of a whole text.
+        frame: States behind those of the null prompt that stand in every prompt: of the words that an encoder puts
+            every text into. They are held as those of the null prompt are, and no text's tokens are paired with them.
         tokens: Token ids of each head, as `tokens.written` has them; none in edits of early versions.
         moments: What a method has read of further texts.
         notes: What it has to say of them; not kept with an edit.
@@ -49,6 +51,7 @@ class TokenStates:
     kept: Mapping[str, range]
     last: Mapping[str, int]
     window: int
+    frame: int = 0
     tokens: Mapping[str, str] = field(default_factory=dict)
     moments: Mapping[str, Tensor] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -90,19 +93,19 @@ class TokenStates:
         return self.states[first + positions.start : first + positions.stop]
 
     def of(self, text: str) -> Tensor:
-        """All states of one text, (tokens, d), zero where they are not kept."""
+        """All states of one text, (tokens, d), zero where they are not kept; the null prompt's with the frame."""
         held = self.kept[text]
-        return F.pad(self.rows(text, held), (0, 0, held.start, self.window - held.stop))
+        return F.pad(self.rows(text, held), (0, 0, held.start, max(self.window - held.stop, 0)))
 
 
 def needed(
-    pairs: Sequence[Pair], preserve: Sequence[str], last: Mapping[str, int], window: int, reads: Reads
+    pairs: Sequence[Pair], preserve: Sequence[str], last: Mapping[str, int], window: int, reads: Reads, frame: int = 0
 ) -> dict[str, range]:
     """Positions that a solve reads, by text: the whole null prompt, and of every other what its method reads.
 
     Only the last token of a preserved name is read.
     """
-    spans = {NULL: range(window)}
+    spans = {NULL: range(window + frame)}
     for prompt in (prompt for pair in pairs for prompt in (pair.concept, pair.anchor)):
         place = last[prompt.head]
         held = spans.get(prompt.text, range(place, place + 1))
@@ -134,16 +137,18 @@ def encode_prompts(
     last = {text: len(ids[text] if core(text) == text else encoder.tokens(core(text))) for text in ids}
     texts = list(dict.fromkeys(prompt.text for _, prompt in prompts))
     first = encoder.encode(texts[:1] if reads is Reads.LAST else texts, progress)
-    window = first.shape[1]
-    kept = needed(pairs, preserve, last, window, reads)
+    window, frame = first.shape[1], frame_of(encoder)
     found = dict(zip(texts, first, strict=False))
+    if frame is not None:
+        found[NULL] = torch.cat([found[NULL], frame])
+    kept = needed(pairs, preserve, last, window, reads, len(found[NULL]) - window)
     for text, state in found.items():
         check_finite(text, state)
     rest = {text: kept[text].stop for text in texts if text not in found}
     found |= encode_prefixes(encoder, rest, lambda done: progress("text encoding", done, len(rest)))
     rows = [found[text][kept[text].start : kept[text].stop] for text in texts]
     tokens = {prompt.head: written(ids[prompt.head]) for _, prompt in prompts}
-    return TokenStates(torch.cat(rows), kept, last, window, tokens)
+    return TokenStates(torch.cat(rows), kept, last, window, len(found[NULL]) - window, tokens)
 
 
 def _tokens(encoder: Encoder, text: str, source: str) -> Sequence[int]:
@@ -184,10 +189,11 @@ def gather(
         for prompt, states, there in reversed(found)
         if there.head in states.tokens
     }
-    kept = needed(pairs, preserve, last, found[0][1].window, reads)
+    window, frame = found[0][1].window, found[0][1].frame
+    kept = needed(pairs, preserve, last, window, reads, frame)
     rows: dict[str, Tensor] = {}
     for prompt, states, there in found:
         span, held = kept.get(prompt.text, range(0)), states.kept[there.text]
         if span and prompt.text not in rows and held.start <= span.start and span.stop <= held.stop:
             rows[prompt.text] = states.rows(there.text, span)
-    return TokenStates(torch.cat([rows[text] for text in kept]), kept, last, found[0][1].window, tokens)
+    return TokenStates(torch.cat([rows[text] for text in kept]), kept, last, window, frame, tokens)

@@ -16,12 +16,12 @@ from pack.nodes.host.measure import NameMeasure
 from pack.nodes.host.name_checks import NameChecks
 from pack.nodes.host.tokenizer import NameTokenizer
 from pack.scapre.concepts.name_check import NameCheck
-from pack.tests.host import transformers
+from pack.tests.host import encoders
 
 T5 = {"shared.weight": torch.zeros(32_128, 1), "encoder.block.0.layer.0.SelfAttention.q.weight": torch.zeros(1)}
 FILES = {
     "t5": T5,
-    "umt5": {**T5, "shared.weight": torch.zeros(256_384, 1), "spiece_model": transformers.vocabulary()},
+    "umt5": {**T5, "shared.weight": torch.zeros(256_384, 1), "spiece_model": encoders.vocabulary()},
     "umt5 without words": {**T5, "shared.weight": torch.zeros(256_384, 1)},
     "qwen3": {"model.layers.0.self_attn.q_norm.weight": torch.zeros(1)},
     "clip": {"text_model.embeddings.token_embedding.weight": torch.zeros(1)},
@@ -88,7 +88,7 @@ def test_names_are_cut_as_the_encoder_of_a_file_cuts_them(files: list[str], way:
 
 @pytest.mark.usefixtures("folder")
 def test_umt5_cuts_with_the_vocabulary_in_its_file() -> None:
-    tokenizer = wan.WanT5Tokenizer(tokenizer_data={"spiece_model": transformers.vocabulary()})
+    tokenizer = wan.WanT5Tokenizer(tokenizer_data={"spiece_model": encoders.vocabulary()})
     wanted = NameCheck(NameMeasure(lambda: NameTokenizer(tokenizer), of_clip=False))
     for name in ("red cat", "Vincent van Gogh"):
         (row,), (other,) = (

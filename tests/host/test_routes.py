@@ -22,7 +22,7 @@ from pack.nodes.page.routes import add_routes, register_routes
 from pack.scapre.concepts import alike as found_alike
 from pack.scapre.concepts.name_check import NameCheck
 from pack.scapre.errors import ScaPreError
-from pack.tests.host import models, transformers
+from pack.tests.host import encoders, models
 
 WINDOW = 75
 Client = TestClient[web.Request, web.Application]
@@ -186,7 +186,7 @@ def t5() -> NameCheck:
 
 @pytest.fixture(scope="module")
 def umt5() -> NameCheck:
-    data = {"spiece_model": transformers.vocabulary()}
+    data = {"spiece_model": encoders.vocabulary()}
     return NameCheck(NameMeasure(lambda: NameTokenizer(wan.WanT5Tokenizer(tokenizer_data=data)), of_clip=False))
 
 
@@ -208,7 +208,7 @@ def test_t5_cuts_a_name_in_its_own_way(t5: NameCheck, name: str, pieces: list[st
 def test_tokens_of_t5_are_counted_as_the_node_counts_them(
     encoder: str, name: str, request: pytest.FixtureRequest
 ) -> None:
-    clip = transformers.pixart_t5xxl() if encoder == "t5" else transformers.umt5()
+    clip = encoders.pixart_t5xxl() if encoder == "t5" else encoders.umt5()
     counted = row(request.getfixturevalue(encoder), f'"{name}"')["tokens"]
     assert counted == len(models.ClipEncoder(clip).tokens(name)) > 0
 

@@ -38,7 +38,8 @@ from pack.scapre.methods import METHODS
 from pack.scapre.progress import silent
 from pack.scapre.solve import Request, encode_request, solve_edit
 from pack.scapre.states.prefixes import encode_prefixes
-from pack.tests.host.transformers import KINDS, WIDTH, transformer, umt5, vocabulary
+from pack.tests.host.encoders import WIDTH, umt5, vocabulary
+from pack.tests.host.transformers import KINDS, transformer
 
 TITLES = {
     "pixart": "PixArt Sigma", "wan": "Wan", "ltxv": "LTXV", "cosmos": "Cosmos", "stable audio": "Stable Audio",

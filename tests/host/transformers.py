@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import partial
 from typing import Any
 
 import comfy.ops
 import comfy.sd
 import comfy.supported_models as supported
-import sentencepiece
 import torch
 from comfy.ldm.anima.model import LLMAdapter
 from comfy.model_patcher import ModelPatcher
-from comfy.supported_models_base import ClipTarget
-from comfy.text_encoders import ace, anima, cosmos, lt, pixart_t5, sa_t5, wan
 from torch import Tensor
 
-from pack.tests.host import models
+from pack.tests.host import encoders, models
+from pack.tests.host.encoders import WIDTH
 
-WIDTH = 32  # of the text encoder's states
-_T5 = {"d_ff": 48, "d_kv": 16, "num_heads": 2, "num_layers": 2}
 _COSMOS = {
     "max_img_h": 16, "max_img_w": 16, "max_frames": 4, "in_channels": 16, "out_channels": 16, "patch_spatial": 2,
     "patch_temporal": 1, "model_channels": 48, "concat_padding_mask": True, "crossattn_emb_channels": WIDTH,
@@ -39,87 +34,47 @@ _PIXART = {
     "model_max_length": 120, "in_channels": 4, "micro_condition": False, "pe_interpolation": 1, "pred_sigma": True,
     "patch_size": 2,
 }  # fmt: skip
+_FLUX = {
+    "in_channels": 16, "context_in_dim": WIDTH, "hidden_size": 48, "mlp_ratio": 2.0, "num_heads": 2, "depth": 2,
+    "depth_single_blocks": 2, "axes_dim": [8, 8, 8], "theta": 10_000, "patch_size": 2, "qkv_bias": True,
+    "txt_ids_dims": [],
+}  # fmt: skip
+_LUMINA = {
+    "image_model": "lumina2", "patch_size": 2, "in_channels": 16, "dim": 48, "cap_feat_dim": WIDTH, "n_layers": 2,
+    "n_refiner_layers": 1, "n_heads": 2, "qk_norm": True, "axes_dims": [8, 8, 8], "axes_lens": [128, 64, 64],
+    "multiple_of": 16,
+}  # fmt: skip
+_HUNYUAN = {
+    "image_model": "hunyuan_video", "in_channels": 16, "out_channels": 16, "context_in_dim": WIDTH, "hidden_size": 48,
+    "mlp_ratio": 2.0, "num_heads": 2, "depth": 1, "depth_single_blocks": 1, "axes_dim": [8, 8, 8], "theta": 256,
+    "patch_size": [1, 2, 2], "qkv_bias": True, "guidance_embed": False, "byt5": False, "meanflow": False,
+    "use_cond_type_embedding": False, "vision_in_dim": None, "meanflow_sum": False,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A family: the class of its model, what the detection would say of it, its text encoder, and its latents."""
+    """A family: the class of its model, what the detection would say of it, its text encoder, and its latents.
+
+    What else its forward pass takes is in `extra`, or the host is asked to make it of a conditioning.
+    """
 
     model: type
     settings: dict[str, Any]
     encoder: Callable[..., comfy.sd.CLIP]
     latent: tuple[int, ...]
     extra: dict[str, Any] = field(default_factory=dict)
-
-
-def _t5(tokenizer: Any, encoder: Any, width: int, name: str = "t5xxl", **more: Any) -> comfy.sd.CLIP:
-    sizes = {**_T5, "d_model": width, **more}
-    # ACE-Step's class does not tell the name of its encoder on.
-    options = {f"{name}_model_config": sizes, "_model_config": sizes, "dtype": torch.float32}
-    data = {"spiece_model": vocabulary()} if name.startswith("umt5") else {}
-    clip = comfy.sd.CLIP(ClipTarget(tokenizer, encoder), model_options=options, tokenizer_data=data)
-    models.fill(clip.cond_stage_model, 0)
-    return clip
-
-
-@cache
-def vocabulary() -> Tensor:
-    """A vocabulary such as UMT5's, in the form that its files have it in."""
-    made, words = io.BytesIO(), "a the cat dog red house painting by van gogh style of in tulip picture art"
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter([words] * 50), model_writer=made, vocab_size=60, hard_vocab_limit=False,
-        pad_id=0, eos_id=1, unk_id=2, bos_id=-1, minloglevel=2,
-    )  # fmt: skip
-    return torch.frombuffer(bytearray(made.getvalue()), dtype=torch.uint8)
-
-
-def pixart_t5xxl(width: int = WIDTH) -> comfy.sd.CLIP:
-    """PixArt's T5."""
-    return _t5(pixart_t5.PixArtTokenizer, pixart_t5.pixart_te(), width)
-
-
-def umt5(width: int = WIDTH) -> comfy.sd.CLIP:
-    """Wan's UMT5, with a small vocabulary."""
-    return _t5(wan.WanT5Tokenizer, wan.te(), width, "umt5xxl", vocab_size=128)
-
-
-def ltxv_t5xxl(width: int = WIDTH) -> comfy.sd.CLIP:
-    """LTXV's T5."""
-    return _t5(lt.LTXVT5Tokenizer, lt.ltxv_te(), width)
-
-
-def cosmos_t5xxl(width: int = WIDTH) -> comfy.sd.CLIP:
-    """The first T5, of Cosmos."""
-    return _t5(cosmos.CosmosT5Tokenizer, cosmos.te(), width)
-
-
-def t5_base(width: int = WIDTH) -> comfy.sd.CLIP:
-    """Stable Audio's T5."""
-    return _t5(sa_t5.SAT5Tokenizer, sa_t5.SAT5Model, width, "t5base")
-
-
-def umt5_base(width: int = WIDTH) -> comfy.sd.CLIP:
-    """ACE-Step's UMT5."""
-    return _t5(ace.AceT5Tokenizer, ace.AceT5Model, width, "umt5base", vocab_size=128)
-
-
-def qwen3(width: int = WIDTH) -> comfy.sd.CLIP:
-    """Anima's Qwen3."""
-    sizes = {"hidden_size": width, "intermediate_size": 64, "num_hidden_layers": 1}
-    options = {"qwen3_06b_model_config": sizes, "dtype": torch.float32}
-    clip = comfy.sd.CLIP(ClipTarget(anima.AnimaTokenizer, anima.te()), model_options=options)
-    models.fill(clip.cond_stage_model, 0)
-    return clip
+    asked: bool = False
 
 
 KINDS = {
     "pixart": Kind(
         supported.PixArtSigma, {"image_model": "pixart_sigma", **_PIXART},
-        pixart_t5xxl, (1, 4, 64, 64),
+        encoders.pixart_t5xxl, (1, 4, 64, 64),
     ),
-    "wan": Kind(supported.WAN21_T2V, _WAN, umt5, (1, 16, 1, 8, 8)),
+    "wan": Kind(supported.WAN21_T2V, _WAN, encoders.umt5, (1, 16, 1, 8, 8)),
     "vace": Kind(
-        supported.WAN21_Vace, {**_WAN, "model_type": "vace", "vace_layers": 1, "vace_in_dim": 96}, umt5,
+        supported.WAN21_Vace, {**_WAN, "model_type": "vace", "vace_layers": 1, "vace_in_dim": 96}, encoders.umt5,
         (1, 16, 1, 8, 8), {"vace_context": torch.zeros(1, 1, 96, 1, 8, 8), "vace_strength": [1.0]},
     ),
     "ltxv": Kind(
@@ -128,7 +83,7 @@ KINDS = {
             "image_model": "ltxv", "num_attention_heads": 2, "attention_head_dim": 24, "cross_attention_dim": 48,
             "num_layers": 2, "caption_channels": WIDTH, "in_channels": 128,
         },
-        ltxv_t5xxl, (1, 128, 1, 8, 8),
+        encoders.ltxv_t5xxl, (1, 128, 1, 8, 8),
     ),
     "cosmos": Kind(
         supported.CosmosT2V,
@@ -137,18 +92,18 @@ KINDS = {
             "affline_emb_norm": True, "extra_per_block_abs_pos_emb": True,
             "extra_per_block_abs_pos_emb_type": "learnable",
         },
-        cosmos_t5xxl, (1, 16, 1, 8, 8),
+        encoders.cosmos_t5xxl, (1, 16, 1, 8, 8),
     ),
     "predict2": Kind(
         supported.CosmosT2IPredict2, {**_COSMOS, "image_model": "cosmos_predict2", "min_fps": 1, "max_fps": 30},
-        cosmos_t5xxl, (1, 16, 1, 8, 8),
+        encoders.cosmos_t5xxl, (1, 16, 1, 8, 8),
     ),
     "anima": Kind(
         supported.Anima,
         {
             **_COSMOS, "image_model": "anima", "min_fps": 1, "max_fps": 30, "crossattn_emb_channels": WIDTH,
         },
-        qwen3, (1, 16, 1, 8, 8),
+        encoders.qwen3, (1, 16, 1, 8, 8),
     ),
     "ace-step": Kind(
         supported.ACEStep,
@@ -159,7 +114,7 @@ KINDS = {
             "text_embedding_dim": WIDTH, "ssl_encoder_depths": [], "ssl_latent_dims": [], "ssl_names": [],
             "lyric_encoder_vocab_size": 6693,
         },
-        umt5_base, (1, 8, 16, 16),
+        encoders.umt5_base, (1, 8, 16, 16),
     ),
     "stable audio": Kind(
         supported.StableAudio,
@@ -168,8 +123,93 @@ KINDS = {
             "cond_token_dim": WIDTH, "project_cond_tokens": False, "global_cond_dim": 2 * 768,
             "timestep_features_type": "learned",
         },
-        t5_base, (1, 64, 16),
+        encoders.t5_base, (1, 64, 16),
         {"global_embed": torch.zeros(1, 2 * 768)},
+    ),
+    "flux": Kind(
+        supported.FluxSchnell, {**_FLUX, "image_model": "flux", "context_in_dim": 128, "out_channels": 16, "vec_in_dim": 24, "guidance_embed": False},
+        partial(encoders.flux_clip, 128), (1, 16, 8, 8), asked=True,
+    ),
+    "chroma": Kind(
+        supported.Chroma,
+        {
+            **_FLUX, "image_model": "chroma", "in_channels": 64, "out_channels": 64, "vec_in_dim": None, "in_dim": 64,
+            "out_dim": 48, "hidden_dim": 48, "n_layers": 1,
+        },
+        encoders.pixart_t5xxl, (1, 16, 8, 8), asked=True,
+    ),
+    "mochi": Kind(
+        supported.GenmoMochi,
+        {
+            "image_model": "mochi_preview", "depth": 2, "patch_size": 2, "num_heads": 2, "hidden_size_x": 48,
+            "hidden_size_y": 24, "mlp_ratio_x": 256.0, "mlp_ratio_y": 256.0, "learn_sigma": False, "in_channels": 12,
+            "qk_norm": True, "qkv_bias": False, "out_bias": True, "attn_drop": 0.0, "patch_embed_bias": True,
+            "posenc_preserve_area": True, "timestep_mlp_bias": True, "attend_to_padding": False,
+            "timestep_scale": 1000.0, "use_t5": True, "t5_feat_dim": WIDTH, "t5_token_length": 256,
+            "rope_theta": 10000.0,
+        },
+        encoders.mochi_t5xxl, (1, 12, 1, 8, 8), asked=True,
+    ),
+    "aura flow": Kind(
+        supported.AuraFlow,
+        {
+            "max_seq": 64, "cond_seq_dim": WIDTH, "n_double_layers": 1, "n_layers": 2, "dim": 48, "n_heads": 2,
+            "global_conddim": 48,
+        },
+        encoders.pile_t5xl, (1, 4, 8, 8), asked=True,
+    ),
+    "flux 2": Kind(
+        supported.Flux2,
+        {
+            **_FLUX, "image_model": "flux2", "in_channels": 128, "out_channels": 128, "patch_size": 1,
+            "context_in_dim": 96, "vec_in_dim": None, "guidance_embed": False, "axes_dim": [6, 6, 6, 6],
+            "txt_ids_dims": [3], "global_modulation": True, "mlp_silu_act": True, "qkv_bias": False, "ops_bias": False,
+        },
+        partial(encoders.klein_qwen3, 96), (1, 128, 4, 4), asked=True,
+    ),
+    "qwen image": Kind(
+        supported.QwenImage,
+        {
+            "image_model": "qwen_image", "in_channels": 64, "out_channels": 16, "num_layers": 2,
+            "attention_head_dim": 24, "num_attention_heads": 2, "joint_attention_dim": WIDTH, "axes_dims_rope": (8, 8, 8),
+        },
+        encoders.qwen_vl, (1, 16, 1, 8, 8), asked=True,
+    ),
+    "z-image": Kind(
+        supported.ZImage,
+        {
+            **_LUMINA, "dim": 256, "axes_dims": [32, 48, 48], "n_kv_heads": 2, "pad_tokens_multiple": 32,
+            "z_image_modulation": True,
+        },
+        encoders.z_qwen3, (1, 16, 8, 8), asked=True,
+    ),
+    "lumina 2": Kind(supported.Lumina2, {**_LUMINA, "n_kv_heads": 1}, encoders.gemma2, (1, 16, 8, 8), asked=True),
+    "omnigen2": Kind(
+        supported.Omnigen2,
+        {
+            "image_model": "omnigen2", "hidden_size": 48, "num_layers": 2, "num_refiner_layers": 1,
+            "num_attention_heads": 2, "num_kv_heads": 1, "axes_dim_rope": (8, 8, 8), "axes_lens": (64, 64, 64),
+            "text_feat_dim": WIDTH,
+        },
+        encoders.omnigen2_qwen, (1, 16, 8, 8), asked=True,
+    ),
+    "hunyuan video": Kind(
+        supported.HunyuanVideo, {**_HUNYUAN, "vec_in_dim": 24}, encoders.llama_and_clip, (1, 16, 1, 8, 8),
+        asked=True,
+    ),
+    "hunyuan video 1.5": Kind(
+        supported.HunyuanVideo15,
+        {**_HUNYUAN, "in_channels": 65, "out_channels": 32, "vec_in_dim": None, "vision_in_dim": 16},
+        encoders.hunyuan_video_15_qwen, (1, 32, 1, 8, 8), asked=True,
+    ),
+    "kandinsky 5": Kind(
+        supported.Kandinsky5Image,
+        {
+            "image_model": "kandinsky5", "model_dim": 48, "ff_dim": 64, "time_dim": 32, "visual_embed_dim": 64,
+            "in_text_dim": WIDTH, "in_text_dim2": 24, "num_text_blocks": 1, "num_visual_blocks": 2,
+            "axes_dims": (8, 8, 8),
+        },
+        encoders.kandinsky_qwen_and_clip, (1, 16, 1, 8, 8), asked=True,
     ),
 }  # fmt: skip
 
@@ -209,5 +249,8 @@ def predicted(model: ModelPatcher, kind: str, states: Tensor, **more: Any) -> Te
     """One forward pass on fixed noise with the host's conditioning."""
     family = KINDS[kind]
     noise = torch.randn(family.latent, generator=torch.Generator().manual_seed(99))
-    with models.loaded(model), torch.inference_mode():
-        return model.model.apply_model(noise, torch.full((1,), 0.5), c_crossattn=states, **family.extra, **more)
+    with models.loaded(model) as network, torch.inference_mode():
+        if family.asked:
+            made = network.extra_conds(noise=noise, cross_attn=states, device=models.CPU, **more)
+            return network.apply_model(noise, torch.full((1,), 0.5), **{name: one.cond for name, one in made.items()})
+        return network.apply_model(noise, torch.full((1,), 0.5), c_crossattn=states, **family.extra, **more)

@@ -11,6 +11,7 @@ from itertools import combinations
 from typing import Any
 
 from .adapted import AdaptedReader
+from .chats import ChatReader
 from .reader import Network, Reader
 from .sentences import SentenceReader
 from .windows import WindowReader
@@ -18,11 +19,15 @@ from .windows import WindowReader
 __all__ = ["READERS", "Network", "Reader", "reader"]
 
 _CLIP = ("l", "h", "g")
+_CHATS = ("qwen25_7b", "qwen25_3b", "qwen3_4b", "qwen3_8b", "mistral3_24b", "gemma2_2b")
 
 # By what the host calls the parts of an encoder: the reader, and the part whose tokens are a text's.
 READERS: Mapping[frozenset[str], tuple[type[Reader], str]] = {
     **{frozenset(some): (WindowReader, some[0]) for count in (1, 2, 3) for some in combinations(_CLIP, count)},
-    **{frozenset({name}): (SentenceReader, name) for name in ("t5xxl", "umt5xxl", "t5base")},
+    **{frozenset({name}): (SentenceReader, name) for name in ("t5xxl", "umt5xxl", "t5base", "pile_t5xl")},
+    frozenset({"l", "t5xxl"}): (SentenceReader, "t5xxl"),
+    **{frozenset({name}): (ChatReader, name) for name in _CHATS},
+    **{frozenset({"l", name}): (ChatReader, name) for name in ("llama", "qwen25_7b")},
     frozenset({"umt5base", "lyrics"}): (SentenceReader, "umt5base"),
     frozenset({"qwen3_06b", "t5xxl"}): (AdaptedReader, "t5xxl"),
 }

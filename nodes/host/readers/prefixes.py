@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import comfy.model_management
@@ -12,13 +12,13 @@ from torch import Tensor
 
 Sections = Mapping[str, Sequence[Sequence[int]]]
 
-_ORDER = "lgh"  # as the host's models of several encoders join their states
+CLIP_ORDER = "lgh"  # as the host's models of several encoders join their states
 _CLOSE = 1e-5
 
 
-def parts_of(model: Any, tokens: Sections) -> list[str]:
+def parts_of(model: Any, tokens: Iterable[str]) -> list[str]:
     """The encoders that a model has of those that its tokenizer cuts for, in its order."""
-    return [name for name in sorted(tokens, key=_ORDER.index) if hasattr(model, f"clip_{name}")]
+    return [name for name in sorted(tokens, key=CLIP_ORDER.index) if hasattr(model, f"clip_{name}")]
 
 
 def close(found: Tensor, expected: Tensor) -> bool:

@@ -13,6 +13,7 @@ from ....scapre.states.sentences import END, PADDING, WINDOW, check_length, lite
 from .reader import Reader, Sections
 
 _TOKENS = 4096  # encoded together
+_SPECIAL = {"pile_t5xl": (2, 1)}
 
 
 class SentenceReader(Reader):
@@ -62,8 +63,9 @@ class SentenceReader(Reader):
         if self._padding is not None:
             ids = [self._words(text) for text in texts]
             longest = max(map(len, ids)) + 1
+            end, padding = self._special
             sections = [
-                [(token, 1.0) for token in (*some, END, *[PADDING] * (longest - len(some) - 1))] for some in ids
+                [(token, 1.0) for token in (*some, end, *[padding] * (longest - len(some) - 1))] for some in ids
             ]
         batch = self.clip.encode_from_tokens({**texts[0], self.name: sections})
         states: Tensor = batch.reshape(len(texts), -1, batch.shape[-1])
@@ -90,6 +92,11 @@ class SentenceReader(Reader):
         bare = len(self.clip.tokenize("")[self.name][0]) == 1
         return 1.0 if self._masked or bare else None
 
+    @property
+    def _special(self) -> tuple[int, int]:
+        """The tokens for the end of a text, and behind it."""
+        return _SPECIAL.get(self.name, (END, PADDING))
+
     def _words(self, sections: Sections) -> tuple[int, ...]:
         ids = [entry[0] for entry in sections[self.name][0]]
-        return tuple(ids[: ids.index(END)])
+        return tuple(ids[: ids.index(self._special[0])])

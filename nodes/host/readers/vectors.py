@@ -10,7 +10,7 @@ import comfy.model_management
 import torch
 from torch import Tensor
 
-from .prefixes import Sections, close, parts_of
+from .prefixes import CLIP_ORDER, Sections, close, parts_of
 
 
 class VectorEncoder:
@@ -29,7 +29,7 @@ class VectorEncoder:
             tokens: Of one text, a whole window, by part.
             vector: (1, width) the host's own of it.
         """
-        there = parts_of(clip.cond_stage_model, tokens)
+        there = parts_of(clip.cond_stage_model, [name for name in tokens if name in CLIP_ORDER])
         some = [cls(clip, parts) for count in (1, 2) for parts in combinations(there, count)]
         try:
             return next((own for own in some if close(own(tokens), vector)), None)

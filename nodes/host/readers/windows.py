@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
-
 from torch import Tensor
 
 from ....scapre.errors import ScaPreError, shorten
 from .prefixes import PrefixEncoder
-from .reader import Reader, Sections, plain
-from .vectors import VectorEncoder
-
-PROBE = "a cat beside a red house, in the style of an old master"
+from .reader import PROBE, Reader, Sections, ids_of, merged, plain
 
 
 class WindowReader(Reader):
     """Reads CLIP's states as they are."""
 
     _prefixed: bool | None = None
-    _batched: VectorEncoder | Literal[False] | None = None
 
     def literal(self, text: str) -> str:
         """Without special tokens."""
@@ -44,7 +38,7 @@ class WindowReader(Reader):
 
     def whole(self, texts: Sequence[Sections]) -> Tensor:
         """All texts in one call of the host."""
-        batch = self.clip.encode_from_tokens(_merged(texts))
+        batch = self.clip.encode_from_tokens(merged(texts))
         states: Tensor = batch.reshape(len(texts), -1, batch.shape[-1])
         return states.float().cpu()
 
@@ -52,14 +46,7 @@ class WindowReader(Reader):
         """Computed no further than they are read, where that can be done here."""
         if not self._prefixes_fit():
             return super().prefixes(texts, length)
-        return PrefixEncoder(self.clip)(_ids(texts), length)
-
-    def vectors(self, texts: Sequence[Sections]) -> Tensor:
-        """In one batch, where that can be done here."""
-        if self._batched is None:
-            probe = [self.clip.tokenize(PROBE)]
-            self._batched = VectorEncoder.like(self.clip, _ids(probe), super().vectors(probe)) or False
-        return self._batched(_ids(texts)) if self._batched else super().vectors(texts)
+        return PrefixEncoder(self.clip)(ids_of(texts), length)
 
     def _prefixes_fit(self) -> bool:
         """Whether prefixes can be encoded on their own here; the host's call that finds out also loads the encoder.
@@ -68,14 +55,5 @@ class WindowReader(Reader):
         """
         if self._prefixed is None:
             probe = [self.clip.tokenize(PROBE)]
-            self._prefixed = PrefixEncoder(self.clip).fits(_ids(probe), self.whole(probe))
+            self._prefixed = PrefixEncoder(self.clip).fits(ids_of(probe), self.whole(probe))
         return self._prefixed
-
-
-def _merged(texts: Sequence[Sections]) -> Sections:
-    return {encoder: [section for text in texts for section in text[encoder]] for encoder in texts[0]}
-
-
-def _ids(texts: Sequence[Sections]) -> dict[str, list[list[int]]]:
-    """Token ids alone, by encoder."""
-    return {name: [[entry[0] for entry in part] for part in parts] for name, parts in _merged(texts).items()}

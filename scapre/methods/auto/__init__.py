@@ -78,6 +78,7 @@ class Settings(MethodSettings):
         Wordings.of(self.wordings)
 
 
+_NOTHING = 1e-6  # of the greatest: what is left of a direction that the empty prompt does not have
 _HELD = 4  # in a part of the width: a window fills a small encoder, and nothing could move
 
 
@@ -132,7 +133,8 @@ class Auto(RightMethod):
         null = states.of(NULL).double()
         harmed = harm(moments, settings.hold, settings.keep)
         reach = settings.reach or reach_of(moments, harmed)
-        held = torch.linalg.svd(null, full_matrices=False)[2][: len(moments.way) // _HELD].T
+        _, sizes, directions = torch.linalg.svd(null, full_matrices=False)
+        held = directions[sizes > _NOTHING * sizes[0]][: len(moments.way) // _HELD].T
         matrix = reach * constrained(moments.way, moments.metric(settings.hold, settings.keep), held)
         payload = right_matrix(matrix, problem.dtype, held, settings.simplify)
         return Fit({**payload, "reach": torch.tensor([reach, harmed], dtype=torch.float64)})

@@ -1,0 +1,148 @@
+"""Language models, which read a text inside a template, from its beginning on: "user: …, assistant:"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ....scapre.states.sentences import WINDOW, check_length, ordered
+from .reader import PROBE, Reader, Sections, plain
+
+_SPECIAL = re.compile(r"<(?=\S)|\[(?=/?[A-Z])")
+_TOGETHER = 16
+_APART = ("cat", "red house", "")  # texts that begin and end with different tokens
+
+Ids = tuple[int, ...]
+
+
+class ChatReader(Reader):
+    """Brings the states of a text inside a template into the engine's order.
+
+    What the template has before a text is the same for all; where a model reads that, too, it is the frame. What it has
+    behind a text takes the place of the end and of what stands behind it, up to padding, if there is any.
+    """
+
+    _batch = True
+
+    def literal(self, text: str) -> str:
+        """Without special tokens, and without spaces at the ends and double ones."""
+        return " ".join(_SPECIAL.sub(lambda found: f"{found[0]} ", plain(text)).split())
+
+    def window(self, sections: Sections) -> int:
+        """As with CLIP, less the start and the end."""
+        return WINDOW - 2
+
+    def ids(self, text: str, sections: Sections) -> Ids:
+        """What stands inside the template."""
+        found = self._words(sections)
+        check_length(text, found)
+        return found
+
+    def whole(self, texts: Sequence[Sections]) -> Tensor:
+        """Texts of similar length together, where the host gives all that is read of them."""
+        states: dict[int, Tensor] = {}
+        for places in self._batches(texts):
+            for place, rows in zip(places, self._encoded([texts[place] for place in places]), strict=True):
+                states[place] = self._ordered(rows, len(self._words(texts[place])))
+        return torch.stack([states[place] for place in range(len(texts))])
+
+    def frame(self) -> Tensor:
+        """What a model reads before every text, (positions, width), float32 on the CPU; maybe nothing."""
+        return self._empty[1]
+
+    def _ordered(self, rows: Tensor, words: int) -> Tensor:
+        """The engine's window of a text, (window, width), from its words' states and what is read behind them."""
+        if len(rows) == words:  # no template behind it
+            rows = torch.cat([rows, rows[-1:] if words else self._start[None]])
+        behind = torch.cat([rows[words + 1 :], rows[-1:].expand(WINDOW, -1)])
+        return ordered(rows, words, self._start, behind)
+
+    def _batches(self, texts: Sequence[Sections]) -> Iterator[list[int]]:
+        order = sorted(range(len(texts)), key=lambda place: len(self._bare(texts[place])))
+        size = _TOGETHER if self._batch else 1
+        return (order[start : start + size] for start in range(0, len(order), size))
+
+    def _encoded(self, texts: Sequence[Sections]) -> list[Tensor]:
+        """States of texts from their first word on, as far as a model reads them, up to the window."""
+        found = self._rows(texts)
+        if found is None:  # the host cuts away what belongs to the others
+            self._batch = False
+            return [rows for text in texts for rows in self._encoded([text])]
+        ends = (len(text[self.name][0]) for text in texts)  # with padding
+        return [rows[self._before : min(end, self._before + WINDOW)] for rows, end in zip(found, ends, strict=True)]
+
+    def _rows(self, texts: Sequence[Sections]) -> Tensor | None:
+        """States by token, (texts, tokens, width), zero where the host cuts them away before all texts."""
+        ids = [self._bare(text) for text in texts]
+        longest = max(map(len, ids))
+        if self._padded:  # and a model reads the padding
+            longest = max(longest, self._before + WINDOW)
+        sections = [[(token, 1.0) for token in (*some, *[self._padding] * (longest - len(some)))] for some in ids]
+        batch = self.clip.encode_from_tokens({**texts[0], self.name: sections}).float().cpu()
+        cut = longest * len(texts) - batch.shape[1]
+        if cut > self._before:
+            return None
+        return F.pad(batch[0], (0, 0, cut, 0)).view(len(texts), longest, -1)
+
+    def _words(self, sections: Sections) -> Ids:
+        ids = self._bare(sections)
+        return ids[self._before : len(ids) - self._behind]
+
+    def _bare(self, sections: Sections) -> Ids:
+        """Tokens of a text in its template, without padding."""
+        ids = [entry[0] for entry in sections[self.name][0]]
+        end = len(ids)
+        while self._padded and ids[end - 1] == self._padding:
+            end -= 1
+        return tuple(ids[:end])
+
+    @cached_property
+    def _padding(self) -> int:
+        return int(getattr(getattr(self.clip.tokenizer, self.name, None), "pad_token", 0))
+
+    @cached_property
+    def _padded(self) -> bool:
+        """Whether texts are filled up to a length, so that all short ones are equally long."""
+        one, other = (self.clip.tokenize(text)[self.name][0] for text in (_APART[0], PROBE))
+        return len(one) == len(other)
+
+    @cached_property
+    def _template(self) -> tuple[int, ...]:
+        """How many tokens of every text the template has before it, and behind it."""
+        one, *others = (self._bare(self.clip.tokenize(text)) for text in _APART)
+        return tuple(min(_alike(one[::step], other[::step]) for other in others) for step in (1, -1))
+
+    @property
+    def _before(self) -> int:
+        return self._template[0]
+
+    @property
+    def _behind(self) -> int:
+        return self._template[1]
+
+    @cached_property
+    def _empty(self) -> tuple[Tensor, Tensor]:
+        """What stands for the start of a text, (width,), and the frame, of the empty prompt."""
+        text = self.clip.tokenize("")
+        found = self._rows([text])
+        if found is None:
+            raise TypeError("the host cuts away what a text begins with")
+        raw = self.clip.encode_from_tokens(text).shape[1]
+        frame = found[0, len(text[self.name][0]) - raw : self._before]
+        rows = found[0, self._before + len(self._words(text)) :]
+        return (rows[0] if len(rows) else frame[-1]), frame
+
+    @property
+    def _start(self) -> Tensor:
+        return self._empty[0]
+
+
+def _alike(one: Ids, other: Ids) -> int:
+    """How many tokens two texts begin alike with."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (mine, its) in pairs if mine != its), min(len(one), len(other)))
