@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 RESULTS = PACK_ROOT / "benchmarks" / "results" / "minicanvas"
 STUDIES = RESULTS / "studies"
+MODELS = ("unet", "dit")
+_MODEL = {"choices": MODELS, "default": MODELS[0], "help": "MiniCanvas, or MiniCanvas-DiT (%(default)s)"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,14 +45,16 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     commands = parser.add_subparsers(required=True)
     folder = cache_folder() / "minicanvas"
 
-    add = commands.add_parser("build", help="write the checkpoint")
-    add.add_argument("--out", type=Path, help="folder (ComfyUI's models/checkpoints)")
+    add = commands.add_parser("build", help="write the checkpoint, or the files of MiniCanvas-DiT")
+    add.add_argument("--out", type=Path, help="folder (ComfyUI's models/checkpoints; of the DiT: models)")
+    add.add_argument("--model", **_MODEL)
     add.set_defaults(run=build)
 
     add = commands.add_parser("train", help="make the weights again, from nothing")
     add.add_argument("--minutes", type=float, default=math.inf, help="stop after so long; the next run goes on")
     add.add_argument("--folder", type=Path, default=folder / "training", help="where to work (%(default)s)")
     add.add_argument("--out", type=Path, help="where the weights go when they are finished (what ships)")
+    add.add_argument("--model", **_MODEL)
     add.set_defaults(run=train)
 
     add = commands.add_parser("lora", help="make the LoRA of the tasks again")
@@ -70,6 +74,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = commands.add_parser("accuracy", help="count what the model itself draws right")
     add.add_argument("--folder", type=Path, default=folder / "evaluation", help=argparse.SUPPRESS)
     add.add_argument("--count", type=int, default=256, help="prompts of each set (%(default)s)")
+    add.add_argument("--model", **_MODEL)
     add.set_defaults(run=accuracy)
 
     add = commands.add_parser("thumbnails", help="draw the pictures of the example workflows again")
@@ -80,6 +85,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add.add_argument("--method", nargs="+", default=[], help="none, precise, scale, or a preset's name")
     add.add_argument("--edit", type=Path, nargs="+", default=[], help="edit files, each asked about what it erases")
     add.add_argument("--quick", action="store_true", help="few tasks, few questions")
+    add.add_argument("--model", **_MODEL)
     add.add_argument("--task", nargs="+", default=[], help="only tasks whose name contains one of these")
     add.add_argument("--folder", type=Path, default=folder / "evaluation", help="where pictures are kept (%(default)s)")
     add.add_argument(
@@ -102,10 +108,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def build(options: argparse.Namespace) -> int:
     """Write the checkpoint."""
-    from . import checkpoint
+    from . import checkpoint, separate
 
-    began = time.monotonic()
-    print(checkpoint.build(options.out or comfy_root() / "models" / "checkpoints"))
+    began, models = time.monotonic(), comfy_root() / "models"
+    if options.model == "dit":
+        print(*separate.build(options.out or models), sep="\n")
+    else:
+        print(checkpoint.build(options.out or models / "checkpoints"))
     print(f"Built in {time.monotonic() - began:.1f} s.", file=sys.stderr)
     return 0
 
@@ -114,13 +123,13 @@ def train(options: argparse.Namespace) -> int:
     """Train until it is finished or the time is up."""
     from .train import Workshop
 
-    shop = Workshop(options.folder)
-    finished = shop.train(time.monotonic() + 60 * options.minutes)
+    shop, until = Workshop(options.folder), time.monotonic() + 60 * options.minutes
+    finished = shop.train_transformer(until) if options.model == "dit" else shop.train(until)
     print(f"Trained so far: {shop.spent()}.", file=sys.stderr)
     if not finished:
         print("Not finished: run it again to go on from here.", file=sys.stderr)
         return 0
-    shop.ship(options.out or options.folder / "weights")
+    (shop.ship_transformer if options.model == "dit" else shop.ship)(options.out or options.folder / "weights")
     print(options.out or options.folder / "weights")
     return 0
 
@@ -150,13 +159,15 @@ def geometry(options: argparse.Namespace) -> int:
     return 0
 
 
-def evaluation(folder: Path) -> Evaluation:
-    """Load the model and its judge."""
-    from . import checkpoint, inprocess, judge
+def evaluation(folder: Path, model: str = "unet") -> Evaluation:
+    """Load a model and its judge."""
+    from . import checkpoint, inprocess, judge, separate
     from .evaluate import Evaluation
 
-    loaded, seen = inprocess.load(checkpoint.shipped()), judge.load(checkpoint.JUDGE)
-    return Evaluation(loaded, seen, folder, checkpoint.version())
+    seen = judge.load(checkpoint.JUDGE)
+    if model == "dit":
+        return Evaluation(inprocess.load_separate(separate.shipped()), seen, folder, separate.version())
+    return Evaluation(inprocess.load(checkpoint.shipped()), seen, folder, checkpoint.version())
 
 
 def accuracy(options: argparse.Namespace) -> int:
@@ -164,7 +175,7 @@ def accuracy(options: argparse.Namespace) -> int:
     from .accuracy import measure
 
     began = time.monotonic()
-    found = measure(evaluation(options.folder), options.count)
+    found = measure(evaluation(options.folder, options.model), options.count)
     seconds = (time.monotonic() - began) / (len(found) * options.count)
     for name, shares in found.items():
         print(f"{name} ({options.count}): " + ", ".join(f"{domain} {share}" for domain, share in shares.items()))
@@ -189,6 +200,8 @@ def evaluate(options: argparse.Namespace) -> int:
     if not options.method and not options.edit:
         raise ValueError("nothing to evaluate: give --method or --edit")
     chosen = tasks.quick_tasks() if options.quick else tasks.all_tasks()
+    if options.model == "dit":  # the LoRA that ships belongs to the UNet
+        chosen = tuple(task for task in chosen if not task.lora)
     chosen = tuple(task for task in chosen if not options.task or any(word in task.name for word in options.task))
     if not chosen:
         raise ValueError(f"no task's name contains {' or '.join(options.task)}")
@@ -196,7 +209,7 @@ def evaluate(options: argparse.Namespace) -> int:
     for file in options.edit:
         settings, task = from_file(file, tasks.QUICK if options.quick else tasks.FULL)
         jobs += [(f"{file.stem}-before", {}, (task,)), (file.stem, settings, (task,))]
-    asked, results, pictures = evaluation(options.folder), {}, 2 if options.quick else 6
+    asked, results, pictures = evaluation(options.folder, options.model), {}, 2 if options.quick else 6
     out = results_folder(options)
     out.mkdir(parents=True, exist_ok=True)
     for name, settings, some in jobs:
@@ -236,7 +249,9 @@ def results_folder(options: argparse.Namespace) -> Path:
     """Return where results go: those of all tasks are kept in this repository, and a part never takes their place."""
     if options.out:
         return Path(options.out)
-    return options.folder / "results" if options.quick or options.task or options.edit else RESULTS
+    if options.quick or options.task or options.edit:
+        return Path(options.folder) / "results"
+    return RESULTS / options.model if options.model != MODELS[0] else RESULTS
 
 
 def tell(text: str) -> None:

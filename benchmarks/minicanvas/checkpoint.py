@@ -62,21 +62,35 @@ def build(folder: Path) -> Path:
         FileExistsError: there is a file of that name which is no MiniCanvas.
     """
     file = folder / FILE
-    if file.is_file():
-        found = _title(file)
-        if found == f"{TITLE} {version()}":
-            return file
-        if not found.startswith(f"{TITLE} "):
-            raise FileExistsError(f"{file} is another model; move it, or build into another folder with --out")
-    folder.mkdir(parents=True, exist_ok=True)
+    if not is_there(file, version()):
+        write(file, shipped(), version())
+    return file
+
+
+def is_there(file: Path, wanted: str) -> bool:
+    """Return whether a file is MiniCanvas in this version.
+
+    Raises:
+        FileExistsError: it is another model.
+    """
+    if not file.is_file():
+        return False
+    found = _title(file)
+    if found != f"{TITLE} {wanted}" and not found.startswith(f"{TITLE} "):
+        raise FileExistsError(f"{file} is another model; move it, or build into another folder with --out")
+    return found == f"{TITLE} {wanted}"
+
+
+def write(file: Path, weights: Mapping[str, Tensor], wanted: str) -> None:
+    """Write MiniCanvas in a version; a killed run leaves no half file."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_suffix(f".{os.getpid()}.part")
     try:
-        weights = {name: value.contiguous() for name, value in shipped().items()}
-        save_file(weights, unfinished, metadata={"format": "pt", "modelspec.title": f"{TITLE} {version()}"})
+        own = {name: value.contiguous() for name, value in weights.items()}
+        save_file(own, unfinished, metadata={"format": "pt", "modelspec.title": f"{TITLE} {wanted}"})
         unfinished.replace(file)
     finally:
         unfinished.unlink(missing_ok=True)
-    return file
 
 
 def _title(file: Path) -> str:

@@ -18,7 +18,7 @@ from torch import Tensor
 from . import checkpoint
 from .artists import Array
 from .drawing import draw_all
-from .inprocess import Loaded, add_lora, apply_edit, decode, edited_weights, encode, erase, read_edit, sample
+from .inprocess import Loaded, add_lora, apply_edit, decode, edited_weights, encode, erase, pooled, read_edit, sample
 from .judge import FEATURES, Judge, Reading, read
 from .methods import FROM_FILE, LISTED, Settings, listed
 from .questions import DRAWN
@@ -80,6 +80,7 @@ class Evaluation:
         self.loaded, self.judge = loaded, judge
         self.folder = folder / f"{model_version}-{DRAWN}"
         self._states: dict[str, Tensor] = {}
+        self._vectors: dict[str, Tensor] = {}
         self._edited: tuple[str, _Edited] | None = None
 
     def _sampled(self, method: str, settings: Mapping[str, Settings], task: Task) -> tuple[Array, float, float]:
@@ -104,14 +105,17 @@ class Evaluation:
     def draw(self, model: Any, prompts: Sequence[tuple[str, int]]) -> Array:
         """Return the pictures that a model makes of (prompt, seed)."""
         texts, seeds = [text for text, _ in prompts], [seed for _, seed in prompts]
-        states = self._encode(["", *texts])
-        return decode(self.loaded.vae, sample(model, states[1:], states[:1], seeds))
+        states, vectors = self._encode(["", *texts])
+        return decode(self.loaded.vae, sample(model, states[1:], states[:1], seeds, vectors=vectors))
 
-    def _encode(self, texts: Sequence[str]) -> Tensor:
+    def _encode(self, texts: Sequence[str]) -> tuple[Tensor, Tensor | None]:
         new = [text for text in dict.fromkeys(texts) if text not in self._states]
         if new:
             self._states |= dict(zip(new, encode(self.loaded.clip, new), strict=True))
-        return torch.stack([self._states[text] for text in texts])
+            if self.loaded.pooled:
+                self._vectors |= dict(zip(new, pooled(self.loaded.clip, new), strict=True))
+        vectors = torch.stack([self._vectors[text] for text in texts]) if self.loaded.pooled else None
+        return torch.stack([self._states[text] for text in texts]), vectors
 
     def _model(self, inputs: Settings | None, task: Task) -> _Edited:
         if inputs is None:

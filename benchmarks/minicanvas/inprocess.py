@@ -46,11 +46,16 @@ def pack(module: str) -> Any:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What Load Checkpoint gives."""
+    """What Load Checkpoint gives, or three loaders.
+
+    Attributes:
+        pooled: whether the model reads pooled vectors, too.
+    """
 
     model: Any
     clip: Any
     vae: Any
+    pooled: bool = False
 
 
 def load(weights: dict[str, Tensor]) -> Loaded:
@@ -67,6 +72,25 @@ def _load_model(weights: dict[str, Tensor], disable_dynamic: bool = False) -> An
     return load(weights).model
 
 
+def load_separate(weights: Mapping[str, dict[str, Tensor]]) -> Loaded:
+    """Load MiniCanvas-DiT as Load Diffusion Model, Load CLIP and Load VAE do, and leave a way to load it again."""
+    import comfy.sd
+
+    model = _load_transformer(weights["diffusion_models"])
+    encoder = [dict(weights["text_encoders"])]
+    clip = comfy.sd.load_text_encoder_state_dicts(encoder, clip_type=comfy.sd.CLIPType.STABLE_DIFFUSION)
+    return Loaded(model, clip, comfy.sd.VAE(sd=dict(weights["vae"])), pooled=True)
+
+
+def _load_transformer(weights: dict[str, Tensor], disable_dynamic: bool = False) -> Any:
+    """What the host calls to load a model again."""
+    import comfy.sd
+
+    model = comfy.sd.load_diffusion_model_state_dict(dict(weights))
+    model.cached_patcher_init = (_load_transformer, (weights,))
+    return model
+
+
 def load_text_encoder(weights: dict[str, Tensor]) -> Any:
     """Load a CLIP from the part of a checkpoint's weights that belongs to it."""
     import comfy.sd
@@ -81,8 +105,22 @@ def encode(clip: Any, texts: Sequence[str]) -> Tensor:
         return pack("nodes.host.text_encoder").ClipEncoder(clip).encode(list(texts), lambda *_: None)
 
 
-def sample(model: Any, states: Tensor, nothing: Tensor, seeds: Sequence[int], sampling: Sampling = SAMPLING) -> Tensor:
-    """Return (count, 4, side / 8, side / 8): what KSampler would give for each of the seeds on its own.
+def pooled(clip: Any, texts: Sequence[str]) -> Tensor:
+    """Return (texts, 768), the pooled vectors that CLIP Text Encode would give beside them."""
+    with torch.inference_mode():
+        found: Tensor = pack("nodes.host.text_encoder").ClipEncoder(clip).pooled(list(texts))
+    return found
+
+
+def sample(
+    model: Any,
+    states: Tensor,
+    nothing: Tensor,
+    seeds: Sequence[int],
+    sampling: Sampling = SAMPLING,
+    vectors: Tensor | None = None,
+) -> Tensor:
+    """Return (count, channels, side / 8, side / 8): what KSampler would give for each of the seeds on its own.
 
     Args:
         model: a MODEL.
@@ -90,17 +128,19 @@ def sample(model: Any, states: Tensor, nothing: Tensor, seeds: Sequence[int], sa
         nothing: (1, 77, 768), the empty prompt.
         seeds: one each.
         sampling: steps, guidance and size; its seed is not used.
+        vectors: (1 + count, 768) pooled vectors of the empty prompt and the others, for models that read such.
     """
     import comfy.sample
 
-    side = sampling.size // 8
+    side, channels = sampling.size // 8, model.model.latent_format.latent_channels
     parts = []
     with torch.inference_mode():
         for start in range(0, len(seeds), BATCH):
             some = slice(start, start + BATCH)
-            latent = torch.zeros(1, 4, side, side)
+            latent = torch.zeros(1, channels, side, side)
             noise = torch.cat([comfy.sample.prepare_noise(latent, seed) for seed in seeds[some]])
-            positive, negative = [[states[some], {}]], [[nothing, {}]]
+            more = [{}, {}] if vectors is None else [{"pooled_output": v} for v in (vectors[1:][some], vectors[:1])]
+            positive, negative = [[states[some], more[0]]], [[nothing, more[1]]]
             parts.append(
                 comfy.sample.sample(
                     model,

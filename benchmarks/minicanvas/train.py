@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
-from . import autoencoder, captions, checkpoint, judge, network, transformer
+from . import autoencoder, captions, checkpoint, judge, network, separate, transformer
 from .artists import Array
 from .dataset import SEED, drawings, training_pictures
 from .inprocess import BATCH, Loaded, decode, encode, load, load_text_encoder, pack, sample
@@ -153,6 +153,11 @@ class Workshop:
             weights = {key: value for key, value in run.averaged.items() if key not in scales}
             checkpoint.save_half(weights, folder / name.name)
 
+    def ship_transformer(self, folder: Path) -> None:
+        """Write the transformer's averaged weights in half precision."""
+        checkpoint.save_half(self.transformer.averaged, folder / separate.TRANSFORMER.name)
+
     def spent(self) -> str:
         """Say how long each part took."""
-        return ", ".join(f"{run.plan.name} {run.seconds / 60:.0f} min, {run.step} steps" for run in self.runs)
+        runs = [run for run in vars(self).values() if isinstance(run, Run)]
+        return ", ".join(f"{run.plan.name} {run.seconds / 60:.0f} min, {run.step} steps" for run in runs)

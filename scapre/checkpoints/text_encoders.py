@@ -58,10 +58,11 @@ def encoder_of(
             else CheckpointEncoder(inside.entries, reads[1], cut, towers)
         )
         return PooledEncoder(encoder, encoder.pooled) if of_vectors(family) else encoder
-    if adapter(family):
+    if adapter(family) or not text_encoder(family).alone:
+        way = "goes through a network" if adapter(family) else f"goes through an encoder ({text_encoder(family).title})"
         raise ScaPreError(
-            f"checkpoint: the text of {family} models goes through a network that only ComfyUI has. Erase there, save "
-            "the edit, and export, merge or verify it here."
+            f"checkpoint: the text of {family} models {way} that only ComfyUI has. Erase there, save the edit, and "
+            "export, merge or verify it here."
         )
     file = t5_file(family, inside, others)
     leads = context(family, reads[0])
@@ -90,6 +91,8 @@ def tokens_of(family: str, inside: TensorFile, others: Sequence[TensorFile], voc
     wanted = text_encoder(family)
     if wanted.is_clip:
         return Tokenizer(vocabulary)
+    if not wanted.alone:
+        raise ScaPreError(f"checkpoint: the tokens of {wanted.title} cannot be told here.")
     if wanted.by_layer:
         return SentenceCutter(pieces_of(t5_file(family, inside, others)))
     return SentenceCutter(t5_pieces(vocabulary))

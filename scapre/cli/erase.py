@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=CHOICES,
         default="auto",
         help="also erase from the pooled vector that SDXL and its relatives read beside the words (auto: where "
-        "it stands among the words, as in Stable Cascade)",
+        "it stands among the words or the text enters in few places, as in Stable Cascade or Flux)",
     )
     add_tokenizer(parser)
     add_text_encoder(parser)

@@ -97,8 +97,8 @@ def find_projections(detected: str, parameters: Iterable[str], field: str = "mod
     """
     if detected not in FAMILIES:
         raise ScaPreError(
-            f"{field}: {detected} models are not supported. Supported: {supported()}. Models in which text and picture "
-            "attend to each other, such as Flux and SD3, are to come."
+            f"{field}: {detected} models are not supported. Supported: {supported()}. Models that read a prompt in two "
+            "ways through one matrix, such as SD3 and HunyuanDiT, are to come."
         )
     family = FAMILIES[detected]
     found = family.roles(parameters)

@@ -24,6 +24,7 @@ class TextEncoder:
         behind: For T5 and its relatives what a model reads behind a text's end, times the end's state: 1 where it
             reads nothing there, 0 for zeros.
         by_layer: Whether every layer has positions of its own, as UMT5's have, and T5's only the first.
+        alone: Whether the command line reads its files; others are read by a host alone.
     """
 
     title: str
@@ -31,6 +32,7 @@ class TextEncoder:
     loader: str
     behind: float = 1.0
     by_layer: bool = False
+    alone: bool = True
 
     @property
     def is_clip(self) -> bool:

@@ -12,13 +12,14 @@ from .roles import Role
 
 TITLES = {"Flux": "Flux", "FluxInpaint": "Flux", "FluxSchnell": "Flux"}
 CHROMA_TITLES = {"Chroma": "Chroma", "ChromaRadiance": "Chroma Radiance"}
-BLOCKS = Blocks(
-    r"double_blocks\.(\d+)", {"img_mlp.2": Role.FEED_FORWARD, "txt_mlp.2": Role.FEED_FORWARD}
-)
+BLOCKS = Blocks(r"double_blocks\.(\d+)", {"img_mlp.2": Role.FEED_FORWARD, "txt_mlp.2": Role.FEED_FORWARD})
 FLUX = Inputs({"txt_in": Role.INPUT, "vector_in.in_layer": Role.POOLED}, BLOCKS)
 CHROMA = Inputs({"txt_in": Role.INPUT}, BLOCKS)
 T5_AND_CLIP = TextEncoder(
-    "T5-XXL and CLIP-L", frozenset({"t5xxl", "l"}), "Dual CLIP Loader with T5-XXL, CLIP-L and type flux"
+    "T5-XXL and CLIP-L",
+    frozenset({"t5xxl", "l"}),
+    "Dual CLIP Loader with T5-XXL, CLIP-L and type flux",
+    alone=False,
 )
 T5 = TextEncoder("T5-XXL", frozenset({"t5xxl"}), "Load CLIP with T5-XXL and type chroma")
 FAMILIES = {

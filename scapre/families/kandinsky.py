@@ -11,6 +11,7 @@ QWEN_AND_CLIP = TextEncoder(
     "Qwen2.5-VL and CLIP-L",
     frozenset({"qwen25_7b"}),
     "Dual CLIP Loader with Qwen2.5-VL-7B, CLIP-L and type kandinsky5 or kandinsky5_image",
+    alone=False,
 )
 FAMILIES = of_inputs(
     {"Kandinsky5": "Kandinsky 5", "Kandinsky5Image": "Kandinsky 5"}, KANDINSKY, QWEN_AND_CLIP, leaks=True

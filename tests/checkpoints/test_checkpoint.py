@@ -143,20 +143,15 @@ def test_other_models_are_refused_in_words(tmp_path: Path, content: dict[str, to
         Checkpoint(checkpoint_files.write(tmp_path / "a.safetensors", content))
 
 
-FLUX = {
-    name: torch.zeros(4, 4)
-    for name in ("double_blocks.0.img_attn.norm.key_norm.scale", "img_in.weight", "guidance_in.in_layer.weight")
-}
 ZERO123 = {"cc_projection.weight": torch.zeros(1), **changed(input_blocks__0__0__weight=(320, 8, 3, 3))}
 
 
 @pytest.mark.parametrize(
     ("content", "detected"),
     [
-        (FLUX, "Flux"),
-        ({f"model.diffusion_model.{name}": value for name, value in FLUX.items()}, "Flux"),
         ({"joint_blocks.0.context_block.attn.qkv.weight": torch.zeros(1)}, "SD3"),
-        ({"txt_norm.weight": torch.zeros(8)}, "QwenImage"),
+        ({"caption_projection.0.linear.weight": torch.zeros(8, 8)}, "HiDream"),
+        ({"model.diffusion_model.caption_projection.0.linear.weight": torch.zeros(8, 8)}, "HiDream"),
         (changed(input_blocks__0__0__weight=(256, 7, 3, 3)) | {
             name: value[:, :1].repeat(1, 1024) for name, value in checkpoint_files.tensors().items() if "attn2" in name
         }, "SD_X4Upscaler"),

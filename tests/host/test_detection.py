@@ -83,11 +83,6 @@ REFUSED = {
         "num_patches": 64, "pos_embed_max_size": 8, "pos_embed_scaling_factor": None,
         "context_embedder_config": {"target": "torch.nn.Linear", "params": {"in_features": 24, "out_features": 64}},
     },
-    "Flux": {
-        "image_model": "flux", "guidance_embed": True, "in_channels": 16, "out_channels": 16, "vec_in_dim": 16,
-        "context_in_dim": 24, "hidden_size": 64, "mlp_ratio": 2.0, "num_heads": 2, "depth": 1, "depth_single_blocks": 1,
-        "axes_dim": [8, 12, 12], "theta": 10000, "patch_size": 2, "qkv_bias": True, "txt_ids_dims": [],
-    },
 }  # fmt: skip
 
 
@@ -262,11 +257,15 @@ def test_a_model_of_every_family_is_solved_and_edited(kind: str) -> None:
     assert (after - before).abs().max() > 0.01
 
 
+_BY_SIZE = {"z-image": "Lumina2", "kandinsky 5": "Kandinsky5"}
+"""What small models are told as, where only the size of a large one shows which it is."""
+
+
 @pytest.mark.parametrize("kind", transformers.KINDS)
 @pytest.mark.parametrize("prefix", ["model.diffusion_model.", ""])
 def test_a_transformer_in_a_file_is_told_as_the_host_tells_it(kind: str, prefix: str) -> None:
     model = transformers.transformer(kind)
     detected = type(model.model.model_config).__name__
     found = find_class({prefix + name: shape for name, shape in shapes_of(model).items()})
-    assert found == Found(detected, prefix, converted=False)
+    assert found == Found(_BY_SIZE.get(kind, detected), prefix, converted=False)
     assert HostProjections(model).family == FAMILIES[detected].title
