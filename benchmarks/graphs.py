@@ -37,7 +37,7 @@ def text_to_image(
     """Build a graph that samples one picture for each prompt.
 
     Args:
-        checkpoint: a name in models/checkpoints; or names of files by their folders: diffusion_models, text_encoders, vae.
+        checkpoint: a name in models/checkpoints, or names by folder: diffusion_models, text_encoders, vae.
         prompts: what to draw; all of them start from the same noise.
         sampling: size, steps, guidance and seed.
         erase: the widget values of the erase node; None leaves the node out.

@@ -127,8 +127,8 @@ def _pooled_input() -> io.Input:
         optional=True,
         advanced=True,
         tooltip="Whether names are also erased from the pooled vector of a text, which SDXL and its relatives read "
-        "beside its words. auto: where it stands among the words (Stable Cascade) or the text enters in few places (Flux, "
-        "HunyuanVideo, Kandinsky 5), and not for SDXL: on a small model nothing came through it.",
+        "beside its words. auto: where it stands among the words (Stable Cascade) or the text enters in few places "
+        "(Flux, HunyuanVideo, Kandinsky 5), and not for SDXL: on a small model nothing came through it.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Flux and Chroma: the text enters through one matrix, and with Flux also as CLIP-L's pooled vector, beside the time step.
+"""Flux and Chroma: the text enters through one matrix, and in Flux also as CLIP-L's pooled vector.
 
 Which of Flux's classes a checkpoint is (dev, schnell, Fill, Kontext and the like) makes no difference to its text.
 """

@@ -11,6 +11,8 @@ from .inputs import Inputs, of_inputs
 from .roles import Role
 
 _POOLING = ("t5_y_embedder.to_q", "t5_y_embedder.to_kv")
-MOCHI = Inputs({"t5_yproj": Role.INPUT, **dict.fromkeys(_POOLING, Role.INPUT)}, labels=dict.fromkeys(_POOLING, "pooling"))
+MOCHI = Inputs(
+    {"t5_yproj": Role.INPUT, **dict.fromkeys(_POOLING, Role.INPUT)}, labels=dict.fromkeys(_POOLING, "pooling")
+)
 T5 = TextEncoder("T5-XXL", frozenset({"t5xxl"}), "Load CLIP with T5-XXL and type mochi")
 FAMILIES = of_inputs({"GenmoMochi": "Mochi"}, MOCHI, T5, side=480)

@@ -101,8 +101,7 @@ def read_by(model: ModelPatcher, kind: str, text: str) -> Tensor:
         predicted(model, kind, states, **more)
     if kind == "mochi":  # which also pools the text, with its mean as a query and before it
         query, pooled, first = (
-            seen[f"diffusion_model.{name}.weight"]
-            for name in ("t5_y_embedder.to_q", "t5_y_embedder.to_kv", "t5_yproj")
+            seen[f"diffusion_model.{name}.weight"] for name in ("t5_y_embedder.to_q", "t5_y_embedder.to_kv", "t5_yproj")
         )
         assert torch.equal(pooled[:, 1:], first) and torch.equal(pooled[:, 0], query)
         return first.flatten(0, -2)

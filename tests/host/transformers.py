@@ -127,7 +127,11 @@ KINDS = {
         {"global_embed": torch.zeros(1, 2 * 768)},
     ),
     "flux": Kind(
-        supported.FluxSchnell, {**_FLUX, "image_model": "flux", "context_in_dim": 128, "out_channels": 16, "vec_in_dim": 24, "guidance_embed": False},
+        supported.FluxSchnell,
+        {
+            **_FLUX, "image_model": "flux", "context_in_dim": 128, "out_channels": 16, "vec_in_dim": 24,
+            "guidance_embed": False,
+        },
         partial(encoders.flux_clip, 128), (1, 16, 8, 8), asked=True,
     ),
     "chroma": Kind(
@@ -171,7 +175,8 @@ KINDS = {
         supported.QwenImage,
         {
             "image_model": "qwen_image", "in_channels": 64, "out_channels": 16, "num_layers": 2,
-            "attention_head_dim": 24, "num_attention_heads": 2, "joint_attention_dim": WIDTH, "axes_dims_rope": (8, 8, 8),
+            "attention_head_dim": 24, "num_attention_heads": 2, "joint_attention_dim": WIDTH,
+            "axes_dims_rope": (8, 8, 8),
         },
         encoders.qwen_vl, (1, 16, 1, 8, 8), asked=True,
     ),
