@@ -17,6 +17,7 @@ from torch import Tensor
 from pack.nodes.erase_concepts import EraseConcepts
 from pack.nodes.host.patch import apply_edit
 from pack.nodes.host.projections import HostProjections
+from pack.nodes.host.readers.vectors import VectorEncoder
 from pack.nodes.host.text_encoder import ClipEncoder
 from pack.scapre.edits.edit import Edit
 from pack.scapre.edits.hide import hide_names
@@ -76,7 +77,7 @@ def test_vectors_are_those_that_the_host_gives_of_each_text(clip: comfy.sd.CLIP)
 def test_so_are_those_of_other_encoders_and_of_hosts_that_give_one_at_a_time(kind, monkeypatch) -> None:
     clip = models.text_encoder(kind)
     together = ClipEncoder(clip).pooled(["cat", "a red dog"])
-    monkeypatch.setattr("pack.nodes.host.readers.windows.VectorEncoder.like", lambda *_: None)
+    monkeypatch.setattr(VectorEncoder, "like", lambda *_: None)
     alone = ClipEncoder(clip).pooled(["cat", "a red dog"])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(alone[1], host(clip, "a red dog"), rtol=0, atol=0)

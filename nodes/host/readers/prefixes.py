@@ -64,14 +64,41 @@ class PrefixEncoder:
 
 
 def _states(encoder: Any, tokens: Sequence[Sequence[int]], device: torch.device) -> Tensor:
-    if encoder.enable_attention_masks or encoder.zero_out_masked or encoder.layer not in ("last", "hidden"):
+    if encoder.zero_out_masked or encoder.layer not in ("last", "hidden"):
+        raise TypeError("states of this encoder depend on more than the positions before")
+    layer = None if encoder.layer == "last" else encoder.layer_idx
+    last, inner, _ = _through(encoder, tokens, device, layer)
+    found = last if layer is None else inner
+    norm = encoder.transformer.text_model.final_layer_norm
+    return norm(found) if layer is None or encoder.layer_norm_hidden_state else found
+
+
+def prefix_vectors(encoder: Any, tokens: Sequence[Sequence[int]], device: torch.device) -> Tensor:
+    """Pooled vectors, (texts, width), computed no further than to the texts' ends; as an encoder of the host's gives.
+
+    Args:
+        encoder: One of CLIP's.
+        tokens: Whole windows.
+        device: Where to compute.
+    """
+    longest = max(ids.index(max(ids), 1) for ids in tokens) + 1
+    last, _, counts = _through(encoder, [ids[:longest] for ids in tokens], device, None)
+    ends = torch.as_tensor(counts, device=last.device) - 1
+    network = encoder.transformer
+    found = network.text_model.final_layer_norm(last[torch.arange(len(last), device=last.device), ends])
+    return network.text_projection(found) if encoder.return_projected_pooled else found
+
+
+def _through(
+    encoder: Any, tokens: Sequence[Sequence[int]], device: torch.device, layer: int | None
+) -> tuple[Tensor, Tensor, Sequence[int]]:
+    """What the last layer gives and another, and each text's tokens up to its end."""
+    if encoder.enable_attention_masks:
         raise TypeError("states of this encoder depend on more than the positions before")
     text = encoder.transformer.text_model
-    embeds = encoder.process_tokens(tokens, device)[0]
+    embeds, _, counts, _ = encoder.process_tokens(tokens, device)
     length = embeds.shape[1]
     places = comfy.ops.cast_to(text.embeddings.position_embedding.weight, dtype=embeds.dtype, device=embeds.device)
     later = torch.full((length, length), -torch.finfo(embeds.dtype).max, device=embeds.device).triu_(1)
-    layer = None if encoder.layer == "last" else encoder.layer_idx
     last, inner = text.encoder(embeds + places[:length], mask=later, intermediate_output=layer)
-    found = last if layer is None else inner
-    return text.final_layer_norm(found) if layer is None or encoder.layer_norm_hidden_state else found
+    return last, inner, counts
