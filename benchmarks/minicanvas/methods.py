@@ -39,6 +39,7 @@ METHODS: dict[str, dict[str, Settings]] = {
     },
     "auto-listed": {kind: {"method": "auto", LISTED: "all"} for kind in get_args(Kind)},
     "auto-half-listed": {kind: {"method": "auto", LISTED: "half"} for kind in get_args(Kind)},
+    "auto-words": {kind: {"method": "auto", "pooled": "off"} for kind in get_args(Kind)},
     "fia-wide": {kind: {**inputs, **WIDE} for kind, inputs in _neurons().items()},
     "auto-without-search": {kind: {"method": "auto", "search": False} for kind in get_args(Kind)},
     "fia": _neurons(),

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from .prefixes import CLIP_ORDER, Sections, close, parts_of, prefix_vectors
 
-
 Encode = Callable[[Any, Sequence[Sequence[int]], torch.device], Tensor]
 
 
