@@ -107,6 +107,14 @@ def _refuse_quantised(projections: HostProjections, names: Sequence[str]) -> Non
         )
 
 
+def _refuse_empty(projections: HostProjections, names: Sequence[str]) -> None:
+    if not names:
+        raise ScaPreError(
+            f"model: {projections.family} models share the layers behind their text's first matrices with the picture, "
+            "so there are none to train for a name. Use Erase Concepts."
+        )
+
+
 def _trained(
     model: Any,
     clip: Any,
@@ -118,6 +126,7 @@ def _trained(
 ) -> Edit:
     settings: Any = request.settings
     names = having(projections, METHODS[METHOD].edits(settings))
+    _refuse_empty(projections, names)
     _refuse_quantised(projections, names)
     encoder = encoder_for(clip, projections)
     states, encoding = encode_request(encoder, request, progress)

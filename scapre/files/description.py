@@ -104,7 +104,8 @@ def described(version: str, name: str, table: Mapping[str, Any], size: int) -> D
     solver = method(name)
     known = {field.name for field in fields(Description)} - {"version", "method", "pairs", "frame"}
     early = set() if "tokens" in table else {"tokens"}
-    values.has(table, known - early - ({"width"} if solver.reads_text else set()))
+    framed = {"frame"} & set(table)  # states that stand in every prompt, where an encoder has a template
+    values.has(table, (known | framed) - early - ({"width"} if solver.reads_text else set()))
     templates = _templates(table["templates"])
     concepts = tuple(_concept(entry) for entry in table["concepts"])
     preserve = tuple(check_stored(values.text(name), "preserve") for name in table["preserve"] if name)

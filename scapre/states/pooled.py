@@ -39,7 +39,10 @@ def pooled_choice(choice: str, projections: Projections) -> tuple[bool, tuple[st
     there = Role.POOLED in projections.roles.values()
     if choice == "on" and not there:
         return False, (f"pooled: {projections.family} models read no pooled vector of a text, so it changes nothing",)
-    return there and (choice == "on" or (choice == "auto" and leaks(projections.family))), ()
+    leaky = there and leaks(projections.family)
+    if choice == "off" and leaky:
+        return False, (f"pooled: it is off, and {projections.family} models also draw names from the pooled vector",)
+    return there and choice != "off" and (choice == "on" or leaky), ()
 
 
 class PooledEncoder:
