@@ -25,6 +25,7 @@ from pack.benchmarks.minicanvas import (
     questions,
     report,
     scores,
+    separate,
     tasks,
 )
 from pack.benchmarks.minicanvas.__main__ import RESULTS, STUDIES, evaluate, parse, results_folder
@@ -375,7 +376,9 @@ class TestCheckpoint:
         known = dict(line.split()[::-1] for line in (checkpoint.WEIGHTS / "SHA256SUMS").read_text().splitlines())
         files = sorted(checkpoint.WEIGHTS.glob("*.safetensors"))
         assert {file.name: digest(file.read_bytes()) for file in files} == known
-        assert sum(file.stat().st_size for file in files) <= 60e6
+        sizes = {file: file.stat().st_size for file in files}
+        assert sizes.pop(separate.TRANSFORMER) <= 25e6
+        assert sum(sizes.values()) <= 60e6
         assert all(file.stat().st_size <= 50 * 2**20 for file in files)
 
     def test_the_judge_reads_drawings(self) -> None:
