@@ -76,7 +76,7 @@ def is_there(file: Path, wanted: str) -> bool:
     if not file.is_file():
         return False
     found = _title(file)
-    if found != f"{TITLE} {wanted}" and not found.startswith(f"{TITLE} "):
+    if not found.startswith(f"{TITLE} "):
         raise FileExistsError(f"{file} is another model; move it, or build into another folder with --out")
     return found == f"{TITLE} {wanted}"
 

@@ -61,7 +61,8 @@ def build(models: Path) -> list[Path]:
         FileExistsError: there is a file of such a name which is no MiniCanvas.
     """
     files = [models / folder / name for folder, name in NAMES.items()]
-    if all(checkpoint.is_there(file, version()) for file in files):
+    there = [checkpoint.is_there(file, version()) for file in files]  # each is looked at before any is written
+    if all(there):
         return files
     for file, weights in zip(files, shipped().values(), strict=True):
         checkpoint.write(file, weights, version())

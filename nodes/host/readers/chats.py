@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ....scapre.states.sentences import WINDOW, check_length, ordered
-from .reader import PROBE, Reader, Sections, plain
+from ....scapre.states.sentences import WINDOW, ordered
+from .reader import PROBE, Sections, plain
+from .whole import WholeReader
 
 _SPECIAL = re.compile(r"<(?=\S)|\[(?=/?[A-Z])")
 _TOGETHER = 16
@@ -20,7 +21,7 @@ _APART = ("cat", "red house", "")  # texts that begin and end with different tok
 Ids = tuple[int, ...]
 
 
-class ChatReader(Reader):
+class ChatReader(WholeReader):
     """Brings the states of a text inside a template into the engine's order.
 
     What the template has before a text is the same for all; where a model reads that, too, it is the frame. What it has
@@ -32,24 +33,6 @@ class ChatReader(Reader):
     def literal(self, text: str) -> str:
         """Without special tokens, and without spaces at the ends and double ones."""
         return " ".join(_SPECIAL.sub(lambda found: f"{found[0]} ", plain(text)).split())
-
-    def window(self, sections: Sections) -> int:
-        """As with CLIP, less the start and the end."""
-        return WINDOW - 2
-
-    def ids(self, text: str, sections: Sections) -> Ids:
-        """What stands inside the template."""
-        found = self._words(sections)
-        check_length(text, found)
-        return found
-
-    def whole(self, texts: Sequence[Sections]) -> Tensor:
-        """Texts of similar length together, where the host gives all that is read of them."""
-        states: dict[int, Tensor] = {}
-        for places in self._batches(texts):
-            for place, rows in zip(places, self._encoded([texts[place] for place in places]), strict=True):
-                states[place] = self._ordered(rows, len(self._words(texts[place])))
-        return torch.stack([states[place] for place in range(len(texts))])
 
     def frame(self) -> Tensor:
         """What a model reads before every text, (positions, width), float32 on the CPU; maybe nothing."""

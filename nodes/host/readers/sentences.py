@@ -6,40 +6,22 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from ....scapre.states.sentences import END, PADDING, WINDOW, check_length, literal, ordered
-from .reader import Reader, Sections
+from ....scapre.states.sentences import END, PADDING, literal, ordered
+from .reader import Sections
+from .whole import WholeReader
 
 _TOKENS = 4096  # encoded together
 _SPECIAL = {"pile_t5xl": (2, 1)}
 
 
-class SentenceReader(Reader):
+class SentenceReader(WholeReader):
     """Brings T5's states into the engine's order; what the model reads behind a text's end is the host's to say."""
 
     def literal(self, text: str) -> str:
         """Without special tokens."""
         return literal(text)
-
-    def window(self, sections: Sections) -> int:
-        """As with CLIP, less the start and the end."""
-        return WINDOW - 2
-
-    def ids(self, text: str, sections: Sections) -> tuple[int, ...]:
-        """What stands before the end token."""
-        found = self._words(sections)
-        check_length(text, found)
-        return found
-
-    def whole(self, texts: Sequence[Sections]) -> Tensor:
-        """Texts of one length together; where padding is masked, texts of similar length."""
-        states: dict[int, Tensor] = {}
-        for places in self._batches(texts):
-            for place, rows in zip(places, self._encoded([texts[place] for place in places]), strict=True):
-                states[place] = self._ordered(rows, len(self._words(texts[place])))
-        return torch.stack([states[place] for place in range(len(texts))])
 
     def _ordered(self, rows: Tensor, words: int) -> Tensor:
         """The engine's window, (window, width), of a text's own states."""
