@@ -42,7 +42,7 @@ class WholeReader(Reader):
         """Places of the texts that are encoded together."""
 
     @abstractmethod
-    def _encoded(self, texts: Sequence[Sections]) -> Sequence[Tensor]:
+    def _encoded(self, texts: Sequence[Sections]) -> Tensor | list[Tensor]:
         """States of each text, (tokens, width), float32 on the CPU."""
 
     @abstractmethod
