@@ -89,7 +89,7 @@ def combine(
         for part, known in zip(parts, names, strict=True)
         for new, old in renamed(part.concepts, part.preserve, part.templates, known)
     ]
-    states = gather(request.pairs(), preserve, sources, solver.reads)
+    states = gather(request.pairs(), request.held, sources, solver.reads)
     if solver.sums and sum(bool(part.concepts) for part in parts) > 1:
         request = replace(request, notes=(*request.notes, _ADDED if solver.trains else _SUMMED))
     brought = [_held(edits[part.label], part, known) for part, known in zip(parts, names, strict=True)]

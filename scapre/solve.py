@@ -25,6 +25,7 @@ from .progress import Progress, silent
 from .states.encoder import Encoder
 from .states.pooled import PooledEncoder, PooledProjections, Pools
 from .states.prompts import TEMPLATES, Pair, expand
+from .states.readings import SECOND, is_second, names_read, once, readings, twice
 from .states.token_states import TokenStates, encode_prompts
 
 log = logging.getLogger("scapre")
@@ -61,11 +62,22 @@ class Request:
     def __post_init__(self) -> None:
         """Leaves out wordings that the method does not take."""
         if method(self.method).sums:
-            object.__setattr__(self, "templates", tuple(TEMPLATES["none"]))
+            bare = tuple(TEMPLATES["none"])
+            object.__setattr__(self, "templates", twice(bare) if any(map(is_second, self.templates)) else bare)
 
     def pairs(self) -> tuple[Pair, ...]:
         """Concepts and anchors as prompts; those that share an anchor lie side by side."""
         return expand(self.concepts.concepts, self.templates)
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """Preserved names as texts."""
+        return names_read(self.preserve, self.templates)
+
+    def read(self, *, both: bool) -> Request:
+        """The same with the wordings of one text encoder or of two; what reads no text needs but one."""
+        both = both and method(self.method).reads_text
+        return replace(self, templates=twice(self.templates) if both else once(self.templates))
 
 
 class Stopwatch:
@@ -91,11 +103,11 @@ class Stopwatch:
 def encode_request(encoder: Encoder, request: Request, progress: Progress = silent) -> tuple[TokenStates, float]:
     """Encodes all texts of a request once; returns the states and the seconds it took."""
     start = time.perf_counter()
-    states = _encoded(encoder, request, progress)
+    states = _encoded(encoder, request.read(both=len(readings(encoder)) > 1), progress)
     if request.pooled:
         if not isinstance(encoder, Pools):
             raise ScaPreError("pooled: this text encoder gives no pooled vector of a text. Choose auto or off.")
-        vectors = _encoded(PooledEncoder(encoder, encoder.pooled), request, progress)
+        vectors = _encoded(PooledEncoder(encoder, encoder.pooled), request.read(both=False), progress)
         states = replace(states, pooled=replace(vectors, notes=(), alike={}))
     return states, time.perf_counter() - start
 
@@ -103,7 +115,7 @@ def encode_request(encoder: Encoder, request: Request, progress: Progress = sile
 def _encoded(encoder: Encoder, request: Request, progress: Progress) -> TokenStates:
     solver = method(request.method)
     same = _same_tokens(encoder, request, solver)
-    states = encode_prompts(encoder, request.pairs(), request.preserve, progress, solver.reads)
+    states = encode_prompts(encoder, request.pairs(), request.held, progress, solver.reads)
     studied = solver.study(encoder, request.concepts.concepts, request.preserve, request.settings, progress)
     return replace(states, moments=studied.moments, notes=(*same, *studied.notes), alike=studied.alike)
 
@@ -159,17 +171,18 @@ def _solved(
     progress: Progress, encode_seconds: float, learned: Payload | None,
 ) -> Edit:  # fmt: skip
     """An edit of what reads the states: see `solve_edit`."""
+    request = request.read(both=SECOND in states.kept)
     watch, solver = Stopwatch(device), method(request.method)
     names = having(projections, solver.edits(request.settings))
     _check_names(names, projections, request)
     with watch("statistics"):
         moved = replace(states, states=states.states.to(device))
         problem = Problem(
-            moved, request.pairs(), request.preserve, request.settings, request.seed, dtype, progress, learned
+            moved, request.pairs(), request.held, request.settings, request.seed, dtype, progress, learned
         )
         found = solver.anchors(moved.moments, request.concepts.concepts)
         meter = (
-            ResponseMeter(moved, problem.pairs, request.preserve, dtype, found) if solver.reads_text else ChangeMeter()
+            ResponseMeter(moved, problem.pairs, problem.preserve, dtype, found) if solver.reads_text else ChangeMeter()
         )
         fit = solver.fit(problem, projections)
         del moved, problem

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -11,16 +12,17 @@ import torch
 from torch import Tensor
 
 from ...scapre.errors import ScaPreError, shorten
-from ...scapre.families import adapter, context, of_vectors, supported, text_encoder
+from ...scapre.families import adapter, contexts, of_vectors, padding, supported, text_encoder
 from ...scapre.files.cache import Cache
 from ...scapre.progress import Progress
 from ...scapre.states.context import ContextEncoder
 from ...scapre.states.encoder import Encoder
 from ...scapre.states.lexicon import Lexicon
 from ...scapre.states.pooled import PooledEncoder
+from ...scapre.states.readings import TwoReadings
 from .folders import cache_folder
 from .projections import HostProjections
-from .readers import Network, reader
+from .readers import Network, Reader, readers
 from .readers.reader import PROBE, Sections
 
 log = logging.getLogger("scapre")
@@ -43,8 +45,9 @@ def encoder_for(clip: Any, projections: HostProjections) -> Encoder:
     encoder = ClipEncoder(clip, family, projections.network(network) if network else None)
     if of_vectors(family):
         return PooledEncoder(encoder, encoder.pooled)
-    leads = context(family, projections.parameter)
-    return ContextEncoder(encoder, leads) if leads else encoder
+    leads = contexts(family, projections.parameter)
+    each = [ContextEncoder(one, lead) if lead else one for one, lead in zip(encoder.each(), leads, strict=False)]
+    return each[0] if len(each) == 1 else TwoReadings(*each, padding(family, projections.parameter))
 
 
 class ClipEncoder:
@@ -68,11 +71,16 @@ class ClipEncoder:
             )
         self.clip = clip
         names = sorted(clip.tokenize(""))
-        found = reader(clip, names, network)
+        found = readers(clip, names, network)
         if found is None:
             raise ScaPreError(
                 f"clip: {shorten(', '.join(names))} is not a text encoder of a supported model. "
                 f"Supported: {supported()}."
+            )
+        if not found:
+            raise ScaPreError(
+                f"clip: of the text encoders that it cuts prompts for ({', '.join(names)}) too few are loaded: CLIP-L "
+                "and CLIP-G, or T5, or all three. Load them together."
             )
         wanted = family and text_encoder(family)
         if wanted and not wanted.names.intersection(names):
@@ -80,8 +88,19 @@ class ClipEncoder:
                 f"clip: it is {shorten(', '.join(names))}, and a {family} model reads {wanted.title}. Connect "
                 f"{wanted.loader}."
             )
-        self._reader = found
+        self._readers = found
+        self._take(found[0])
+
+    def _take(self, reader: Reader) -> None:
+        self._reader = reader
         self._known = lru_cache(_REMEMBERED)(self._ids_of)  # a method asks of a text again and again
+
+    def each(self) -> list[ClipEncoder]:
+        """It, and the same for the second of its text encoders, if a model reads two side by side."""
+        found = [copy.copy(self) for _ in self._readers]
+        for encoder, reader in zip(found, self._readers, strict=True):
+            encoder._take(reader)
+        return found
 
     def _tokens(self, text: str) -> Sections:
         literal = self._reader.literal(text)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import ScaPreError, shorten
-from ..families import TextEncoder, adapter, context, of_vectors, text_encoder
+from ..families import TextEncoder, adapter, contexts, of_vectors, text_encoder
 from ..families.contexts import Read
 from ..states.context import ContextEncoder
 from ..states.encoder import Encoder
@@ -65,7 +65,7 @@ def encoder_of(
             "export, merge or verify it here."
         )
     file = t5_file(family, inside, others)
-    leads = context(family, reads[0])
+    leads, _ = contexts(family, reads[0])
     width = file.shape(file.embeddings)[1]
     if leads and leads.width != width:
         raise ScaPreError(

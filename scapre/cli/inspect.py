@@ -11,6 +11,7 @@ from typing import Any
 
 from ..edits.edit import Edit
 from ..files import read_edit
+from ..states.readings import once
 from .console import say
 
 
@@ -38,7 +39,7 @@ def describe(edit: Edit) -> dict[str, Any]:
         "settings": asdict(edit.settings),
         "concepts": [{"concept": concept.text, "anchor": concept.anchor} for concept in edit.concepts],
         "preserve": list(edit.preserve),
-        "templates": list(edit.templates),
+        "templates": list(once(edit.templates)),
         "kept": dict(edit.report.kept),
         "remaining": dict(edit.report.remaining),
         "drift": dict(edit.report.drift),

@@ -11,12 +11,13 @@ from torch import Tensor
 from ..linalg import product
 from ..methods.change import Change
 from ..states.prompts import NULL, Pair, Prompt
+from ..states.readings import SECOND, plain
 from ..states.token_states import TokenStates
 
 
 @dataclass(frozen=True)
 class Report:
-    """Figures of one edit. Responses and drifts are taken over all edited projections together.
+    """Figures of one edit. Responses and drifts are taken over all edited projections together, and all encoders.
 
     Attributes:
         seconds: By stage.
@@ -46,8 +47,13 @@ class Report:
 
 def held_prompts(pairs: Sequence[Pair], preserve: Sequence[str]) -> dict[str, Prompt]:
     """Anchors and preserved names by text, without the null prompt."""
-    anchors = {pair.anchor.text: pair.anchor for pair in pairs if pair.anchor.text != NULL}
+    anchors = {pair.anchor.text: pair.anchor for pair in pairs if plain(pair.anchor.text) != NULL}
     return {**anchors, **{name: Prompt(name, name) for name in preserve}}
+
+
+def held_names(pairs: Sequence[Pair], preserve: Sequence[str]) -> list[str]:
+    """The texts of these as they were written, each once."""
+    return list(dict.fromkeys(map(plain, held_prompts(pairs, preserve))))
 
 
 class ChangeMeter:
@@ -98,6 +104,8 @@ class ResponseMeter(ChangeMeter):
         self._basis: Tensor | None = None
         self._rotated = self.columns
         place = {text: len(pairs) + i for i, text in enumerate(self.held)} | {NULL: len(columns)}
+        if SECOND in states.kept:
+            place[SECOND] = len(columns) + states.window
         own = {text: len(pairs) + len(self.held) + i for i, text in enumerate(self.found)}
         anchors = [own.get(pair.concept.text, place[pair.anchor.text]) for pair in pairs]
         self.anchor_columns = torch.tensor(anchors, device=null.device)
@@ -126,15 +134,36 @@ class ResponseMeter(ChangeMeter):
     def report(self, seconds: Mapping[str, float], notes: tuple[str, ...]) -> Report:
         """The figures so far."""
         m, end = len(self.concepts), len(self.concepts) + len(self.held) + len(self.found)
-        left, gap, moved, before = (row.tolist() for row in self.sums[:4].sqrt())
-        turned = (self.sums[4] / self.sums[3].clamp(min=torch.finfo(torch.float64).tiny)).tolist()
-        remaining = {text: _ratio(left[i], gap[i]) for i, text in enumerate(self.concepts)}
-        way = (1 + self.sums[5] / self.sums[1].clamp(min=torch.finfo(torch.float64).tiny)).clamp(min=0).tolist()
-        remaining |= {text: way[i] for i, text in enumerate(self.concepts) if text in self.found}
-        kept = {text: 1 + turned[i] for i, text in enumerate(self.concepts)}
-        drift = {text: _ratio(moved[m + i], before[m + i]) for i, text in enumerate(self.held)}
-        drift[NULL] = _ratio(*self.sums[2:4, end:].sum(-1).sqrt().tolist())
+        concepts = {text: self.sums[:, columns].sum(-1) for text, columns in _columns(self.concepts).items()}
+        held = {text: self.sums[:, columns].sum(-1) for text, columns in _columns(self.held, m).items()}
+        found = set(map(plain, self.found))
+        remaining = {text: _way(sums) if text in found else _ratio(*_roots(sums[:2])) for text, sums in concepts.items()}
+        kept = {text: 1 + _share(sums[4], sums[3]) for text, sums in concepts.items()}
+        drift = {text: _ratio(*_roots(sums[2:4])) for text, sums in held.items()}
+        drift[NULL] = _ratio(*_roots(self.sums[2:4, end:].sum(-1)))
         return Report(seconds, self.change, remaining, kept, drift, notes)
+
+
+def _columns(texts: Sequence[str], start: int = 0) -> dict[str, list[int]]:
+    """Where the columns of each text are, for whatever encoder; of one that is there again, the last one."""
+    found: dict[str, list[int]] = {}
+    for text, column in {text: start + place for place, text in enumerate(texts)}.items():
+        found.setdefault(plain(text), []).append(column)
+    return found
+
+
+def _roots(sums: Tensor) -> list[float]:
+    found: list[float] = sums.sqrt().tolist()
+    return found
+
+
+def _share(part: Tensor, whole: Tensor) -> float:
+    return float(part / whole.clamp(min=torch.finfo(torch.float64).tiny))
+
+
+def _way(sums: Tensor) -> float:
+    """The part of the way to what takes its place that is left."""
+    return max(1 + _share(sums[5], sums[1]), 0.0)
 
 
 def _squares(values: Tensor) -> Tensor:

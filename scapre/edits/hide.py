@@ -8,6 +8,7 @@ from dataclasses import replace
 from ..concepts.concepts import Concept
 from ..concepts.names import hidden_name
 from ..states.prompts import NULL, Prompt, expand, renamed
+from ..states.readings import names_read
 from ..states.token_states import TokenStates, gather
 from ..states.tokens import hashed
 from .edit import Edit
@@ -51,7 +52,8 @@ def _renamed(
     """The states of an edit under other names."""
     if edit.states.whole:
         sources = [(new, edit.states, old) for new, old in prompts]
-        states = gather(expand(concepts, edit.templates), preserve, sources, edit.solver.reads)
+        held = names_read(preserve, edit.templates)
+        states = gather(expand(concepts, edit.templates), held, sources, edit.solver.reads)
         return replace(states, moments=edit.states.moments)
     heads = {new.head: old.head for new, old in prompts}
     last = {new: edit.states.last[old] for new, old in heads.items()}

@@ -133,6 +133,8 @@ _COSMOS = "https://github.com/nvidia-cosmos"
 LABELS: Mapping[str, Labels] = {
     "PixArt Alpha": _transformer("pixart-alpha", "https://github.com/PixArt-alpha/PixArt-alpha"),
     "PixArt Sigma": _transformer("pixart-sigma", "https://github.com/PixArt-alpha/PixArt-sigma"),
+    "HunyuanDiT": _transformer("hunyuan-dit", _TENCENT + "HunyuanDiT"),
+    "SD3": _transformer("stable-diffusion-3", "https://github.com/Stability-AI/sd3.5"),
     "Wan": _transformer("wan", "https://github.com/Wan-Video"),
     "LTXV": _transformer("ltxv", "https://github.com/Lightricks/LTX-Video"),
     "Cosmos": _transformer("cosmos", _COSMOS),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from torch import Tensor
+
 from ..errors import ScaPreError
 from . import (
     ace_step,
@@ -12,6 +14,7 @@ from . import (
     cosmos,
     flux,
     flux2,
+    hunyuan_dit,
     hunyuan_video,
     kandinsky,
     ltxv,
@@ -23,6 +26,7 @@ from . import (
     stable_audio,
     stable_cascade,
     stable_diffusion,
+    stable_diffusion_3,
     wan,
 )
 from .contexts import Context, Read
@@ -44,12 +48,13 @@ __all__ = [
     "TextEncoder",
     "adapter",
     "by_weight",
-    "context",
+    "contexts",
     "find_projections",
     "having",
     "leaks",
     "note",
     "of_vectors",
+    "padding",
     "part",
     "place",
     "side",
@@ -61,12 +66,14 @@ __all__ = [
 FAMILIES: Mapping[str, Family] = {
     **stable_diffusion.FAMILIES,
     **pixart.FAMILIES,
+    **hunyuan_dit.FAMILIES,
     **wan.FAMILIES,
     **ltxv.FAMILIES,
     **cosmos.FAMILIES,
     **stable_audio.FAMILIES,
     **ace_step.FAMILIES,
     **stable_cascade.FAMILIES,
+    **stable_diffusion_3.FAMILIES,
     **flux.FAMILIES,
     **flux2.FAMILIES,
     **qwen_image.FAMILIES,
@@ -97,8 +104,7 @@ def find_projections(detected: str, parameters: Iterable[str], field: str = "mod
     """
     if detected not in FAMILIES:
         raise ScaPreError(
-            f"{field}: {detected} models are not supported. Supported: {supported()}. Models that read a prompt in two "
-            "ways through one matrix, such as SD3 and HunyuanDiT, are to come."
+            f"{field}: {detected} models are not supported. Supported: {supported()}."
         )
     family = FAMILIES[detected]
     found = family.roles(parameters)
@@ -139,18 +145,28 @@ def note(title: str) -> str:
     return _titled(title).note
 
 
-def context(title: str, read: Read) -> Context | None:
-    """What lies between the text encoder's states and a model's projections, from its own weights; None for nothing.
+def contexts(title: str, read: Read) -> tuple[Context | None, Context | None]:
+    """What lies between the states of each text encoder and a model's projections, from its own weights.
 
     Args:
         title: Of the model's family.
         read: Reads its parameters.
 
+    Returns:
+        For the first encoder and for the second one, if there is one; None for nothing.
+
     Raises:
         ScaPreError: If a weight of it is missing, quantised or not finite, or does not fit the others.
     """
-    leads = _titled(title).context
-    return leads(read) if leads else None
+    family = _titled(title)
+    first, second = (leads(read) if leads else None for leads in (family.context, family.second))
+    return first, second
+
+
+def padding(title: str, read: Read) -> Tensor | None:
+    """What a model of a family puts where a text has no tokens, (rows, d), float32; None for nothing of its own."""
+    name = _titled(title).padding
+    return read(f"diffusion_model.{name}") if name else None
 
 
 def _titled(title: str) -> Family:

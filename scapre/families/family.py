@@ -54,6 +54,8 @@ class Family:
         encoder: Reads the prompts.
         context: Reads from the model's own weights what lies between the encoder's states and the projections; None
             where the projections read the states themselves.
+        second: The same for the states of a second text encoder, which the projections read beside those of the first.
+        padding: Name of a parameter whose rows (rows, d) stand in a prompt's place where a text has none.
         side: Pixels of a side that it draws at.
         adapter: Name of a network in the model that takes the encoder's states and a text's tokens to what the
             projections read, if there is one; hosts run it.
@@ -68,6 +70,8 @@ class Family:
     place: Callable[[str], tuple[str, str, Role] | None]
     encoder: TextEncoder = CLIP
     context: Callable[[Read], Context] | None = None
+    second: Callable[[Read], Context] | None = None
+    padding: str = ""
     side: int = 1024
     adapter: str = ""
     note: str = ""

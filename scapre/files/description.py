@@ -10,10 +10,11 @@ from typing import Any
 from ..concepts.concepts import Concept
 from ..concepts.names import check_distinct, check_stored
 from ..edits.edit import Edit
-from ..edits.figures import Report, held_prompts
+from ..edits.figures import Report, held_names
 from ..methods import method
 from ..methods.settings import MethodSettings, declared
 from ..states.prompts import NULL, Pair, check_templates, expand
+from ..states.readings import names_read, plain
 from ..states.tokens import is_kept
 from . import values
 
@@ -78,15 +79,16 @@ def table_of(edit: Edit) -> dict[str, Any]:
 def heads_of(edit: Edit | Description) -> list[str]:
     """The heads of an edit's prompts, each once, the null prompt first."""
     prompts = (prompt for pair in edit.pairs for prompt in (pair.concept, pair.anchor))
-    return list(dict.fromkeys([NULL, *(prompt.head for prompt in prompts), *edit.preserve]))
+    alone = names_read(edit.preserve, edit.templates)
+    return list(dict.fromkeys([NULL, *(prompt.head for prompt in prompts), *alone]))
 
 
 def _erased(pairs: Sequence[Pair]) -> list[str]:
-    return list(dict.fromkeys(pair.concept.text for pair in pairs))
+    return list(dict.fromkeys(plain(pair.concept.text) for pair in pairs))
 
 
 def _held(pairs: Sequence[Pair], preserve: Sequence[str]) -> list[str]:
-    return [*held_prompts(pairs, preserve), NULL]
+    return [*held_names(pairs, preserve), NULL]
 
 
 def described(version: str, name: str, table: Mapping[str, Any], size: int) -> Description:

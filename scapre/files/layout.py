@@ -12,6 +12,7 @@ from ..edits.edit import Edit
 from ..edits.fingerprint import sketch_size
 from ..methods import method
 from ..methods.payload import Kind
+from ..states.readings import names_read
 from ..states.token_states import TokenStates, needed
 from .description import Description, heads_of
 from .sections import Tensors
@@ -137,7 +138,8 @@ def token_states(file: Tensors, description: Description, tensors: Mapping[str, 
     if "states.tokens" not in tensors:
         return TokenStates(torch.empty(0, description.width), {}, last, window, description.frame, tokens)
     reads = method(description.method).reads
-    kept = needed(description.pairs, description.preserve, last, window, reads, description.frame)
+    held = names_read(description.preserve, description.templates)
+    kept = needed(description.pairs, held, last, window, reads, description.frame)
     states = tensors["states.tokens"]
     if sum(map(len, kept.values())) != len(states):
         raise file.broken(f"it has the states of {len(states)} tokens, where its texts have another number")

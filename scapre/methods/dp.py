@@ -12,6 +12,7 @@ from torch import Tensor
 from ..errors import ScaPreError, shorten
 from ..families import TEXT, Projections
 from ..linalg import range_basis
+from ..states.readings import once, plain
 from ..states.token_states import Reads
 from .last_tokens import last_tokens
 from .method import Fit, Problem
@@ -114,8 +115,8 @@ def _check(problem: Problem, own: Tensor, concepts: Tensor) -> None:
     """
     lost = (own.norm(dim=0) <= _NOTHING * concepts.norm(dim=0)).nonzero()
     if len(lost):
-        name = problem.pairs[int(lost[0])].concept.text
+        name = plain(problem.pairs[int(lost[0])].concept.text)
         raise ScaPreError(
-            f"preserve: all of {shorten(name)} lies in the directions of the {len(problem.preserve):,} preserved "
+            f"preserve: all of {shorten(name)} lies in the directions of the {len(once(problem.preserve)):,} preserved "
             "names, so it cannot be erased without moving them. Preserve fewer names, or lower held_share."
         )

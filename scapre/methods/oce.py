@@ -19,6 +19,7 @@ from ..progress import Progress
 from ..states.encoder import Encoder
 from ..states.prefixes import encode_prefixes
 from ..states.prompts import Prompt
+from ..states.readings import readings, twice
 from ..states.token_states import Reads
 from .change import Change
 from .last_tokens import columns
@@ -83,7 +84,8 @@ class OCE(Method):
         self, encoder: Encoder, concepts: Sequence[Concept], preserve: Sequence[str], settings: Any, progress: Progress
     ) -> Studied:
         """C_g."""
-        lengths = {text: len(encoder.tokens(text)) + 2 for text in CAPTIONS}
+        captions = twice(CAPTIONS) if len(readings(encoder)) > 1 else CAPTIONS
+        lengths = {text: len(encoder.tokens(text)) + 2 for text in captions}
         states = encode_prefixes(encoder, lengths, lambda done: progress("text encoding", done, len(lengths)))
         rows = torch.cat(list(states.values())).double()
         return Studied({"general": (rows.T @ rows / len(rows)).float()})

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..errors import ScaPreError
 from ..families import VALUES, Projections
 from ..states.prompts import NULL
+from ..states.readings import once
 from ..states.token_states import Reads
 from .centres import centres
 from .last_tokens import LastTokens, last_tokens
@@ -85,7 +86,7 @@ class SPEED(RightMethod):
         still = free.T @ invariants
         if not settings.invariant_ridge:
             still = _span(still, invariants.norm())
-            _check(free.shape[1] - still.shape[1], problem.preserve)
+            _check(free.shape[1] - still.shape[1], once(problem.preserve))
             taken = torch.cat([taken, free @ still], 1)
         right = free @ _blind(free.T @ last.concepts, still, settings)
         left = (last.anchors - last.concepts) / last.concepts.shape[1]
@@ -129,7 +130,7 @@ def _free(problem: Problem, projections: Projections, last: LastTokens) -> tuple
         return whole, whole[:, :0]
     values, vectors = torch.linalg.eigh(retained(problem, last, weight_gram(problem, projections, SPEED.roles)))
     free = values < problem.settings.null_threshold
-    _check(int(free.sum()), problem.preserve)
+    _check(int(free.sum()), once(problem.preserve))
     return vectors[:, free], vectors[:, ~free]
 
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, TypedDict
 
 from ..edits.edit import Edit
-from ..edits.figures import held_prompts
+from ..edits.figures import held_names
 from ..families import Role, place
 from ..states.prompts import NULL, wordings
+from ..states.readings import plain
 from .conflicts import Conflicts, conflicts_of
 
 NOTE = (
@@ -141,8 +142,9 @@ def _concepts(edit: Edit) -> list[ConceptRow]:
     """A row for each wording, in the order of the list; the figures of one text belong to its last pair."""
     left = edit.solver.remaining(edit.payload)
     remaining = edit.report.remaining if left is None else dict(zip((c.text for c in edit.concepts), left, strict=True))
-    report, anchors = edit.report, {pair.concept.text: pair.anchor.text for pair in edit.pairs}
-    texts = dict.fromkeys(pair.concept.text for pair in wordings(edit.concepts, edit.templates))
+    report = edit.report
+    anchors = {plain(pair.concept.text): plain(pair.anchor.text) for pair in edit.pairs}
+    texts = dict.fromkeys(plain(pair.concept.text) for pair in wordings(edit.concepts, edit.templates))
     return [
         {
             "name": text,
@@ -158,7 +160,7 @@ def _concepts(edit: Edit) -> list[ConceptRow]:
 def _drift(edit: Edit) -> list[DriftRow]:
     """The empty prompt first; an anchor that is preserved counts as preserved."""
     roles = {NULL: "empty"} | dict.fromkeys(edit.preserve, "stays" if edit.solver.preserves else "preserved")
-    figures, order = edit.report.drift, [NULL, *held_prompts(edit.pairs, edit.preserve)]
+    figures, order = edit.report.drift, [NULL, *held_names(edit.pairs, edit.preserve)]
     return [
         {"name": text, "role": roles.get(text, "anchor"), "drift": _rounded(figures[text])}
         for text in order

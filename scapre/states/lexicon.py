@@ -14,6 +14,8 @@ from torch import Tensor
 
 _WORD = re.compile("(?:▁([a-z]{3,})|([a-z]{3,})</w>)")
 """A whole word of plain letters: T5's vocabulary marks where one begins, and CLIP's where it ends."""
+_BARE, _LATER = re.compile("([a-z]{3,})()"), "##"
+"""BERT's vocabulary marks what does not begin one."""
 _MOST = 2**26  # values of directions that are kept: 256 MB
 _BLOCK = 8192
 
@@ -58,12 +60,13 @@ class Lexicon:
         """The whole words of a vocabulary.
 
         Args:
-            vocabulary: Number of each token, as CLIP's or T5's tokeniser has it.
+            vocabulary: Number of each token, as CLIP's, T5's or BERT's tokeniser has it.
             embeddings: (tokens, d).
         """
         # By number: some libraries give a vocabulary in another order each time.
         ordered = sorted(vocabulary.items(), key=lambda entry: entry[1])
-        words = ((_WORD.fullmatch(token), number) for token, number in ordered)
+        pattern = _BARE if any(token.startswith(_LATER) for token in vocabulary) else _WORD
+        words = ((pattern.fullmatch(token), number) for token, number in ordered)
         found = {word[1] or word[2]: number for word, number in words if word}
         known = {word: number for word, number in found.items() if number < embeddings.shape[0]}
         ids = torch.tensor(list(known.values()), dtype=torch.long)

@@ -10,6 +10,7 @@ from pathlib import Path
 from ..concepts.concepts import Concept
 from ..concepts.names import MAX_CHARACTERS
 from ..errors import ScaPreError, shorten
+from .readings import SECOND, is_second, names_read
 
 TEMPLATES: Mapping[str, Sequence[str]] = json.loads(
     Path(__file__).with_name("templates.json").read_text(encoding="utf-8")
@@ -77,7 +78,8 @@ def check_templates(templates: Sequence[str]) -> Sequence[str]:
 def fill(template: str, name: str) -> Prompt:
     """A name in one wording."""
     if not name:
-        return Prompt(NULL, NULL)
+        null = SECOND if is_second(template) else NULL
+        return Prompt(null, null)
     before, after = template.split("{concept}")
     return Prompt(before + name + after, before + name)
 
@@ -85,7 +87,7 @@ def fill(template: str, name: str) -> Prompt:
 def renamed(
     concepts: Iterable[Concept], preserve: Sequence[str], templates: Sequence[str], names: Mapping[str, str]
 ) -> list[tuple[Prompt, Prompt]]:
-    """Every prompt of an edit under the new names, and under the old ones; the null prompt is the first.
+    """Every prompt of an edit under the new names, and under the old ones; the null prompts are the first.
 
     Args:
         concepts: What is erased, under the old names.
@@ -93,9 +95,10 @@ def renamed(
         templates: Wordings.
         names: New name of each old one.
     """
-    found = [(Prompt(NULL, NULL), Prompt(NULL, NULL))]
+    found = [(Prompt(null, null), Prompt(null, null)) for null in names_read([NULL], templates)]
     for concept in concepts:
         other = replace(concept, text=names[concept.text], anchor=names[concept.anchor])
         for new, old in zip(wordings([other], templates), wordings([concept], templates), strict=True):
             found += [(new.concept, old.concept), (new.anchor, old.anchor)]
-    return [*found, *((Prompt(names[name], names[name]), Prompt(name, name)) for name in preserve)]
+    new, old = (names_read(some, templates) for some in ([names[name] for name in preserve], preserve))
+    return [*found, *((Prompt(one, one), Prompt(other, other)) for one, other in zip(new, old, strict=True))]

@@ -18,6 +18,7 @@ from ..progress import Progress, silent
 from .encoder import Encoder, frame_of
 from .prefixes import check_finite, encode_prefixes
 from .prompts import NULL, Pair, Prompt
+from .readings import is_second
 from .tokens import written
 
 
@@ -38,8 +39,9 @@ class TokenStates:
         kept: Positions that are kept of each text, in the order of `states`.
         last: Position of the last token of a head that carries a word; 0, the start token, for an empty one.
         window: Tokens of a whole text.
-        frame: States behind those of the null prompt that stand in every prompt: of the words that an encoder puts
-            every text into. They are held as those of the null prompt are, and no text's tokens are paired with them.
+        frame: States behind those of the null prompt that stand in every prompt: the null prompt of a second encoder,
+            and of the words that an encoder puts every text into. They are held as those of the null prompt are, and no
+            text's tokens are paired with them.
         tokens: Token ids of each head, as `tokens.written` has them; none in edits of early versions.
         moments: What a method has read of further texts.
         notes: What it has to say of them; not kept with an edit.
@@ -92,6 +94,11 @@ class TokenStates:
         first = self.first[text]
         return self.states[first + positions.start : first + positions.stop]
 
+    def empty(self, text: str) -> Tensor:
+        """All states of the null prompt, (tokens, d), as the encoder of a text reads it."""
+        null = self.of(NULL)
+        return null[self.window : 2 * self.window] if is_second(text) else null[: self.window]
+
     def of(self, text: str) -> Tensor:
         """All states of one text, (tokens, d), zero where they are not kept; the null prompt's with the frame."""
         held = self.kept[text]
@@ -110,7 +117,8 @@ def needed(
         place = last[prompt.head]
         held = spans.get(prompt.text, range(place, place + 1))
         start = 0 if reads is Reads.ALL else min(place, held.start)
-        spans[prompt.text] = range(start, max(place + 1, held.stop) if reads is Reads.LAST else window)
+        stop = place + 1 if reads is Reads.LAST else window
+        spans[prompt.text] = range(start, max(stop, held.stop))  # the null prompt is an anchor, too, and has a frame
     for name in preserve:
         spans.setdefault(name, range(last[name], last[name] + 1))
     return spans

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ..concepts.names import is_hidden
 from ..errors import ScaPreError
+from .readings import is_second
 
 _HASHED = "#"
 _KEPT = re.compile(r"(?:\d{1,7}(?: \d{1,7})*)?|#[0-9a-f]{16}")
@@ -42,15 +43,16 @@ def agree(one: str, other: str) -> bool:
 
 
 def read_otherwise(kept: Mapping[str, str], tokenise: Tokenise) -> tuple[str, ...]:
-    """Heads that this installation cuts into other tokens than those that were kept; hidden ones cannot be told.
+    """Heads that this installation cuts into other tokens than those that were kept.
+
+    Hidden ones cannot be told, and of two encoders it is the first that cuts names here.
 
     Args:
         kept: Tokens by head.
         tokenise: Gives the token ids of a text here.
     """
-    return tuple(
-        head for head, tokens in kept.items() if not is_hidden(head) and not agree(tokens, _here(head, tokenise))
-    )
+    known = {head: tokens for head, tokens in kept.items() if not is_hidden(head) and not is_second(head)}
+    return tuple(head for head, tokens in known.items() if not agree(tokens, _here(head, tokenise)))
 
 
 def _here(head: str, tokenise: Tokenise) -> str:

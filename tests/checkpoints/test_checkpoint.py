@@ -149,7 +149,6 @@ ZERO123 = {"cc_projection.weight": torch.zeros(1), **changed(input_blocks__0__0_
 @pytest.mark.parametrize(
     ("content", "detected"),
     [
-        ({"joint_blocks.0.context_block.attn.qkv.weight": torch.zeros(1)}, "SD3"),
         ({"caption_projection.0.linear.weight": torch.zeros(8, 8)}, "HiDream"),
         ({"model.diffusion_model.caption_projection.0.linear.weight": torch.zeros(8, 8)}, "HiDream"),
         (changed(input_blocks__0__0__weight=(256, 7, 3, 3)) | {

@@ -20,6 +20,7 @@ from comfy.text_encoders import (
     genmo,
     hunyuan_image,
     hunyuan_video,
+    hydit,
     kandinsky5,
     lt,
     lumina2,
@@ -27,6 +28,7 @@ from comfy.text_encoders import (
     pixart_t5,
     qwen_image,
     sa_t5,
+    sd3_clip,
     wan,
     z_image,
 )
@@ -104,6 +106,26 @@ def qwen3(width: int = WIDTH) -> comfy.sd.CLIP:
 def flux_clip(width: int = WIDTH) -> comfy.sd.CLIP:
     """Flux's T5 and CLIP-L."""
     return _t5(flux.FluxTokenizer, flux.flux_clip(), width, clip_l_model_config=_CLIP_L)
+
+
+_WIDE = {"hidden_size": 128, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 48}
+
+
+def sd3_clips(width: int = 4096, **loaded: bool) -> comfy.sd.CLIP:
+    """SD3's CLIP-L, CLIP-G and T5, which the host has in one width alone."""
+    beside = {"clip_l_model_config": _WIDE, "clip_g_model_config": _WIDE}
+    return _t5(sd3_clip.SD3Tokenizer, sd3_clip.sd3_clip(**loaded), width, **beside)
+
+
+def bert_and_mt5() -> comfy.sd.CLIP:
+    """HunyuanDiT's BERT and mT5."""
+    bert = {"hidden_size": WIDTH, "intermediate_size": 48, "num_attention_heads": 2, "num_hidden_layers": 2}
+    t5 = {**_T5, "d_model": 48, "vocab_size": 128}
+    options = {"hydit_clip_model_config": bert, "mt5xl_model_config": t5, "dtype": torch.float32}
+    data = {"mt5xl.spiece_model": vocabulary()}
+    clip = comfy.sd.CLIP(ClipTarget(hydit.HyditTokenizer, hydit.HyditModel), model_options=options, tokenizer_data=data)
+    models.fill(clip.cond_stage_model, 0)
+    return clip
 
 
 def mochi_t5xxl(width: int = WIDTH) -> comfy.sd.CLIP:

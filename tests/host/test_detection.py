@@ -78,10 +78,11 @@ REFUSED = {
     "SVD_img2vid": big_unet(**VIDEO, adm_in_channels=768),
     "SV3D_u": big_unet(**VIDEO, adm_in_channels=256),
     "SV3D_p": big_unet(**VIDEO, adm_in_channels=1280),
-    "SD3": {
-        "in_channels": 16, "out_channels": 16, "patch_size": 2, "depth": 1, "input_size": None, "adm_in_channels": 16,
-        "num_patches": 64, "pos_embed_max_size": 8, "pos_embed_scaling_factor": None,
-        "context_embedder_config": {"target": "torch.nn.Linear", "params": {"in_features": 24, "out_features": 64}},
+    "HiDream": {
+        "image_model": "hidream", "patch_size": 2, "in_channels": 16, "out_channels": 16, "num_layers": 1,
+        "num_single_layers": 1, "attention_head_dim": 64, "num_attention_heads": 2, "caption_channels": [32, 32],
+        "text_emb_dim": 16, "num_routed_experts": 2, "num_activated_experts": 1, "axes_dims_rope": [32, 16, 16],
+        "max_resolution": [16, 16], "llama_layers": [0, 0],
     },
 }  # fmt: skip
 

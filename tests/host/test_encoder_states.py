@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import comfy.sd
-import comfy.text_encoders.sd3_clip as sd3
-import comfy.text_encoders.z_image as z_image
+import comfy.text_encoders.hidream as hidream
+import comfy.text_encoders.ovis as ovis
 import folder_paths
 import pytest
 import torch
@@ -111,7 +111,7 @@ def test_a_missing_encoder_is_explained() -> None:
 
 @pytest.mark.parametrize(
     ("tokenizer", "name"),
-    [(sd3.SD3Tokenizer, "t5xxl"), (z_image.ZImageTokenizer, "qwen3_4b")],
+    [(hidream.HiDreamTokenizer, "llama"), (ovis.OvisTokenizer, "qwen3_2b")],
 )
 def test_an_encoder_of_no_supported_model_is_refused_by_name(tokenizer: type, name: str) -> None:
     clip = models.text_encoder()

@@ -43,8 +43,10 @@ from pack.tests.host.transformers import KINDS, predicted, transformer
 pytestmark = pytest.mark.usefixtures("nothing_left_loaded")
 
 _ENCODERS: dict[str, comfy.sd.CLIP] = {}
+STAND_FOR = ("flux", "z-image", "mochi", "hunyuan video", "hunyuan dit")
 # Those whose text enters through one matrix are alike to a solve: a few of them stand for the others there.
-SOLVED = [kind for kind in KINDS if not KINDS[kind].asked or kind in ("flux", "z-image", "mochi", "hunyuan video")]
+TWICE = ("hunyuan dit", "sd3")  # two text encoders side by side; `test_two_readings` has what is particular to them
+SOLVED = [kind for kind in KINDS if not KINDS[kind].asked or kind in STAND_FOR]
 
 
 def text_encoder(kind: str) -> comfy.sd.CLIP:
@@ -116,11 +118,11 @@ def test_names_are_cut_here_as_where_the_edit_was_made(kind: str) -> None:
     assert tokens_told(edit) == ()
     other = replace(edit, states=replace(edit.states, tokens={**edit.states.tokens, "cat": "7 8"}))
     # The vocabularies of these are in the encoder's file, or read in no other way.
-    known = kind not in ("wan", "vace", "ace-step", "aura flow", "lumina 2", "hunyuan video")
+    known = kind not in ("wan", "vace", "ace-step", "aura flow", "lumina 2", "hunyuan video", "hunyuan dit")
     assert ["'cat'" in note or '"cat"' in note for note in tokens_told(other)] == [True] * known
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in TWICE])
 @pytest.mark.parametrize("text", ["", "cat", "a red cat in the style of van gogh"])
 def test_the_engine_reads_what_the_projections_read(kind: str, text: str) -> None:
     model = transformer(kind)
@@ -173,13 +175,18 @@ def test_an_edit_is_that_of_states_caught_in_the_model(kind: str) -> None:
     first = len(encoder.frame()) + (kind == "ace-step")
 
     def last(text: str) -> Tensor:
+        """A row for each encoder."""
         rows = read_by(model, kind, text)
-        return rows[min(first + max(len(encoder.tokens(text)) - 1, 0), len(rows) - 1)].double()
+        starts = (1, 77) if kind in TWICE else (first,)
+        counts = [max(len(one.tokens(text)) - 1, 0) for one in encoder.each()]
+        empty = 0 if text or kind not in TWICE else -1  # the start's state, where there is one
+        places = [min(start + count, len(rows) - 1) for start, count in zip(starts, counts, strict=True)]
+        return rows[[places[0] + empty, *places[1:]]].double()
 
-    concepts, anchors = (torch.stack([last(text) for text in texts]) for texts in (("cat", "Van Gogh"), ("", "art")))
+    concepts, anchors = (torch.cat([last(text) for text in texts]) for texts in (("cat", "Van Gogh"), ("", "art")))
     texts = [name for name, role in before.roles.items() if role.reads_text]
     for name in texts:
-        wanted = uce(before.read(name, CPU).double(), concepts, anchors, last("tulip")[None])
+        wanted = uce(before.read(name, CPU).double(), concepts, anchors, last("tulip"))
         assert (after.read(name, CPU) - wanted).abs().max() <= 1e-4 * wanted.abs().max()
     untouched = [name for name in before.roles if name not in texts]
     assert all(torch.equal(after.read(name, CPU), before.read(name, CPU)) for name in untouched)
@@ -192,10 +199,11 @@ def test_every_closed_form_takes_every_family(kind: str, method: str) -> None:
     kept = snapshot(model)
     edit = solve(model, kind, method)
     assert all(math.isfinite(value) for value in edit.report.change.values())
-    if method in ("dp", "speed"):
+    if method == "dp" or (method == "speed" and kind not in TWICE):  # which leaves out what it moves less than the mean
         assert edit.report.drift["tulip"] < 1e-5
     if method == "auto" or (method == "speed" and not KINDS[kind].asked):  # of others SPEED holds centres
-        assert edit.report.drift[""] < 1e-5
+        # A window fills half of a small width, and HunyuanDiT's padding rows are as many again.
+        assert edit.report.drift[""] < (1e-2 if kind in TWICE else 1e-5)
     assert same(snapshot(model), kept)
 
 

@@ -126,6 +126,26 @@ KINDS = {
         encoders.t5_base, (1, 64, 16),
         {"global_embed": torch.zeros(1, 2 * 768)},
     ),
+    "hunyuan dit": Kind(
+        supported.HunyuanDiT,
+        {
+            "image_model": "hydit", "input_size": None, "patch_size": 2, "in_channels": 4, "hidden_size": 64,
+            "depth": 4, "num_heads": 4, "mlp_ratio": 2.0, "qk_norm": True, "text_states_dim": WIDTH,
+            "text_states_dim_t5": 48, "size_cond": True, "use_style_cond": True,
+        },
+        encoders.bert_and_mt5, (1, 4, 8, 8), asked=True,
+    ),
+    "sd3": Kind(
+        supported.SD3,
+        {
+            "in_channels": 16, "out_channels": 16, "input_size": None, "patch_size": 2, "depth": 1, "num_blocks": 2,
+            "pos_embed_scaling_factor": None, "pos_embed_max_size": 16, "adm_in_channels": 256,
+            "context_embedder_config": {
+                "target": "torch.nn.Linear", "params": {"in_features": 4096, "out_features": 64},
+            },
+        },
+        encoders.sd3_clips, (1, 16, 8, 8), asked=True,
+    ),
     "flux": Kind(
         supported.FluxSchnell,
         {

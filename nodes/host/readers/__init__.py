@@ -11,35 +11,44 @@ from itertools import combinations
 from typing import Any
 
 from .adapted import AdaptedReader
+from .beside import BertReader, BesideReader, JoinedReader, MultilingualReader
 from .chats import ChatReader
 from .reader import Network, Reader
 from .sentences import SentenceReader
 from .windows import WindowReader
 
-__all__ = ["READERS", "Network", "Reader", "reader"]
+__all__ = ["READERS", "Network", "Reader", "readers"]
 
 _CLIP = ("l", "h", "g")
 _CHATS = ("qwen25_7b", "qwen25_3b", "qwen3_4b", "qwen3_8b", "mistral3_24b", "gemma2_2b")
 
-# By what the host calls the parts of an encoder: the reader, and the part whose tokens are a text's.
-READERS: Mapping[frozenset[str], tuple[type[Reader], str]] = {
-    **{frozenset(some): (WindowReader, some[0]) for count in (1, 2, 3) for some in combinations(_CLIP, count)},
-    **{frozenset({name}): (SentenceReader, name) for name in ("t5xxl", "umt5xxl", "t5base", "pile_t5xl")},
-    frozenset({"l", "t5xxl"}): (SentenceReader, "t5xxl"),
-    **{frozenset({name}): (ChatReader, name) for name in _CHATS},
-    **{frozenset({"l", name}): (ChatReader, name) for name in ("llama", "qwen25_7b")},
-    frozenset({"umt5base", "lyrics"}): (SentenceReader, "umt5base"),
-    frozenset({"qwen3_06b", "t5xxl"}): (AdaptedReader, "t5xxl"),
+# By what the host calls the parts of an encoder: the reader, and the part whose tokens are a text's; and the same of a
+# second one, where a model reads both side by side.
+READERS: Mapping[frozenset[str], tuple[tuple[type[Reader], str], ...]] = {
+    **{frozenset(some): ((WindowReader, some[0]),) for count in (1, 2, 3) for some in combinations(_CLIP, count)},
+    **{frozenset({name}): ((SentenceReader, name),) for name in ("t5xxl", "umt5xxl", "t5base", "pile_t5xl")},
+    frozenset({"l", "t5xxl"}): ((SentenceReader, "t5xxl"),),
+    **{frozenset({name}): ((ChatReader, name),) for name in _CHATS},
+    **{frozenset({"l", name}): ((ChatReader, name),) for name in ("llama", "qwen25_7b")},
+    frozenset({"umt5base", "lyrics"}): ((SentenceReader, "umt5base"),),
+    frozenset({"qwen3_06b", "t5xxl"}): ((AdaptedReader, "t5xxl"),),
+    frozenset({"l", "g", "t5xxl"}): ((JoinedReader, "l"), (BesideReader, "t5xxl")),
+    frozenset({"hydit_clip", "mt5xl"}): ((BertReader, "hydit_clip"), (MultilingualReader, "mt5xl")),
 }
 
 
-def reader(clip: Any, names: Iterable[str], network: Network | None = None) -> Reader | None:
-    """The reader of a CLIP whose parts have these names; None if there is none.
+def readers(clip: Any, names: Iterable[str], network: Network | None = None) -> list[Reader] | None:
+    """The readers of a CLIP whose parts have these names: one, or two whose states a model reads side by side.
+
+    None if there is none for these names; empty if what they read was not loaded.
 
     Args:
         clip: The host's.
         names: Of its parts.
         network: The model's own, for encoders whose states go through one together with a text's tokens.
     """
-    kind, name = READERS.get(frozenset(names), (None, ""))
-    return kind(clip, name, network) if kind else None
+    known = READERS.get(frozenset(names))
+    if known is None:
+        return None
+    model = getattr(clip, "cond_stage_model", None)  # a tokenizer alone has none
+    return [kind(clip, name, network) for kind, name in known if model is None or kind.there(model)]

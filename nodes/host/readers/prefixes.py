@@ -8,6 +8,7 @@ from typing import Any
 import comfy.model_management
 import comfy.ops
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 Sections = Mapping[str, Sequence[Sequence[int]]]
@@ -34,9 +35,9 @@ class PrefixEncoder:
     host's: its layers, its casts, its patches.
     """
 
-    def __init__(self, clip: Any) -> None:
-        """Takes a CLIP whose options the host's own call has just set."""
-        self._clip = clip
+    def __init__(self, clip: Any, width: int) -> None:
+        """Takes a CLIP whose options the host's own call has just set, and the width that it fills states to."""
+        self._clip, self._width = clip, width
 
     def fits(self, tokens: Sections, states: Tensor) -> bool:
         """Whether it gives what the host gives.
@@ -60,7 +61,8 @@ class PrefixEncoder:
                 _states(getattr(model, f"clip_{name}"), [ids[:length] for ids in tokens[name]], device)
                 for name in parts_of(model, tokens)
             ]
-        return torch.cat(parts, -1).to("cpu", torch.float32)
+        found = torch.cat(parts, -1).to("cpu", torch.float32)
+        return F.pad(found, (0, max(0, self._width - found.shape[-1])))
 
 
 def _states(encoder: Any, tokens: Sequence[Sequence[int]], device: torch.device) -> Tensor:

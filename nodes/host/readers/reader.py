@@ -38,6 +38,11 @@ class Reader(ABC):
         """
         self.clip, self.name, self.network = clip, name, network
 
+    @classmethod
+    def there(cls, model: Any) -> bool:
+        """Whether the host's network of text encoders has what it reads; hosts can load some of several."""
+        return True
+
     @abstractmethod
     def literal(self, text: str) -> str:
         """A text in which nothing is syntax to the tokenizer."""

@@ -49,9 +49,14 @@ class SentenceReader(WholeReader):
             sections = [
                 [(token, 1.0) for token in (*some, end, *[padding] * (longest - len(some) - 1))] for some in ids
             ]
-        batch = self.clip.encode_from_tokens({**texts[0], self.name: sections})
+        batch = self._asked({**texts[0], self.name: sections})
         states: Tensor = batch.reshape(len(texts), -1, batch.shape[-1])
         return states.float().cpu()
+
+    def _asked(self, tokens: Sections) -> Tensor:
+        """What the host gives for tokens, (1, all tokens, width)."""
+        found: Tensor = self.clip.encode_from_tokens(tokens)
+        return found
 
     @cached_property
     def _start(self) -> Tensor:

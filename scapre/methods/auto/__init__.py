@@ -14,6 +14,7 @@ from ...families import VALUES, Projections
 from ...progress import Progress
 from ...states.encoder import Encoder
 from ...states.prompts import NULL
+from ...states.readings import SECOND, readings
 from ...states.token_states import Reads
 from ..method import Fit, Held, Problem, Studied
 from ..payload import Kind, Layout, Payload, Tensors
@@ -22,7 +23,7 @@ from ..settings import MethodSettings, Preset, choice, number, switch, text
 from .contexts import Wordings
 from .kin import find_kin, kin_notes
 from .kinds import KINDS, kind_of
-from .moments import Moments, joined
+from .moments import Moments, joined, together
 from .solution import constrained, harm, reach_of
 from .study import study
 
@@ -112,13 +113,15 @@ class Auto(RightMethod):
         """S, D, G and ν."""
         kin = find_kin(encoder, concepts, preserve, kind_of(settings.kind, concepts), search=settings.search)
         alike = {concept.text: near.alike for concept, near in zip(concepts, kin, strict=True) if near.alike}
-        moments = study(encoder, concepts, preserve, kin, Wordings.of(settings.wordings), progress)
-        return Studied(moments.tensors(), kin_notes(concepts, kin), alike)
+        wordings = Wordings.of(settings.wordings)
+        read = [study(one, concepts, preserve, kin, wordings, progress) for one in readings(encoder)]
+        return Studied(together(read).tensors(), kin_notes(concepts, kin), alike)
 
     def anchors(self, moments: Tensors, concepts: Sequence[Concept]) -> Tensors:
-        """The mean of its kin for every concept without a typed anchor."""
-        rows = zip(concepts, moments["kin"], strict=True)
-        return {concept.text: state for concept, state in rows if concept.anchor == NULL}
+        """The mean of its kin for every concept without a typed anchor, as each text encoder reads it."""
+        kin = moments["kin"].unflatten(0, (len(concepts), -1))
+        rows = [(concept.text, states) for concept, states in zip(concepts, kin, strict=True) if concept.anchor == NULL]
+        return {prefix + text: state for text, states in rows for prefix, state in zip(("", SECOND), states, strict=False)}
 
     def joined(self, held: Sequence[Held], concepts: Sequence[str], preserve: Sequence[str]) -> Tensors:
         """Sums of the moments; the edit reaches no farther than the most careful of the edits."""

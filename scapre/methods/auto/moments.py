@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -69,7 +69,8 @@ class Moments:
         kept: (d, d) sum over kept texts, of which G is the mean, if there are not too many.
         apart: (d, d) that part of `kept` which belongs to kin that are left out to see how they would fare.
         common: (d, d) mean over texts of general words, the same for every list.
-        kin: (concepts, d) mean of the states of what takes each concept's place, at its last token and alone.
+        kin: (concepts, d) mean of the states of what takes each concept's place, at its last token and alone; with
+            several text encoders, a row for each of them, one concept after another.
         texts: Number of kept texts.
         concepts: Number of concepts.
         square: Sum of ν over the concepts.
@@ -114,6 +115,8 @@ class Moments:
         way = tensors["way"].double()
         if any(2 * len(tensors[key]) != len(way) * (len(way) + 1) for key in _SYMMETRIC):
             raise ScaPreError("edit: its moments do not fit its width. It is damaged; make it again.")
+        if len(tensors["kin"]) % max(1, int(tensors["counts"][1])):
+            raise ScaPreError("edit: its moments do not fit its concepts. It is damaged; make it again.")
         parts = {key: symmetric(tensors[key]) for key in _SYMMETRIC}
         texts, concepts, square, found, reach = tensors["counts"].tolist()
         return cls(
@@ -146,6 +149,16 @@ def symmetric(triangle: Tensor) -> Tensor:
 def _upper(width: int) -> tuple[Tensor, Tensor]:
     rows, columns = torch.triu_indices(width, width)
     return rows, columns
+
+
+def together(parts: Sequence[Moments]) -> Moments:
+    """The moments of one list as several text encoders read it, for a model that reads what each of them gives."""
+    first, *others = parts
+    if not others:
+        return first
+    summed = ("erased", "way", "kept", "apart", "common", "square")
+    sums = {key: sum(getattr(part, key) for part in parts) for key in summed}
+    return replace(first, **sums, kin=torch.stack([part.kin for part in parts], 1).flatten(0, 1))
 
 
 def joined(parts: Sequence[Moments], reach: float) -> Moments:
