@@ -47,7 +47,7 @@ def encoder_for(clip: Any, projections: HostProjections) -> Encoder:
         return PooledEncoder(encoder, encoder.pooled)
     leads = contexts(family, projections.parameter)
     each = [ContextEncoder(one, lead) if lead else one for one, lead in zip(encoder.each(), leads, strict=False)]
-    return each[0] if len(each) == 1 else TwoReadings(*each, padding(family, projections.parameter))
+    return each[0] if len(each) == 1 else TwoReadings(each[0], each[1], padding(family, projections.parameter))
 
 
 class ClipEncoder:

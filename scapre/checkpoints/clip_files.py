@@ -21,7 +21,7 @@ _UNET = "input_blocks.0.0.weight"
 
 
 def clip_from_files(
-    files: Sequence[TensorFile], towers: Sequence[Tower], family: str, tokenizer: Tokenizer
+    files: Sequence[TensorFile], towers: Sequence[Tower], family: str, tokenizer: Tokenizer, width: int = 0
 ) -> CheckpointEncoder:
     """The text encoder of a family that reads CLIP.
 
@@ -30,6 +30,7 @@ def clip_from_files(
         towers: Of the family.
         family: Its title.
         tokenizer: Cuts texts.
+        width: What states are filled up to; see `CheckpointEncoder`.
 
     Raises:
         ScaPreError: If a tower is missing, or a file is another encoder.
@@ -45,7 +46,7 @@ def clip_from_files(
 
     # Files have the same names: here each tells its file.
     names = [f"{place}:{name}" for place, file in enumerate(files) for name in file.entries]
-    return CheckpointEncoder(names, read, tokenizer, [tower for _, tower in found])
+    return CheckpointEncoder(names, read, tokenizer, [tower for _, tower in found], width)
 
 
 def what_encoder(file: TensorFile) -> str:

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import ScaPreError
@@ -21,7 +22,9 @@ _BATCH = 32
 class CheckpointEncoder:
     """The states that a host's CLIP gives for the same checkpoint."""
 
-    def __init__(self, names: Iterable[str], read: Read, tokenizer: Tokenizer, towers: Sequence[Tower]) -> None:
+    def __init__(
+        self, names: Iterable[str], read: Read, tokenizer: Tokenizer, towers: Sequence[Tower], width: int = 0
+    ) -> None:
         """Finds the text encoders.
 
         Args:
@@ -29,11 +32,12 @@ class CheckpointEncoder:
             read: Reads one of them.
             tokenizer: Gives a text's tokens.
             towers: Of the checkpoint's family.
+            width: What states are filled up to with zeros; 0 for their own.
 
         Raises:
             ScaPreError: If a text encoder is not in the checkpoint.
         """
-        self.tokenizer, self._names, self._read = tokenizer, list(names), read
+        self.tokenizer, self._names, self._read, self._width = tokenizer, list(names), read, width
         names = self._names
         self.towers = [(tower, _module(tower, tower.locate(names), read)) for tower in towers]
 
@@ -67,28 +71,34 @@ class CheckpointEncoder:
     def encode_prefixes(self, texts: Sequence[str], length: int) -> Tensor:
         """States of the first positions of the texts, (texts, length, width), float32."""
         tokens = [self.tokenizer(text) for text in texts]
-        return torch.cat([_states(module, tower, tokens, length) for tower, module in self.towers], -1)
+        found = torch.cat([_states(module, tower, tokens, length) for tower, module in self.towers], -1)
+        return F.pad(found, (0, max(0, self._width - found.shape[-1])))
 
     @torch.no_grad()
     def pooled(self, texts: Sequence[str]) -> Tensor:
-        """The pooled vectors of the texts, (texts, width), float32: the end token's state through a projection.
+        """The pooled vectors of the texts, (texts, width), float32: the end tokens' states, maybe through a projection.
 
         Raises:
             ScaPreError: If the family reads none, or the file has no projection.
         """
-        tower, module, projection = self._pooling
-        tokens = [self.tokenizer(text) for text in texts]
-        states = _states(module, tower, tokens, WINDOW)
-        return states[torch.arange(len(texts)), [len(ids) + 1 for ids in tokens]] @ projection
+        tokens, found = [self.tokenizer(text) for text in texts], []
+        for tower, module, projection in self._pooling:
+            states = _states(module, tower, tokens, WINDOW)
+            ends = states[torch.arange(len(texts)), [len(ids) + 1 for ids in tokens]]
+            found.append(ends if projection is None else ends @ projection)
+        return torch.cat(found, -1)
 
     @cached_property
-    def _pooling(self) -> tuple[Tower, nn.Module, Tensor]:
-        tower = next((tower for tower, _ in self.towers if tower.pools), None)
-        if tower is None:
+    def _pooling(self) -> list[tuple[Tower, nn.Module, Tensor | None]]:
+        towers = [tower for tower, _ in self.towers if tower.pools]
+        if not towers:
             raise ScaPreError("pooled: models of this family read no pooled vector of a text. Choose auto or off.")
-        prefix, whole = tower.locate(self._names), tower.whole
-        projection = whole.projection(prefix, self._names, self._read).float()
-        return whole, _module(whole, prefix, self._read), projection
+        found = []
+        for tower in towers:
+            prefix, whole = tower.locate(self._names), tower.whole
+            projection = whole.projection(prefix, self._names, self._read).float() if tower.projects else None
+            found.append((whole, _module(whole, prefix, self._read), projection))
+        return found
 
 
 def _states(module: nn.Module, tower: Tower, tokens: Sequence[Sequence[int]], length: int) -> Tensor:

@@ -8,9 +8,11 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from ..families import TextEncoder
 from ..progress import Progress, silent
 from ..states.lexicon import Lexicon
-from ..states.sentences import END, WINDOW, check_length, literal, ordered
+from ..states.sentences import END, PADDING, WINDOW, check_length, literal, ordered
+from .encoder import CheckpointEncoder
 from .pieces import Pieces
 from .t5 import T5, Rows
 from .t5_file import T5File
@@ -55,9 +57,9 @@ class SentenceEncoder:
     A text is read whole however little of it is wanted, and texts that were read are kept for a while.
     """
 
-    def __init__(self, file: T5File, cut: SentenceCutter, behind: float) -> None:
-        """Takes the weights, what cuts texts, and what the model reads behind a text's end, times the end's state."""
-        self.model, self._ids, self._behind = T5(file), cut, behind
+    def __init__(self, file: T5File, cut: SentenceCutter, reads: TextEncoder) -> None:
+        """Takes the weights, what cuts texts, and how the model reads behind a text's end."""
+        self.model, self._ids, self._behind, self._filled = T5(file), cut, reads.behind, reads.filled
         self._held: dict[Ids, Tensor] = {}
         self._coming: list[Ids] = []
 
@@ -89,14 +91,15 @@ class SentenceEncoder:
         new = [ids for ids in asked if ids not in self._held]
         if not new:
             return
-        room = _MOST // self.model.width - _tokens(new)
+        room = _MOST // self.model.width - self._tokens(new)
         for ids in self._coming:
-            if ids not in self._held and ids not in asked and (room := room - len(ids) - 1) > 0:
+            if ids not in self._held and ids not in asked and (room := room - self._tokens([ids])) > 0:
                 new.append(ids)
-        if _tokens([*self._held, *new]) * self.model.width > _MOST:
+        if self._tokens([*self._held, *new]) * self.model.width > _MOST:
             self._held = {ids: states for ids, states in self._held.items() if ids in asked}
-        found = self.model([(*ids, END) for ids in new], lambda done, total: progress(_STAGE, done, total))
-        self._held |= zip(new, found, strict=True)
+        texts = [(*ids, END, *[PADDING] * (self._filled - len(ids) - 1)) for ids in new]
+        found = self.model(texts, lambda done, total: progress(_STAGE, done, total))
+        self._held |= {ids: states[:WINDOW].clone() for ids, states in zip(new, found, strict=True)}
 
     def encode(self, texts: Sequence[str], progress: Progress) -> Tensor:
         """Windows of the texts, (texts, tokens, width), float32."""
@@ -111,9 +114,24 @@ class SentenceEncoder:
     def _windows(self, texts: Sequence[str], length: int) -> Tensor:
         start = self._held[()][0]
         found = ((self._held[ids], len(ids)) for ids in map(self._ids, texts))
-        return torch.stack([ordered(rows, words, start, self._behind)[:length] for rows, words in found])
+        return torch.stack([ordered(rows, words, start, self._later(rows, words))[:length] for rows, words in found])
+
+    def _later(self, rows: Tensor, words: int) -> Tensor | float:
+        return rows[words + 1 :] if self._behind is None else self._behind
+
+    def _tokens(self, texts: Iterable[Ids]) -> int:
+        """Of texts with their ends, and with what fills them up."""
+        return sum(max(len(ids) + 1, self._filled) for ids in texts)
 
 
-def _tokens(texts: Iterable[Ids]) -> int:
-    """Of texts with their ends."""
-    return sum(len(ids) + 1 for ids in texts)
+class VectorsBeside(SentenceEncoder):
+    """T5, with CLIP beside it for the pooled vectors alone."""
+
+    def __init__(self, file: T5File, cut: SentenceCutter, reads: TextEncoder, clip: CheckpointEncoder) -> None:
+        """Takes what a `SentenceEncoder` does, and CLIP."""
+        super().__init__(file, cut, reads)
+        self._clip = clip
+
+    def pooled(self, texts: Sequence[str]) -> Tensor:
+        """CLIP's pooled vectors, (texts, width), float32."""
+        return self._clip.pooled(texts)

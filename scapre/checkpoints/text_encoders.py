@@ -11,11 +11,12 @@ from ..families.contexts import Read
 from ..states.context import ContextEncoder
 from ..states.encoder import Encoder
 from ..states.pooled import PooledEncoder
+from ..states.readings import TwoReadings
 from ..states.tokens import Tokenise
 from .clip_files import clip_from_files, what_encoder
 from .encoder import CheckpointEncoder
 from .pieces import Pieces, own_pieces, t5_pieces
-from .sentences import SentenceCutter, SentenceEncoder
+from .sentences import SentenceCutter, SentenceEncoder, VectorsBeside
 from .t5_file import T5File, t5_prefix, traits_of
 from .tensor_file import TensorFile
 from .tokenizer import Tokenizer
@@ -50,29 +51,38 @@ def encoder_of(
         ScaPreError: If there is no text encoder, or another than the model's, or its vocabulary is missing, or what
             leads from it to the projections.
     """
-    if towers := TOWERS.get(family):
-        cut = Tokenizer(vocabulary)
-        encoder = (
-            clip_from_files(others, towers, family, cut)
-            if others
-            else CheckpointEncoder(inside.entries, reads[1], cut, towers)
-        )
-        return PooledEncoder(encoder, encoder.pooled) if of_vectors(family) else encoder
-    if adapter(family) or not text_encoder(family).alone:
-        way = "goes through a network" if adapter(family) else f"goes through an encoder ({text_encoder(family).title})"
+    wanted = text_encoder(family)
+    if adapter(family) or not wanted.alone:
+        way = "goes through a network" if adapter(family) else f"goes through an encoder ({wanted.title})"
         raise ScaPreError(
             f"checkpoint: the text of {family} models {way} that only ComfyUI has. Erase there, save the edit, and "
             "export, merge or verify it here."
         )
-    file = t5_file(family, inside, others)
+    clips = [file for file in others if t5_prefix(file) is None] if wanted.sentences else others
+
+    def clip(width: int = 0) -> CheckpointEncoder:
+        towers, cut = TOWERS[family], Tokenizer(vocabulary)
+        if clips:
+            return clip_from_files(clips, towers, family, cut, width)
+        return CheckpointEncoder(inside.entries, reads[1], cut, towers, width)
+
+    if family in TOWERS and not wanted.sentences:
+        encoder = clip()
+        return PooledEncoder(encoder, encoder.pooled) if of_vectors(family) else encoder
+    file = t5_file(family, inside, [file for file in others if file not in clips] if wanted.sentences else others)
     leads, _ = contexts(family, reads[0])
     width = file.shape(file.embeddings)[1]
     if leads and leads.width != width:
         raise ScaPreError(
             f"{file.where} gives states of width {width:,}, and this {family} model takes "
-            f"{leads.width:,}. Give {_wanted(text_encoder(family))}."
+            f"{leads.width:,}. Give {_wanted(wanted)}."
         )
-    sentences = SentenceEncoder(file, SentenceCutter(pieces_of(file, vocabulary)), text_encoder(family).behind)
+    cut = SentenceCutter(pieces_of(file, vocabulary))
+    if wanted.sentences and not wanted.is_clip:
+        return VectorsBeside(file, cut, wanted, clip())
+    sentences = SentenceEncoder(file, cut, wanted)
+    if wanted.sentences:
+        return TwoReadings(clip(width), sentences)
     return ContextEncoder(sentences, leads) if leads else sentences
 
 
@@ -112,19 +122,20 @@ def t5_file(family: str, inside: TensorFile, others: Sequence[TensorFile]) -> T5
     wanted = text_encoder(family)
     if len(others) > 1:
         raise ScaPreError(
-            f"{OPTION}: a {family} model reads one text encoder, and {len(others)} files were given. Give "
+            f"{OPTION}: a {family} model reads one {_t5(wanted)}, and {len(others)} files were given. Give "
             f"{_wanted(wanted)} alone."
         )
     file = others[0] if others else inside
-    starts = [""] if others else [f"{_INSIDE}{name}." for name in wanted.names]
+    names = ("t5xxl",) if wanted.sentences else wanted.names
+    starts = [""] if others else [f"{_INSIDE}{name}." for name in names]
     prefix = next((found for found in (t5_prefix(file, start) for start in starts) if found is not None), None)
     if prefix is not None:
         return _checked(family, wanted, T5File(file, prefix))
     if others:
         raise _another(family, wanted, file, what_encoder(file))
     raise ScaPreError(
-        f"checkpoint: {shorten(file.path.name)} has no text encoder, and {family} models read {wanted.title}. Give "
-        f"{OPTION} {_wanted(wanted)}."
+        f"checkpoint: {shorten(file.path.name)} has no {_t5(wanted)} in it, and {family} models read {wanted.title}. "
+        f"Give {OPTION} {_wanted(wanted)}."
     )
 
 
@@ -151,8 +162,8 @@ def pieces_of(file: T5File, vocabulary: Path | None = None) -> Pieces:
 
 def _checked(family: str, wanted: TextEncoder, found: T5File) -> T5File:
     """Accepts the family's own T5, and one built like it that has not been published."""
-    other = found.known and found.known != wanted.title
-    if other or found.traits != traits_of(wanted.title):
+    title = _t5(wanted)
+    if (found.known and found.known != title) or found.traits != traits_of(title):
         raise _another(family, wanted, found.file, found.title)
     if found.multilingual and not found.own_positions:
         raise _another(family, wanted, found.file, f"a multilingual {found.title}")
@@ -167,5 +178,9 @@ def _another(family: str, wanted: TextEncoder, file: TensorFile, told: str) -> S
 
 
 def _wanted(wanted: TextEncoder) -> str:
-    known = _FILES.get(wanted.title)
-    return f"the file of {wanted.title}" + (f", such as {known}" if known else "")
+    known = _FILES.get(_t5(wanted))
+    return f"the file of {_t5(wanted)}" + (f", such as {known}" if known else "")
+
+
+def _t5(wanted: TextEncoder) -> str:
+    return wanted.sentences or wanted.title

@@ -38,6 +38,7 @@ class Tower:
         final_norm: Whether the states go through the last normalisation.
         padding: The token that fills the window.
         pools: Whether the model reads this encoder's pooled vector, too.
+        projects: Whether that goes through the encoder's projection.
         unread: Layers behind those, which only the pooled vector goes through.
         masked: Whether no token attends to what fills the window.
     """
@@ -50,6 +51,7 @@ class Tower:
     final_norm: bool
     padding: int
     pools: bool = False
+    projects: bool = True
     unread: int = 0
     masked: bool = False
 
@@ -146,11 +148,21 @@ _CASCADE = (
     Tower(("text_encoder.clip_g.transformer.text_model.",), False, 32, 20, "gelu", False, END, pools=True, masked=True),
 )
 
-# By the family's title; the states of several towers are joined in this order.
+_L_BESIDE = replace(
+    _clip_l("text_encoders.clip_l.transformer.text_model.", layers=11, final_norm=False),
+    pools=True,
+    projects=False,
+    unread=1,
+)
+_G_BESIDE = replace(_clip_g("text_encoders.clip_g.transformer.text_model."), open_clip=False)
+
+# By the family's title; the states of several towers are joined in this order. Flux reads the vector alone.
 TOWERS: Mapping[str, tuple[Tower, ...]] = {
     "SD1.x": _SD1,
     "SD2.x": _SD2,
     "SDXL refiner": _REFINER,
+    "SD3": (_L_BESIDE, _G_BESIDE),
+    "Flux": (_L_BESIDE,),
     **dict.fromkeys(("Stable Cascade C", "Stable Cascade B"), _CASCADE),
     **dict.fromkeys(("SDXL", "SSD-1B", "Segmind Vega", "KOALA"), _SDXL),
 }

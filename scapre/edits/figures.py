@@ -137,7 +137,9 @@ class ResponseMeter(ChangeMeter):
         concepts = {text: self.sums[:, columns].sum(-1) for text, columns in _columns(self.concepts).items()}
         held = {text: self.sums[:, columns].sum(-1) for text, columns in _columns(self.held, m).items()}
         found = set(map(plain, self.found))
-        remaining = {text: _way(sums) if text in found else _ratio(*_roots(sums[:2])) for text, sums in concepts.items()}
+        remaining = {
+            text: _way(sums) if text in found else _ratio(*_roots(sums[:2])) for text, sums in concepts.items()
+        }
         kept = {text: 1 + _share(sums[4], sums[3]) for text, sums in concepts.items()}
         drift = {text: _ratio(*_roots(sums[2:4])) for text, sums in held.items()}
         drift[NULL] = _ratio(*_roots(self.sums[2:4, end:].sum(-1)))

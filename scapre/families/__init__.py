@@ -103,9 +103,7 @@ def find_projections(detected: str, parameters: Iterable[str], field: str = "mod
         ScaPreError: For a family that is not supported, or a model without text projections.
     """
     if detected not in FAMILIES:
-        raise ScaPreError(
-            f"{field}: {detected} models are not supported. Supported: {supported()}."
-        )
+        raise ScaPreError(f"{field}: {detected} models are not supported. Supported: {supported()}.")
     family = FAMILIES[detected]
     found = family.roles(parameters)
     if not any(role.reads_text for role in found.values()):

@@ -11,7 +11,7 @@ PILE_T5 = TextEncoder(
     "Pile-T5-XL",
     frozenset({"pile_t5xl"}),
     "the CLIP output of the checkpoint loader, or Load CLIP with Pile-T5-XL",
-    0.0,
+    behind=0.0,
     alone=False,
 )
 FAMILIES = of_inputs({"AuraFlow": "AuraFlow"}, AURA, PILE_T5)

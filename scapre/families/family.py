@@ -22,17 +22,21 @@ class TextEncoder:
         names: What ComfyUI calls its parts; any of them.
         loader: How to load it, the end of a sentence.
         behind: For T5 and its relatives what a model reads behind a text's end, times the end's state: 1 where it
-            reads nothing there, 0 for zeros.
+            reads nothing there, 0 for zeros; None for padding that the text is read with.
+        filled: How many tokens that padding fills a text up to.
         by_layer: Whether every layer has positions of its own, as UMT5's have, and T5's only the first.
         alone: Whether the command line reads its files; others are read by a host alone.
+        sentences: Title of the T5 among several encoders.
     """
 
     title: str
     names: frozenset[str]
     loader: str
-    behind: float = 1.0
+    behind: float | None = 1.0
+    filled: int = 0
     by_layer: bool = False
     alone: bool = True
+    sentences: str = ""
 
     @property
     def is_clip(self) -> bool:

@@ -19,7 +19,9 @@ T5_AND_CLIP = TextEncoder(
     "T5-XXL and CLIP-L",
     frozenset({"t5xxl", "l"}),
     "Dual CLIP Loader with T5-XXL, CLIP-L and type flux",
-    alone=False,
+    behind=None,
+    filled=256,
+    sentences="T5-XXL",
 )
 T5 = TextEncoder("T5-XXL", frozenset({"t5xxl"}), "Load CLIP with T5-XXL and type chroma")
 FAMILIES = {

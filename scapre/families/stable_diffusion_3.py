@@ -19,6 +19,8 @@ ENCODERS = TextEncoder(
     "CLIP-L, CLIP-G and T5-XXL",
     frozenset({"g"}),
     "the CLIP output of the same checkpoint loader, or Load CLIP (Triple) with all three",
-    alone=False,
+    behind=None,
+    filled=77,
+    sentences="T5-XXL",
 )
 FAMILIES = of_inputs({"SD3": "SD3"}, SD3, ENCODERS, leaks=True)

@@ -100,5 +100,5 @@ def renamed(
         other = replace(concept, text=names[concept.text], anchor=names[concept.anchor])
         for new, old in zip(wordings([other], templates), wordings([concept], templates), strict=True):
             found += [(new.concept, old.concept), (new.anchor, old.anchor)]
-    new, old = (names_read(some, templates) for some in ([names[name] for name in preserve], preserve))
-    return [*found, *((Prompt(one, one), Prompt(other, other)) for one, other in zip(new, old, strict=True))]
+    called, before = (names_read(some, templates) for some in ([names[name] for name in preserve], preserve))
+    return [*found, *((Prompt(one, one), Prompt(other, other)) for one, other in zip(called, before, strict=True))]

@@ -39,6 +39,9 @@ from pack.tests.host import models
 WIDTH = 32  # of the text encoder's states
 _T5 = {"d_ff": 48, "d_kv": 16, "num_heads": 2, "num_layers": 2}
 _CLIP_L = {"hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 48}
+# Wide enough to be told by their heads, of 64 each.
+_WIDE_L = {"hidden_size": 128, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 48}
+_WIDE_G = {"hidden_size": 192, "num_hidden_layers": 3, "num_attention_heads": 3, "intermediate_size": 48}
 _CHAT = {"intermediate_size": 64, "num_hidden_layers": 4, "num_attention_heads": 1, "num_key_value_heads": 1}
 
 
@@ -105,15 +108,12 @@ def qwen3(width: int = WIDTH) -> comfy.sd.CLIP:
 
 def flux_clip(width: int = WIDTH) -> comfy.sd.CLIP:
     """Flux's T5 and CLIP-L."""
-    return _t5(flux.FluxTokenizer, flux.flux_clip(), width, clip_l_model_config=_CLIP_L)
-
-
-_WIDE = {"hidden_size": 128, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 48}
+    return _t5(flux.FluxTokenizer, flux.flux_clip(), width, clip_l_model_config=_WIDE_L)
 
 
 def sd3_clips(width: int = 4096, **loaded: bool) -> comfy.sd.CLIP:
     """SD3's CLIP-L, CLIP-G and T5, which the host has in one width alone."""
-    beside = {"clip_l_model_config": _WIDE, "clip_g_model_config": _WIDE}
+    beside = {"clip_l_model_config": _WIDE_L, "clip_g_model_config": _WIDE_G}
     return _t5(sd3_clip.SD3Tokenizer, sd3_clip.sd3_clip(**loaded), width, **beside)
 
 

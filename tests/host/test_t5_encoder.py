@@ -43,7 +43,7 @@ from pack.tests.host.transformers import KINDS, transformer
 
 TITLES = {
     "pixart": "PixArt Sigma", "wan": "Wan", "ltxv": "LTXV", "cosmos": "Cosmos", "stable audio": "Stable Audio",
-    "ace-step": "ACE-Step",
+    "ace-step": "ACE-Step", "chroma": "Chroma", "mochi": "Mochi",
 }  # fmt: skip
 TEXTS = [
     "", "cat", "a red cat in the style of van gogh", "(cat:1.3) [dog] \\(escaped\\)", "embedding:something",
@@ -66,8 +66,7 @@ def reading(path: Path, stored: dict[str, Tensor], kind: str) -> Iterator[Senten
     """The encoder of a file with this content."""
     save_file(stored, path)
     with TensorFile(path) as file:
-        behind = text_encoder(TITLES[kind]).behind
-        yield SentenceEncoder(T5File(file), SentenceCutter(pieces(kind)), behind)
+        yield SentenceEncoder(T5File(file), SentenceCutter(pieces(kind)), text_encoder(TITLES[kind]))
 
 
 def pieces(kind: str) -> Pieces:
@@ -334,7 +333,7 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     save_file(weights, model)
     with Checkpoint(model) as checkpoint, pytest.raises(ScaPreError) as refusal:
         checkpoint.encoder()
-    assert str(refusal.value).startswith('checkpoint: "model.safetensors" has no text encoder, and Wan models read ')
+    assert str(refusal.value).startswith('checkpoint: "model.safetensors" has no UMT5-XXL in it, and Wan models read ')
     assert "Give --text-encoder the file of UMT5-XXL" in str(refusal.value)
     for content_of, said in (
         ({"a": torch.zeros(1)}, r"other.safetensors. is no text encoder that is known, and Wan models read UMT5-XXL"),
@@ -413,7 +412,7 @@ def test_published_encoders_are_told_by_their_sizes(family: str, wanted: str, ti
 
 
 def test_two_files_are_one_too_many(tmp_path: Path) -> None:
-    path, said = large(tmp_path / "encoder.safetensors", "T5-XXL"), "reads one text encoder, and 2 files were given"
+    path, said = large(tmp_path / "encoder.safetensors", "T5-XXL"), "reads one T5-XXL, and 2 files were given"
     with TensorFile(path, OPTION) as file, pytest.raises(ScaPreError, match=said):
         t5_file("PixArt Sigma", file, [file, file])
 

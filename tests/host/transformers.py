@@ -139,7 +139,7 @@ KINDS = {
         supported.SD3,
         {
             "in_channels": 16, "out_channels": 16, "input_size": None, "patch_size": 2, "depth": 1, "num_blocks": 2,
-            "pos_embed_scaling_factor": None, "pos_embed_max_size": 16, "adm_in_channels": 256,
+            "pos_embed_scaling_factor": None, "pos_embed_max_size": 16, "adm_in_channels": 320,
             "context_embedder_config": {
                 "target": "torch.nn.Linear", "params": {"in_features": 4096, "out_features": 64},
             },
@@ -149,7 +149,7 @@ KINDS = {
     "flux": Kind(
         supported.FluxSchnell,
         {
-            **_FLUX, "image_model": "flux", "context_in_dim": 128, "out_channels": 16, "vec_in_dim": 24,
+            **_FLUX, "image_model": "flux", "context_in_dim": 128, "out_channels": 16, "vec_in_dim": 128,
             "guidance_embed": False,
         },
         partial(encoders.flux_clip, 128), (1, 16, 8, 8), asked=True,

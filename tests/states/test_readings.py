@@ -54,7 +54,12 @@ def solve(
 
 
 def test_wordings_are_doubled_once() -> None:
-    assert twice(["{concept}", "a {concept}"]) == ("{concept}", "a {concept}", SECOND + "{concept}", SECOND + "a {concept}")
+    assert twice(["{concept}", "a {concept}"]) == (
+        "{concept}",
+        "a {concept}",
+        SECOND + "{concept}",
+        SECOND + "a {concept}",
+    )
     assert twice(twice(["{concept}"])) == twice(["{concept}"])
     assert once(twice(["{concept}"])) == ("{concept}",)
     assert names_read(["a", "b"], twice(["{concept}"])) == ("a", "b", SECOND + "a", SECOND + "b")
@@ -140,7 +145,9 @@ def test_figures_are_of_both_encoders_together() -> None:
     edit, weights = solve(dtype=torch.float64), Projections(SHAPES)
     left = right = 0.0
     for encoder in (Encoder(WIDTH), Other(WIDTH)):
-        name, anchor = (encoder.encode([text])[0, len(encoder.tokens(text))].double() for text in ("red house", "thing"))
+        name, anchor = (
+            encoder.encode([text])[0, len(encoder.tokens(text))].double() for text in ("red house", "thing")
+        )
         for key, weight in weights.weights.items():
             weight = weight.double()
             left += float((weight @ (name - anchor) + edit.delta(key, weight) @ name).square().sum())
@@ -157,7 +164,11 @@ def test_edits_are_saved_hidden_and_merged(method: str, tmp_path: Path) -> None:
     hidden = hide_names(edit)
     write_edit(hidden, tmp_path / "hidden.safetensors")
     there = read_edit(tmp_path / "hidden.safetensors")
-    assert there.same_as(hidden) and "cat" not in str(there.states.kept) and there.report.kept.keys() != edit.report.kept.keys()
+    assert (
+        there.same_as(hidden)
+        and "cat" not in str(there.states.kept)
+        and there.report.kept.keys() != edit.report.kept.keys()
+    )
     other = solve(method, "dog")
     merged = merge_edits({"one": loaded, "two": other}, weights, encoder=both())
     wanted = solve(method, f"{NAMES}\ndog")

@@ -57,7 +57,9 @@ class MultilingualReader(SentenceReader):
     """HunyuanDiT's mT5."""
 
     def _asked(self, tokens: Sections) -> Tensor:
-        found: Tensor = self.clip.encode_from_tokens({**tokens, _BERT: _NO_TEXT}, return_dict=True)[f"conditioning_{_MT5}"]
+        found: Tensor = self.clip.encode_from_tokens({**tokens, _BERT: _NO_TEXT}, return_dict=True)[
+            f"conditioning_{_MT5}"
+        ]
         return found
 
 

@@ -121,7 +121,9 @@ class Auto(RightMethod):
         """The mean of its kin for every concept without a typed anchor, as each text encoder reads it."""
         kin = moments["kin"].unflatten(0, (len(concepts), -1))
         rows = [(concept.text, states) for concept, states in zip(concepts, kin, strict=True) if concept.anchor == NULL]
-        return {prefix + text: state for text, states in rows for prefix, state in zip(("", SECOND), states, strict=False)}
+        return {
+            prefix + text: state for text, states in rows for prefix, state in zip(("", SECOND), states, strict=False)
+        }
 
     def joined(self, held: Sequence[Held], concepts: Sequence[str], preserve: Sequence[str]) -> Tensors:
         """Sums of the moments; the edit reaches no farther than the most careful of the edits."""
