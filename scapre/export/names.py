@@ -45,6 +45,26 @@ def by_module(names: Sequence[str]) -> Mapping[str, str]:
     return {name: name.removesuffix(".weight") for name in names}
 
 
+def by_diffusers(renamed: Mapping[str, str]) -> Naming:
+    """Names of diffusers' transformers, `transformer.context_embedder`: ComfyUI reads them, too.
+
+    kohya's spelling of these layers is no way to diffusers: it is converted to names that are then left out there.
+
+    Args:
+        renamed: What diffusers calls a layer, by a pattern of its name in ComfyUI.
+    """
+    patterns = {re.compile(pattern): to for pattern, to in renamed.items()}
+
+    def naming(names: Sequence[str]) -> Mapping[str, str]:
+        return {name: f"transformer.{_first(patterns, _path(name))}" for name in names}
+
+    return naming
+
+
+def _first(patterns: Mapping[re.Pattern[str], str], path: str) -> str:
+    return next((found.expand(to) for pattern, to in patterns.items() if (found := pattern.fullmatch(path))), path)
+
+
 def _path(name: str) -> str:
     return name.removeprefix(_MODEL).removesuffix(".weight")
 
@@ -118,8 +138,21 @@ class Labels:
     parts: Mapping[str, str] = field(default_factory=lambda: KOHYA)
 
 
-def _transformer(base: str, implementation: str) -> Labels:
-    return Labels(by_module, base, f"{base}/lora", implementation, PEFT)
+_VECTOR = "time_text_embed.text_embedder.linear_1"
+_FLUX = by_diffusers({
+    r"txt_in": "context_embedder", r"vector_in\.in_layer": _VECTOR,
+    r"double_blocks\.(\d+)\.img_mlp\.2": r"transformer_blocks.\1.ff.net.2",
+    r"double_blocks\.(\d+)\.txt_mlp\.2": r"transformer_blocks.\1.ff_context.net.2",
+})  # fmt: skip
+_SD3 = by_diffusers({
+    r"y_embedder\.mlp\.0": _VECTOR,
+    r"joint_blocks\.(\d+)\.x_block\.mlp\.fc2": r"transformer_blocks.\1.ff.net.2",
+    r"joint_blocks\.(\d+)\.context_block\.mlp\.fc2": r"transformer_blocks.\1.ff_context.net.2",
+})  # fmt: skip
+
+
+def _transformer(base: str, implementation: str, naming: Naming = by_module) -> Labels:
+    return Labels(naming, base, f"{base}/lora", implementation, PEFT)
 
 
 _SGM = "https://github.com/Stability-AI/generative-models"
@@ -134,7 +167,7 @@ LABELS: Mapping[str, Labels] = {
     "PixArt Alpha": _transformer("pixart-alpha", "https://github.com/PixArt-alpha/PixArt-alpha"),
     "PixArt Sigma": _transformer("pixart-sigma", "https://github.com/PixArt-alpha/PixArt-sigma"),
     "HunyuanDiT": _transformer("hunyuan-dit", _TENCENT + "HunyuanDiT"),
-    "SD3": _transformer("stable-diffusion-3", "https://github.com/Stability-AI/sd3.5"),
+    "SD3": _transformer("stable-diffusion-3", "diffusers", _SD3),
     "Wan": _transformer("wan", "https://github.com/Wan-Video"),
     "LTXV": _transformer("ltxv", "https://github.com/Lightricks/LTX-Video"),
     "Cosmos": _transformer("cosmos", _COSMOS),
@@ -144,9 +177,9 @@ LABELS: Mapping[str, Labels] = {
     "Stable Audio": _transformer("stable-audio", "https://github.com/Stability-AI/stable-audio-tools"),
     "Stable Cascade C": _transformer("stable-cascade-c", "https://github.com/Stability-AI/StableCascade"),
     "Stable Cascade B": _transformer("stable-cascade-b", "https://github.com/Stability-AI/StableCascade"),
-    "Flux": _transformer("flux-1-dev", "https://github.com/black-forest-labs/flux"),
-    "Chroma": _transformer("chroma", "https://huggingface.co/lodestones/Chroma"),
-    "Chroma Radiance": _transformer("chroma-radiance", "https://huggingface.co/lodestones/Chroma1-Radiance"),
+    "Flux": _transformer("flux-1-dev", "diffusers", _FLUX),
+    "Chroma": _transformer("chroma", "diffusers", _FLUX),
+    "Chroma Radiance": _transformer("chroma-radiance", "diffusers", _FLUX),
     "Flux 2": _transformer("flux-2-dev", "https://github.com/black-forest-labs/flux2"),
     "Qwen-Image": _transformer("qwen-image", "https://github.com/QwenLM/Qwen-Image"),
     "Z-Image": _transformer("z-image", "https://github.com/Tongyi-MAI/Z-Image"),

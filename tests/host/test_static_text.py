@@ -270,7 +270,8 @@ def test_exports_are_read_by_the_stock_loader(kind: str, method: str, tmp_path: 
         write(edit, found, file, Options(dtype="fp32"), silent)
         content = comfy.utils.load_torch_file(str(file))
         endings = (".lora_A.weight", ".lora_B.weight") if write is write_lora else (".diff",)  # as PEFT names them
-        assert all(key.startswith("diffusion_model.") and key.endswith(endings) for key in content)
+        start = "transformer." if kind == "flux" else "diffusion_model."  # as diffusers names Flux's
+        assert all(key.startswith(start) and key.endswith(endings) for key in content)
         loaded = models.with_lora(model, content, 1.0)
         there = HostProjections(loaded)
         for name, role in found.roles.items():
