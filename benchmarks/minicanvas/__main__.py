@@ -103,6 +103,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = commands.add_parser("ablation", help="count what auto does with one part off at a time")
     add.add_argument("--folder", type=Path, default=folder / "evaluation", help=argparse.SUPPRESS)
     add.set_defaults(run=measure_parts)
+
+    add = commands.add_parser("captured", help="count what edits of states caught inside MiniCanvas-DiT do")
+    add.add_argument("--folder", type=Path, default=folder / "evaluation", help=argparse.SUPPRESS)
+    add.set_defaults(run=measure_captured)
     return parser.parse_args(arguments)
 
 
@@ -242,6 +246,20 @@ def measure_parts(options: argparse.Namespace) -> int:
     (STUDIES / "ablation.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(file=sys.stderr)
     print(ablation.table(found))
+    return 0
+
+
+def measure_captured(options: argparse.Namespace) -> int:
+    """Measure edits of states caught inside MiniCanvas-DiT."""
+    from . import captured, separate
+
+    found = evaluation(options.folder, "dit")
+    caught = captured.CaughtEvaluation(found.loaded, found.judge, options.folder, separate.version())
+    rows = captured.measure(caught, tell)
+    STUDIES.mkdir(parents=True, exist_ok=True)
+    (STUDIES / "captured.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    print(file=sys.stderr)
+    print(captured.table(rows))
     return 0
 
 
