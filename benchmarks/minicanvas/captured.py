@@ -30,7 +30,7 @@ WORDS = {"method": "auto", "pooled": "off"}
 BOTH = {"method": "auto", "pooled": "auto"}
 
 Inputs = Mapping[str, Any] | None
-# What Erase Concepts is given before, None for nothing; the double blocks whose values are edited; steps of a trajectory.
+# What Erase Concepts is given before, or None; the double blocks whose values are edited; steps of a trajectory.
 TABLE: Mapping[str, tuple[Inputs, tuple[int, ...], int]] = {
     "no edit": (None, (), 0),
     "words": (WORDS, (), 0),
@@ -108,10 +108,10 @@ def with_values(loaded: Loaded, model: Any, concepts: Sequence[str], blocks: Seq
     auto, contexts, kin, study = (
         pack(f"scapre.methods.auto.{name}") for name in ("moments", "contexts", "kin", "study")
     )
-    solution = pack("scapre.methods.auto.solution")
+    solution, kinds = (pack(f"scapre.methods.auto.{name}") for name in ("solution", "kinds"))
     parsed = pack("scapre.concepts.concepts").parse_concepts("\n".join(concepts)).concepts
     clip = pack("nodes.host.text_encoder").ClipEncoder(loaded.clip)
-    found = kin.find_kin(clip, parsed, (), "any")
+    found = kin.find_kin(clip, parsed, (), kinds.kind_of("any", parsed))
     caught, edited = Caught(loaded, model, steps), model.clone()
     for block in blocks:
         readings = [Reading(caught, clip, block, step) for step in range(steps)]

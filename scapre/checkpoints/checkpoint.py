@@ -19,7 +19,7 @@ from ..states.tokens import Tokenise
 from .float8 import FLOAT8, read_float8
 from .other_files import HEAD, begins_as_tensors, what_it_is
 from .tensor_file import TensorFile
-from .text_encoders import encoder_of, tokens_of
+from .text_encoders import Source, encoder_of, tokens_of
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -118,7 +118,10 @@ class Checkpoint:
         Raises:
             ScaPreError: If there is no text encoder, or another than the model's, or the vocabulary is missing.
         """
-        return encoder_of(self.family, self.file, others, (self.parameter, self._values), vocabulary)
+        return encoder_of(self._source(vocabulary, others))
+
+    def _source(self, vocabulary: Path | None, others: Sequence[TensorFile]) -> Source:
+        return Source(self.family, self.file, others, self.parameter, self._values, vocabulary)
 
     def tokens(self, vocabulary: Path | None = None, others: Sequence[TensorFile] = ()) -> Tokenise:
         """What cuts names into the tokens of its text encoder; see `encoder`.
@@ -126,7 +129,7 @@ class Checkpoint:
         Raises:
             ScaPreError: If the vocabulary is missing.
         """
-        return tokens_of(self.family, self.file, others, vocabulary)
+        return tokens_of(self._source(vocabulary, others))
 
     def _find(self) -> tuple[str, str]:
         """What names inside the model begin with, and the class that ComfyUI detects it as."""

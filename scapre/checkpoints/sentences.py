@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
@@ -10,11 +11,11 @@ from torch import Tensor
 
 from ..families import TextEncoder
 from ..progress import Progress, silent
-from ..states.lexicon import Lexicon
+from ..states.lexicon import Embeddings, Lexicon
 from ..states.sentences import END, PADDING, WINDOW, check_length, literal, ordered
 from .encoder import CheckpointEncoder
 from .pieces import Pieces
-from .t5 import T5, Rows
+from .t5 import T5, Rows, Told
 from .t5_file import T5File
 
 _STAGE = "text encoding"
@@ -51,17 +52,30 @@ class SentenceCutter:
         return ids
 
 
-class SentenceEncoder:
-    """The states that a host's T5 gives for the same file; see `states.sentences` for their order.
+class WholeEncoder(ABC):
+    """An encoder that reads a text whole however little of it is wanted; texts that were read are kept for a while."""
 
-    A text is read whole however little of it is wanted, and texts that were read are kept for a while.
-    """
-
-    def __init__(self, file: T5File, cut: SentenceCutter, reads: TextEncoder) -> None:
-        """Takes the weights, what cuts texts, and how the model reads behind a text's end."""
-        self.model, self._ids, self._behind, self._filled = T5(file), cut, reads.behind, reads.filled
+    def __init__(self, cut: SentenceCutter, embeddings: Embeddings, filled: int = 0) -> None:
+        """Takes what cuts texts, the embeddings of their tokens, and how many tokens padding fills a text up to."""
+        self._ids, self._embeddings, self._filled = cut, embeddings, filled
         self._held: dict[Ids, Tensor] = {}
         self._coming: list[Ids] = []
+
+    @abstractmethod
+    def _run(self, keys: Sequence[Ids], told: Told) -> list[Tensor]:
+        """States of texts, (tokens, width) each."""
+
+    @abstractmethod
+    def _window(self, rows: Tensor, words: int, start: Tensor) -> Tensor:
+        """The engine's window of a text's states, (window, width)."""
+
+    def _key(self, text: str) -> Ids:
+        """What a text is known by: its tokens."""
+        return self._ids(text)
+
+    def _words(self, key: Ids) -> int:
+        """Tokens of its words."""
+        return len(key)
 
     def tokens(self, text: str) -> Sequence[int]:
         """Ids of a text's tokens before the end.
@@ -77,51 +91,62 @@ class SentenceEncoder:
 
     def lexicon(self) -> Lexicon | None:
         """The words of its vocabulary; None for one without words."""
-        found = Lexicon.of(self._ids.vocabulary(), Rows(self.model.file))
+        found = Lexicon.of(self._ids.vocabulary(), self._embeddings)
         return found if len(found.words) > 1 else None
 
     def read_ahead(self, texts: Sequence[str], progress: Progress = silent) -> None:
         """Reads texts together that are asked for one batch after another: each time the whole file would be read."""
-        self._coming = [ids for ids in sorted(set(map(self._ids, texts)), key=len) if ids not in self._held]
+        self._coming = [key for key in sorted(set(map(self._key, texts)), key=len) if key not in self._held]
         self._read(self._coming[:1], progress)
 
     def _read(self, asked: Iterable[Ids], progress: Progress = silent) -> None:
         """Reads what is asked for and not there, and with it what is to come, as far as that may be kept."""
-        asked = {(): True} | dict.fromkeys(asked, True)
-        new = [ids for ids in asked if ids not in self._held]
+        asked = {self._key(""): True} | dict.fromkeys(asked, True)
+        new = [key for key in asked if key not in self._held]
         if not new:
             return
-        room = _MOST // self.model.width - self._tokens(new)
-        for ids in self._coming:
-            if ids not in self._held and ids not in asked and (room := room - self._tokens([ids])) > 0:
-                new.append(ids)
-        if self._tokens([*self._held, *new]) * self.model.width > _MOST:
-            self._held = {ids: states for ids, states in self._held.items() if ids in asked}
-        texts = [(*ids, END, *[PADDING] * (self._filled - len(ids) - 1)) for ids in new]
-        found = self.model(texts, lambda done, total: progress(_STAGE, done, total))
-        self._held |= {ids: states[:WINDOW].clone() for ids, states in zip(new, found, strict=True)}
+        width = self._embeddings.shape[1]
+        room = _MOST // width - self._tokens(new)
+        for key in self._coming:
+            if key not in self._held and key not in asked and (room := room - self._tokens([key])) > 0:
+                new.append(key)
+        if self._tokens([*self._held, *new]) * width > _MOST:
+            self._held = {key: states for key, states in self._held.items() if key in asked}
+        found = self._run(new, lambda done, total: progress(_STAGE, done, total))
+        self._held |= {key: states[: WINDOW + 1].clone() for key, states in zip(new, found, strict=True)}
 
     def encode(self, texts: Sequence[str], progress: Progress) -> Tensor:
         """Windows of the texts, (texts, tokens, width), float32."""
-        self._read(map(self._ids, texts), progress)
+        self._read(map(self._key, texts), progress)
         return self._windows(texts, WINDOW)
 
     def encode_prefixes(self, texts: Sequence[str], length: int) -> Tensor:
         """The first positions of the windows, (texts, length, width), float32."""
-        self._read(map(self._ids, texts))
+        self._read(map(self._key, texts))
         return self._windows(texts, length)
 
     def _windows(self, texts: Sequence[str], length: int) -> Tensor:
-        start = self._held[()][0]
-        found = ((self._held[ids], len(ids)) for ids in map(self._ids, texts))
-        return torch.stack([ordered(rows, words, start, self._later(rows, words))[:length] for rows, words in found])
+        start, keys = self._held[self._key("")][0], [self._key(text) for text in texts]
+        return torch.stack([self._window(self._held[key], self._words(key), start)[:length] for key in keys])
 
-    def _later(self, rows: Tensor, words: int) -> Tensor | float:
-        return rows[words + 1 :] if self._behind is None else self._behind
-
-    def _tokens(self, texts: Iterable[Ids]) -> int:
+    def _tokens(self, keys: Iterable[Ids]) -> int:
         """Of texts with their ends, and with what fills them up."""
-        return sum(max(len(ids) + 1, self._filled) for ids in texts)
+        return sum(max(self._words(key) + 1, self._filled) for key in keys)
+
+
+class SentenceEncoder(WholeEncoder):
+    """The states that a host's T5 gives for the same file; see `states.sentences` for their order."""
+
+    def __init__(self, file: T5File, cut: SentenceCutter, reads: TextEncoder) -> None:
+        """Takes the weights, what cuts texts, and how the model reads behind a text's end."""
+        super().__init__(cut, Rows(file), reads.filled)
+        self.model, self._behind = T5(file), reads.behind
+
+    def _run(self, keys: Sequence[Ids], told: Told) -> list[Tensor]:
+        return self.model([(*ids, END, *[PADDING] * (self._filled - len(ids) - 1)) for ids in keys], told)
+
+    def _window(self, rows: Tensor, words: int, start: Tensor) -> Tensor:
+        return ordered(rows, words, start, rows[words + 1 :] if self._behind is None else self._behind)
 
 
 class VectorsBeside(SentenceEncoder):

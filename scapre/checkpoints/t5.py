@@ -47,8 +47,8 @@ class T5:
         Raises:
             ScaPreError: If a weight is missing, of another shape or quantised, or the file has changed meanwhile.
         """
-        order, batches = _batches(texts)
-        states = [self._embedded([texts[place] for place in batch]) for batch in batches]
+        order, groups = batches(texts)
+        states = [self._embedded([texts[place] for place in group]) for group in groups]
         table = torch.empty(0)
         for number in range(self.file.layers):
             told(number, self.file.layers)
@@ -103,7 +103,7 @@ def _names(*, gated: bool) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _batches(texts: Sequence[Sequence[int]]) -> tuple[list[int], list[list[int]]]:
+def batches(texts: Sequence[Sequence[int]]) -> tuple[list[int], list[list[int]]]:
     """Places of the texts in what the batches give, and batches of texts of one length: nothing is padded."""
     lengths: dict[int, list[int]] = {}
     for place, ids in enumerate(texts):

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoints.checkpoint import Checkpoint, check_kind
+from ..checkpoints.t5_files import OPTION
 from ..checkpoints.tensor_file import TensorFile
-from ..checkpoints.text_encoders import OPTION
 from ..concepts.listed import AUTO, Choice, listed_text
 from ..concepts.readings import READINGS
 from ..concepts.text import MOST_BYTES, decode, named

@@ -30,7 +30,7 @@ from . import (
     wan,
 )
 from .contexts import Context, Read
-from .family import CLIP, Family, TextEncoder
+from .family import CLIP, Family, Files, TextEncoder
 from .parts import Part, by_weight, part
 from .roles import TEXT, VALUES, Projections, Role, having
 
@@ -41,6 +41,7 @@ __all__ = [
     "VALUES",
     "Context",
     "Family",
+    "Files",
     "Part",
     "Place",
     "Projections",

@@ -6,7 +6,7 @@ Anima's text goes through Qwen3, whose states a network in the model turns into 
 from __future__ import annotations
 
 from .blocks import Blocks
-from .family import TextEncoder, of_blocks
+from .family import Files, TextEncoder, of_blocks
 from .roles import Role
 
 TITLES = {"CosmosT2V": "Cosmos", "CosmosI2V": "Cosmos"}
@@ -33,7 +33,7 @@ PREDICT2 = Blocks(
     },
 )  # fmt: skip
 OLD_T5 = TextEncoder("the first T5-11B", frozenset({"t5xxl"}), "Load CLIP with oldt5_xxl and type cosmos", 0.0)
-QWEN3 = TextEncoder("Qwen3-0.6B", frozenset({"qwen3_06b"}), "Load CLIP with Qwen3-0.6B, any type")
+QWEN3 = TextEncoder("Qwen3-0.6B", frozenset({"qwen3_06b"}), "Load CLIP with Qwen3-0.6B, any type", files=Files.NETWORK)
 FAMILIES = {
     **of_blocks(TITLES, BLOCKS, OLD_T5),
     **of_blocks(PREDICT2_TITLES, PREDICT2, OLD_T5),

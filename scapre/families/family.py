@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any
 
 from .blocks import Blocks
@@ -11,6 +12,18 @@ from .contexts import Context, Read
 from .roles import Role
 
 _CLIP_NAMES = frozenset({"l", "h", "g"})
+
+
+class Files(Enum):
+    """Which text encoders files hold, and what a model reads of each."""
+
+    CLIP = "CLIP"
+    T5 = "T5"
+    T5_WITH_VECTORS = "T5, and pooled vectors of CLIP's"
+    CLIP_AND_T5 = "CLIP and T5 side by side"
+    BERT_AND_T5 = "a BERT and T5 side by side"
+    NETWORK = "what a network of the model makes of a language model's states and T5's tokens"
+    HOST = "what a host alone runs"
 
 
 @dataclass(frozen=True)
@@ -23,9 +36,9 @@ class TextEncoder:
         loader: How to load it, the end of a sentence.
         behind: For T5 and its relatives what a model reads behind a text's end, times the end's state: 1 where it
             reads nothing there, 0 for zeros; None for padding that the text is read with.
-        filled: How many tokens that padding fills a text up to.
         by_layer: Whether every layer has positions of its own, as UMT5's have, and T5's only the first.
-        alone: Whether the command line reads its files; others are read by a host alone.
+        filled: How many tokens padding fills a text up to.
+        files: How the command line reads it.
         sentences: Title of the T5 among several encoders.
     """
 
@@ -33,9 +46,9 @@ class TextEncoder:
     names: frozenset[str]
     loader: str
     behind: float | None = 1.0
-    filled: int = 0
     by_layer: bool = False
-    alone: bool = True
+    filled: int = 0
+    files: Files = Files.T5
     sentences: str = ""
 
     @property
@@ -44,7 +57,12 @@ class TextEncoder:
         return self.names <= _CLIP_NAMES
 
 
-CLIP = TextEncoder("CLIP", _CLIP_NAMES, "the CLIP output of the same checkpoint loader, or Load CLIP with its files")
+CLIP = TextEncoder(
+    "CLIP",
+    _CLIP_NAMES,
+    "the CLIP output of the same checkpoint loader, or Load CLIP with its files",
+    files=Files.CLIP,
+)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ Which of Flux's classes a checkpoint is (dev, schnell, Fill, Kontext and the lik
 from __future__ import annotations
 
 from .blocks import Blocks
-from .family import TextEncoder
+from .family import Files, TextEncoder
 from .inputs import Inputs, of_inputs
 from .roles import Role
 
@@ -21,6 +21,7 @@ T5_AND_CLIP = TextEncoder(
     "Dual CLIP Loader with T5-XXL, CLIP-L and type flux",
     behind=None,
     filled=256,
+    files=Files.T5_WITH_VECTORS,
     sentences="T5-XXL",
 )
 T5 = TextEncoder("T5-XXL", frozenset({"t5xxl"}), "Load CLIP with T5-XXL and type chroma")

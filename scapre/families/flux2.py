@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .family import TextEncoder
+from .family import Files, TextEncoder
 from .inputs import Inputs, of_inputs
 from .roles import Role
 
@@ -11,6 +11,6 @@ LANGUAGE_MODEL = TextEncoder(
     "Mistral 3 or Qwen3",
     frozenset({"mistral3_24b", "qwen3_4b", "qwen3_8b"}),
     "Load CLIP with the text encoder of this very model (Mistral 3 for dev, Qwen3 4B or 8B for Klein) and type flux2",
-    alone=False,
+    files=Files.HOST,
 )
 FAMILIES = of_inputs({"Flux2": "Flux 2"}, FLUX2, LANGUAGE_MODEL)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from .blocks import Blocks
 from .contexts import TwoLayers
-from .family import TextEncoder, of_blocks
+from .family import Files, TextEncoder, of_blocks
 from .roles import Role
 
 TITLES = dict.fromkeys(("HunyuanDiT", "HunyuanDiT1"), "HunyuanDiT")
@@ -24,7 +24,7 @@ ENCODERS = TextEncoder(
     "a BERT and mT5-XL",
     frozenset({"mt5xl"}),
     "the CLIP output of the same checkpoint loader",
-    alone=False,
+    files=Files.BERT_AND_T5,
 )
 FAMILIES = of_blocks(
     TITLES,

@@ -6,7 +6,7 @@ the matrices read of each token is the same change of what they read of the mean
 
 from __future__ import annotations
 
-from .family import TextEncoder
+from .family import Files, TextEncoder
 from .inputs import Inputs, of_inputs
 from .roles import Role
 
@@ -21,13 +21,16 @@ LATER_TITLES = {
     "HunyuanImage21": "HunyuanImage 2.1",
 }  # fmt: skip
 LLAMA = TextEncoder(
-    "Llava-Llama-3 and CLIP-L", frozenset({"llama"}), "Dual CLIP Loader with both and type hunyuan_video", alone=False
+    "Llava-Llama-3 and CLIP-L",
+    frozenset({"llama"}),
+    "Dual CLIP Loader with both and type hunyuan_video",
+    files=Files.HOST,
 )
 QWEN_VL = TextEncoder(
     "Qwen2.5-VL",
     frozenset({"qwen25_7b"}),
     "Dual CLIP Loader with Qwen2.5-VL-7B, ByT5 and the type of this model (hunyuan_video_15 or hunyuan_image)",
-    alone=False,
+    files=Files.HOST,
 )
 NOTE = "what stands in quotation marks in a prompt is also read letter by letter, which no edit touches"
 FAMILIES = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .family import TextEncoder
+from .family import Files, TextEncoder
 from .inputs import Inputs, of_inputs
 from .roles import Role
 
@@ -11,7 +11,7 @@ QWEN_AND_CLIP = TextEncoder(
     "Qwen2.5-VL and CLIP-L",
     frozenset({"qwen25_7b"}),
     "Dual CLIP Loader with Qwen2.5-VL-7B, CLIP-L and type kandinsky5 or kandinsky5_image",
-    alone=False,
+    files=Files.HOST,
 )
 FAMILIES = of_inputs(
     {"Kandinsky5": "Kandinsky 5", "Kandinsky5Image": "Kandinsky 5"}, KANDINSKY, QWEN_AND_CLIP, leaks=True

@@ -6,18 +6,18 @@ All that comes behind is shared with the picture (single-stream): to change it b
 from __future__ import annotations
 
 from .contexts import RootMeanSquare
-from .family import TextEncoder
+from .family import Files, TextEncoder
 from .inputs import Inputs, of_inputs
 from .roles import Role
 
 CAPTION = Inputs({"cap_embedder.1": Role.INPUT})
 CONTEXT = RootMeanSquare("cap_embedder.0", 1e-5)
-QWEN3 = TextEncoder("Qwen3-4B", frozenset({"qwen3_4b"}), "Load CLIP with Qwen3-4B and type lumina2", alone=False)
+QWEN3 = TextEncoder("Qwen3-4B", frozenset({"qwen3_4b"}), "Load CLIP with Qwen3-4B and type lumina2", files=Files.HOST)
 GEMMA2 = TextEncoder(
     "Gemma 2 2B",
     frozenset({"gemma2_2b"}),
     "the CLIP output of the checkpoint loader, or Load CLIP with Gemma 2 2B and type lumina2",
-    alone=False,
+    files=Files.HOST,
 )
 NOTE = "names are read here without a system prompt; one before your prompts changes their states a little"
 FAMILIES = {

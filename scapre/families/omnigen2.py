@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from .contexts import RootMeanSquare
-from .family import TextEncoder
+from .family import Files, TextEncoder
 from .inputs import Inputs, of_inputs
 from .roles import Role
 
 _CAPTION = "time_caption_embed.caption_embedder"
 CAPTION = Inputs({f"{_CAPTION}.1": Role.INPUT})
 QWEN_VL = TextEncoder(
-    "Qwen2.5-VL-3B", frozenset({"qwen25_3b"}), "Load CLIP with Qwen2.5-VL-3B and type omnigen2", alone=False
+    "Qwen2.5-VL-3B", frozenset({"qwen25_3b"}), "Load CLIP with Qwen2.5-VL-3B and type omnigen2", files=Files.HOST
 )
 FAMILIES = of_inputs({"Omnigen2": "OmniGen2"}, CAPTION, QWEN_VL, context=RootMeanSquare(f"{_CAPTION}.0", 1e-5))

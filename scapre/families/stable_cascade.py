@@ -6,7 +6,7 @@ read both. So the first matrix of each way is edited, and what stands behind the
 
 from __future__ import annotations
 
-from .family import TextEncoder
+from .family import Files, TextEncoder
 from .inputs import Inputs, of_inputs
 from .roles import Role
 
@@ -16,6 +16,7 @@ CLIP_G = TextEncoder(
     "CLIP-G",
     frozenset({"g"}),
     "the CLIP output of the loader of stage C's checkpoint, or Load CLIP with type stable_cascade",
+    files=Files.CLIP,
 )
 FAMILIES = {
     **of_inputs({"Stable_Cascade_C": "Stable Cascade C"}, C, CLIP_G, leaks=True),

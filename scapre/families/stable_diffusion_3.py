@@ -7,7 +7,7 @@ the time step.
 from __future__ import annotations
 
 from .blocks import Blocks
-from .family import TextEncoder
+from .family import Files, TextEncoder
 from .inputs import Inputs, of_inputs
 from .roles import Role
 
@@ -21,6 +21,7 @@ ENCODERS = TextEncoder(
     "the CLIP output of the same checkpoint loader, or Load CLIP (Triple) with all three",
     behind=None,
     filled=77,
+    files=Files.CLIP_AND_T5,
     sentences="T5-XXL",
 )
 FAMILIES = of_inputs({"SD3": "SD3"}, SD3, ENCODERS, leaks=True)

@@ -20,11 +20,17 @@ WINDOW = 77
 END, PADDING = 1, 0
 """T5's tokens for the end of a text, and behind it."""
 _SPECIAL = re.compile(r"<(?=\S)")
+_BRACKETED = re.compile(r"\[(?=[A-Z]+\])")
 
 
 def literal(text: str) -> str:
     """A text without special tokens (`</s>`), and without spaces at the ends and double ones, which are none to T5."""
     return " ".join(_SPECIAL.sub("< ", text.replace("embedding:", "embedding :")).split())
+
+
+def bracketed(text: str) -> str:
+    """A text without BERT's special tokens (`[SEP]`), and without spaces at the ends and double ones."""
+    return " ".join(_BRACKETED.sub("[ ", text.replace("embedding:", "embedding :")).split())
 
 
 def check_length(text: str, ids: Sequence[int]) -> None:

@@ -29,7 +29,10 @@ _COMMON: dict[str, Any] = {
 MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "Flux": (
         "FluxTransformer2DModel", "FluxPipeline",
-        {"patch_size": 1, "in_channels": 16, "num_single_layers": 1, "guidance_embeds": False, "axes_dims_rope": (4, 4, 8)},
+        {
+            "patch_size": 1, "in_channels": 16, "num_single_layers": 1, "guidance_embeds": False,
+            "axes_dims_rope": (4, 4, 8),
+        },
     ),
     "SD3": (
         "SD3Transformer2DModel", "StableDiffusion3Pipeline",

@@ -23,8 +23,8 @@ from pack.nodes.host.text_encoder import ClipEncoder, encoder_for
 from pack.scapre.checkpoints.checkpoint import Checkpoint
 from pack.scapre.checkpoints.clip_files import clip_from_files
 from pack.scapre.checkpoints.encoder import CheckpointEncoder
+from pack.scapre.checkpoints.t5_files import OPTION
 from pack.scapre.checkpoints.tensor_file import TensorFile
-from pack.scapre.checkpoints.text_encoders import OPTION
 from pack.scapre.checkpoints.tokenizer import Tokenizer
 from pack.scapre.checkpoints.towers import TOWERS
 from pack.scapre.edits.fingerprint import sample

@@ -15,14 +15,14 @@ from torch import Tensor
 from pack.nodes.host.projections import HostProjections
 from pack.nodes.host.text_encoder import encoder_for
 from pack.scapre import cli
-from pack.scapre.checkpoints import text_encoders
+from pack.scapre.checkpoints import bert, text_encoders
 from pack.scapre.checkpoints.checkpoint import Checkpoint
+from pack.scapre.checkpoints.t5_files import OPTION
 from pack.scapre.checkpoints.tensor_file import TensorFile
-from pack.scapre.checkpoints.text_encoders import OPTION
 from pack.scapre.checkpoints.towers import TOWERS
 from pack.scapre.concepts.concepts import parse_concepts
 from pack.scapre.errors import ScaPreError
-from pack.scapre.families import FAMILIES
+from pack.scapre.families import FAMILIES, Files
 from pack.scapre.files import read_edit
 from pack.scapre.methods import METHODS
 from pack.scapre.progress import silent
@@ -143,7 +143,7 @@ def test_the_command_line_solves_what_the_node_does(tmp_path: Path, capsys: pyte
 
 @pytest.mark.parametrize(
     ("left_out", "said"),
-    [("t5xxl", r"has no T5-XXL in it, and Flux models read T5-XXL and CLIP-L"), ("clip_l", r"text_encoders.clip_l")],
+    [("t5xxl", r"has no T5-XXL, and Flux models read T5-XXL and CLIP-L"), ("clip_l", r"text_encoders.clip_l")],
 )
 def test_a_missing_file_is_named(left_out: str, said: str, tmp_path: Path) -> None:
     model, others = files("flux", tmp_path)
@@ -154,5 +154,95 @@ def test_a_missing_file_is_named(left_out: str, said: str, tmp_path: Path) -> No
 
 def test_every_family_that_is_read_from_files_has_what_it_needs() -> None:
     for family in FAMILIES.values():
-        if family.encoder.alone and not family.adapter:
-            assert family.title in TOWERS or "T5" in family.encoder.title
+        kind = family.encoder.files
+        assert ("CLIP" in kind.value) == (family.title in TOWERS)
+        assert kind in text_encoders.BUILDERS or kind in (Files.HOST, Files.NETWORK)
+
+
+@pytest.fixture
+def bert_of_two_heads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bert, "_HEAD", 16)
+
+
+def hunyuan_dit(path: Path) -> Path:
+    """A checkpoint that holds all that HunyuanDiT reads with, as the host saves it."""
+    clip = KINDS["hunyuan dit"].encoder()
+    inside = {f"{INSIDE}{name}": value.contiguous().clone() for name, value in clip.get_sd().items()}
+    save_file(weights_of("hunyuan dit") | inside, path)
+    return path
+
+
+@pytest.mark.usefixtures("bert_of_two_heads")
+def test_hunyuan_dit_s_readings_are_the_host_s(tmp_path: Path) -> None:
+    host = encoder_for(KINDS["hunyuan dit"].encoder(), HostProjections(transformer("hunyuan dit")))
+    texts = [mark + text for text in (*TEXTS, "[SEP] 猫 and (a dog:1.2)") for mark in ("", SECOND)]
+    with Checkpoint(hunyuan_dit(tmp_path / "model.safetensors")) as checkpoint:
+        ours = checkpoint.encoder(None, [])
+        assert [tuple(ours.tokens(text)) for text in texts] == [tuple(host.tokens(text)) for text in texts]
+        assert close(ours.encode(texts, silent), host.encode(texts, silent))
+        assert isinstance(ours, TwoReadings) and isinstance(host, TwoReadings)
+        assert close(ours.frame(), host.frame())
+        mine, its = ours.lexicon(), host.lexicon()
+        assert mine and its and mine.words == its.words and "cat" in mine.words
+        assert tuple(checkpoint.tokens()("a cat")) == tuple(host.tokens("a cat"))
+
+
+@pytest.mark.usefixtures("bert_of_two_heads")
+def test_hunyuan_dit_is_erased_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = hunyuan_dit(tmp_path / "model.safetensors")
+    (tmp_path / "names.txt").write_text("cat\nVan Gogh -> art\n")
+    out = tmp_path / "edit.safetensors"
+    given = ["erase", model, "--concepts", tmp_path / "names.txt", "--method", "uce", "--out", out]
+    assert cli.main([str(part) for part in given]) == 0, capsys.readouterr().err
+    edit, found = read_edit(out), HostProjections(transformer("hunyuan dit"))
+    request = Request(parse_concepts("cat\nVan Gogh -> art"), settings=METHODS["uce"].settings(), method="uce")
+    encoder = encoder_for(KINDS["hunyuan dit"].encoder(), found)
+    wanted = solve_edit(encode_request(encoder, request)[0], found, request)
+    assert edit.matrices == wanted.matrices and edit.templates == wanted.templates
+    for name in edit.matrices:
+        weight = found.read(name, torch.device("cpu"))
+        assert (edit.delta(name, weight) - wanted.delta(name, weight)).norm() <= 1e-4 * wanted.delta(
+            name, weight
+        ).norm()
+    assert cli.main(["verify", str(model), str(out)]) == 0, capsys.readouterr().err
+
+
+def test_hunyuan_dit_s_encoders_must_be_in_the_checkpoint(tmp_path: Path) -> None:
+    save_file(weights_of("hunyuan dit"), tmp_path / "bare.safetensors")
+    with Checkpoint(tmp_path / "bare.safetensors") as checkpoint:
+        with pytest.raises(ScaPreError, match=r"has no mT5 with its vocabulary in it.*HunyuanDiT models read a BERT"):
+            checkpoint.encoder(None, [])
+        with (
+            TensorFile(tmp_path / "bare.safetensors", OPTION) as file,
+            pytest.raises(ScaPreError, match="Leave the option"),
+        ):
+            checkpoint.encoder(None, [file])
+
+
+def anima(folder: Path) -> tuple[Path, Path]:
+    """Anima, and Qwen3, in files."""
+    model, encoder = folder / "model.safetensors", folder / "qwen.safetensors"
+    save_file(weights_of("anima"), model)
+    held = KINDS["anima"].encoder().cond_stage_model.qwen3_06b.transformer.state_dict()
+    save_file({name: value.contiguous().clone() for name, value in held.items()}, encoder)
+    return model, encoder
+
+
+def test_anima_s_states_are_the_host_s(tmp_path: Path) -> None:
+    host = encoder_for(KINDS["anima"].encoder(), HostProjections(transformer("anima")))
+    model, encoder = anima(tmp_path)
+    with Checkpoint(model) as checkpoint, TensorFile(encoder, OPTION) as file:
+        ours = checkpoint.encoder(None, [file])
+        assert [tuple(ours.tokens(text)) for text in TEXTS] == [tuple(host.tokens(text)) for text in TEXTS]
+        assert close(ours.encode(TEXTS, silent), host.encode(TEXTS, silent))
+        assert close(ours.encode_prefixes(TEXTS, 4), host.encode_prefixes(TEXTS, 4))
+        assert ours.lexicon() is None and host.lexicon() is None
+
+
+def test_anima_s_encoder_is_asked_for_by_name(tmp_path: Path) -> None:
+    model, _ = anima(tmp_path)
+    save_file(encoders_of("flux")["t5xxl"], tmp_path / "t5.safetensors")
+    with Checkpoint(model) as checkpoint, TensorFile(tmp_path / "t5.safetensors", OPTION) as file:
+        for others, said in (([], "has no encoder"), ([file], "is a T5"), ([file, file], "2 files were given")):
+            with pytest.raises(ScaPreError, match=rf"{said}.*Qwen3-0.6B"):
+                checkpoint.encoder(None, others)

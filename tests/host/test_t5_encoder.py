@@ -28,8 +28,8 @@ from pack.scapre.checkpoints.pieces import Pieces, own_pieces, t5_pieces
 from pack.scapre.checkpoints.sentences import SentenceCutter, SentenceEncoder
 from pack.scapre.checkpoints.t5 import T5, Told
 from pack.scapre.checkpoints.t5_file import T5File
+from pack.scapre.checkpoints.t5_files import OPTION, t5_file
 from pack.scapre.checkpoints.tensor_file import TensorFile
-from pack.scapre.checkpoints.text_encoders import OPTION, t5_file
 from pack.scapre.concepts.concepts import parse_concepts
 from pack.scapre.errors import ScaPreError
 from pack.scapre.families import text_encoder
@@ -333,7 +333,7 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     save_file(weights, model)
     with Checkpoint(model) as checkpoint, pytest.raises(ScaPreError) as refusal:
         checkpoint.encoder()
-    assert str(refusal.value).startswith('checkpoint: "model.safetensors" has no UMT5-XXL in it, and Wan models read ')
+    assert str(refusal.value).startswith('checkpoint: "model.safetensors" has no text encoder, and Wan models read ')
     assert "Give --text-encoder the file of UMT5-XXL" in str(refusal.value)
     for content_of, said in (
         ({"a": torch.zeros(1)}, r"other.safetensors. is no text encoder that is known, and Wan models read UMT5-XXL"),
@@ -412,7 +412,7 @@ def test_published_encoders_are_told_by_their_sizes(family: str, wanted: str, ti
 
 
 def test_two_files_are_one_too_many(tmp_path: Path) -> None:
-    path, said = large(tmp_path / "encoder.safetensors", "T5-XXL"), "reads one T5-XXL, and 2 files were given"
+    path, said = large(tmp_path / "encoder.safetensors", "T5-XXL"), "reads one text encoder, and 2 files were given"
     with TensorFile(path, OPTION) as file, pytest.raises(ScaPreError, match=said):
         t5_file("PixArt Sigma", file, [file, file])
 
@@ -439,10 +439,3 @@ def test_without_transformers_the_error_says_what_to_do(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(ScaPreError, match="transformers is not installed"):
         t5_pieces()
-
-
-def test_the_text_of_anima_is_left_to_the_host(tmp_path: Path) -> None:
-    model = tmp_path / "model.safetensors"
-    save_file(weights_of("anima"), model)
-    with Checkpoint(model) as checkpoint, pytest.raises(ScaPreError, match="network that only ComfyUI has"):
-        checkpoint.encoder()

@@ -19,8 +19,8 @@ from torch import Tensor
 from pack.nodes.host.text_encoder import ClipEncoder
 from pack.scapre.checkpoints.checkpoint import Checkpoint
 from pack.scapre.checkpoints.clip_files import clip_from_files
+from pack.scapre.checkpoints.t5_files import OPTION
 from pack.scapre.checkpoints.tensor_file import TensorFile
-from pack.scapre.checkpoints.text_encoders import OPTION
 from pack.scapre.checkpoints.tokenizer import Tokenizer
 from pack.scapre.checkpoints.towers import TOWERS
 from pack.scapre.cli import main

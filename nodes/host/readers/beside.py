@@ -5,15 +5,14 @@ The host runs both for every text. So the one that is not asked is given no text
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
 from torch import Tensor
 
-from ....scapre.states.sentences import WINDOW, ordered
-from .reader import Sections, plain
+from ....scapre.states.sentences import WINDOW, bracketed, ordered
+from .reader import Sections
 from .sentences import SentenceReader
 from .whole import WholeReader
 from .windows import WindowReader
@@ -22,7 +21,6 @@ _T5, _BERT, _MT5 = "t5xxl", "hydit_clip", "mt5xl"
 _NO_SENTENCE = [[(1, 1.0)]]  # T5's end
 _START, _END = 101, 102  # BERT's
 _NO_TEXT = [[(_START, 1.0), (_END, 1.0)]]
-_SPECIAL = re.compile(r"\[(?=[A-Z]+\])")
 _TOGETHER = 16
 
 
@@ -72,7 +70,7 @@ class BertReader(WholeReader):
 
     def literal(self, text: str) -> str:
         """Without special tokens."""
-        return " ".join(_SPECIAL.sub("[ ", plain(text)).split())
+        return bracketed(text)
 
     def _words(self, sections: Sections) -> tuple[int, ...]:
         ids = [entry[0] for entry in sections[self.name][0]]
