@@ -21,6 +21,7 @@ from .tokenizer import NameTokenizer
 log = logging.getLogger("scapre")
 
 _FOLDERS = ("text_encoders", "checkpoints")
+_BESIDE = 2  # encoders of CLIP's
 _KEPT = 4  # a vocabulary and what was read of it, for each encoder
 _CLIP = "token_embedding.weight"
 _QWEN3 = "model.layers.0.self_attn.q_norm.weight"  # Anima's, beside which the host cuts T5's tokens
@@ -47,8 +48,10 @@ class NameChecks:
         except (ScaPreError, OSError) as error:
             log.info("the text encoder cannot be told from its file, names are cut as CLIP does: %s", error)
             return self._usual
-        # Loaders of several files are of models that read CLIP, with T5 beside it or without.
-        return found[0] if found and found[0] and all(one is found[0] for one in found) else self._usual
+        others = [one for one in found if one]
+        # T5 with one CLIP reads the words (Flux, which has a vector of CLIP's); with two of them it stands beside CLIP.
+        alone = others and all(one is others[0] for one in others) and len(found) - len(others) < _BESIDE
+        return others[0] if alone else self._usual
 
 
 def _paths(lines: Iterable[str]) -> Iterator[Path]:
