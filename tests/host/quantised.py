@@ -58,7 +58,17 @@ def in_layout(form: str, *, rounding: bool = False, chosen: Callable[[str], bool
         chosen: Which weights.
         seed: Of the weights.
     """
-    content, found = unet(seed).model.diffusion_model.state_dict(), {}
+    settings = models.unet_settings(context_dim=KINDS[KIND].width, use_linear_in_transformer=True)
+    config = KINDS[KIND].model(settings | {"adm_in_channels": VECTOR, "num_classes": "sequential"})
+    config.unet_config |= {"num_heads": -1, "num_head_channels": 8}
+    return of_config(unet(seed), config, form, chosen, rounding=rounding)
+
+
+def of_config(
+    plain: ModelPatcher, config: Any, form: str, chosen: Callable[[str], bool], *, rounding: bool = False
+) -> Made:
+    """A model as the host makes one of a configuration, with the weights of another; some in a form of `LAYOUTS`."""
+    content, found = plain.model.diffusion_model.state_dict(), {}
     layout, options = LAYOUTS[form]
     for name in [key for key in content if chosen(key)]:
         small = QuantizedTensor.from_float(content.pop(name), layout, **options)
@@ -66,9 +76,6 @@ def in_layout(form: str, *, rounding: bool = False, chosen: Callable[[str], bool
         raw = torch.tensor(list(json.dumps(how).encode()), dtype=torch.uint8)
         content |= {**small.state_dict(name), f"{name.removesuffix('weight')}comfy_quant": raw}
         found[f"diffusion_model.{name}"] = small.dequantize()
-    settings = models.unet_settings(context_dim=KINDS[KIND].width, use_linear_in_transformer=True)
-    config = KINDS[KIND].model(settings | {"adm_in_channels": VECTOR, "num_classes": "sequential"})
-    config.unet_config |= {"num_heads": -1, "num_head_channels": 8}
     config.quant_config = {"mixed_ops": True}
     config.set_inference_dtype(torch.float32, torch.float32)
     model = config.get_model({}, "", device=CPU)
@@ -80,9 +87,11 @@ def in_layout(form: str, *, rounding: bool = False, chosen: Callable[[str], bool
     return models.patcher(model), found
 
 
-def stored(dtype: torch.dtype, chosen: Callable[[str], bool] = is_chosen, seed: int = 0) -> Made:
+def stored(
+    dtype: torch.dtype, chosen: Callable[[str], bool] = is_chosen, seed: int = 0, model: ModelPatcher | None = None
+) -> Made:
     """As loaded with weight_dtype fp8_e4m3fn: plain tensors that are computed with in another precision."""
-    model, found = unet(seed), {}
+    model, found = model or unet(seed), {}
     for name, weight in list(model.model.state_dict().items()):
         layer = layer_of(model.model, name)
         if name.endswith(".weight") and isinstance(layer, torch.nn.Linear):
@@ -183,9 +192,9 @@ class PackedPatcher(ModelPatcher):
         super().load(*args, force_patch_weights=True, **kwargs)
 
 
-def packed(chosen: Callable[[str], bool] = is_chosen, seed: int = 0) -> Made:
+def packed(chosen: Callable[[str], bool] = is_chosen, seed: int = 0, model: ModelPatcher | None = None) -> Made:
     """As loaded from a GGUF file."""
-    model, found = unet(seed), {}
+    model, found = model or unet(seed), {}
     for name, weight in list(model.model.state_dict().items()):
         if chosen(name):
             layer = layer_of(model.model, name)
