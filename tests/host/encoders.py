@@ -183,6 +183,11 @@ def hunyuan_video_15_qwen(width: int = WIDTH) -> comfy.sd.CLIP:
     return _chat(hunyuan_video.HunyuanVideo15Tokenizer, hunyuan_image.te(byt5=False), width, "qwen25_7b")
 
 
+def hunyuan_image_qwen(width: int = WIDTH) -> comfy.sd.CLIP:
+    """HunyuanImage 2.1's, without its reader of letters."""
+    return _chat(hunyuan_image.HunyuanImageTokenizer, hunyuan_image.te(byt5=False), width, "qwen25_7b")
+
+
 def kandinsky_qwen_and_clip(width: int = WIDTH) -> comfy.sd.CLIP:
     """Kandinsky 5's."""
     return _chat(kandinsky5.Kandinsky5TokenizerImage, kandinsky5.te(), width, "qwen25_7b")

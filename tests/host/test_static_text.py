@@ -140,7 +140,7 @@ def test_the_engine_reads_what_the_projections_read(kind: str, text: str) -> Non
     assert (states[1 : tokens + 2] - there[: tokens + 1]).abs().max() <= 1e-5 * there.abs().max()
     assert torch.equal(states[0], encoder.encode([""], silent)[0][1 + len(encoder.tokens(""))])
     behind = there[tokens + 1 :]
-    if kind in ("pixart", "chroma", "ace-step", "ltxv", "mochi"):  # nothing is read there, or it is masked
+    if kind in ("pixart", "chroma", "radiance", "ace-step", "ltxv", "mochi"):  # nothing is read there, or it is masked
         assert kind in ("ltxv", "mochi") or not len(behind)
         behind = there[tokens : tokens + 1]
     last = behind[-1:] if len(behind) else there[tokens : tokens + 1]  # of a template; it is repeated

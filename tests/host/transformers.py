@@ -162,6 +162,17 @@ KINDS = {
         },
         encoders.pixart_t5xxl, (1, 16, 8, 8), asked=True,
     ),
+    "radiance": Kind(
+        supported.ChromaRadiance,
+        {
+            **_FLUX, "image_model": "chroma_radiance", "in_channels": 3, "out_channels": 3, "patch_size": 16,
+            "vec_in_dim": None, "in_dim": 64, "out_dim": 48, "hidden_dim": 48, "n_layers": 1, "nerf_hidden_size": 16,
+            "nerf_mlp_ratio": 2, "nerf_depth": 1, "nerf_max_freqs": 4, "nerf_tile_size": 0,
+            "nerf_final_head_type": "conv", "nerf_embedder_dtype": torch.float32, "use_x0": False,
+            "use_sequential_txt_ids": False,
+        },
+        encoders.pixart_t5xxl, (1, 3, 32, 32), asked=True,
+    ),
     "mochi": Kind(
         supported.GenmoMochi,
         {
@@ -226,6 +237,12 @@ KINDS = {
         supported.HunyuanVideo15,
         {**_HUNYUAN, "in_channels": 65, "out_channels": 32, "vec_in_dim": None, "vision_in_dim": 16},
         encoders.hunyuan_video_15_qwen, (1, 32, 1, 8, 8), asked=True,
+    ),
+    "hunyuan image": Kind(
+        supported.HunyuanImage21,
+        {**_HUNYUAN, "in_channels": 64, "out_channels": 64, "vec_in_dim": None, "patch_size": [1, 1],
+         "axes_dim": [12, 12]},
+        encoders.hunyuan_image_qwen, (1, 64, 8, 8), asked=True,
     ),
     "kandinsky 5": Kind(
         supported.Kandinsky5Image,
