@@ -16,6 +16,7 @@ from .host.folders import register_folder
 from .load_edit import LoadEdit
 from .merge_edits import MergeEdits
 from .page.routes import register_routes
+from .probe import Probe
 from .save_edit import SaveEdit
 from .unlearn import Unlearn
 
@@ -32,6 +33,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     BeforeAfter,
     BeforeAfterGrid,
     EditMap,
+    Probe,
 )
 
 

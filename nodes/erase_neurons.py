@@ -25,8 +25,9 @@ from .host.device import raise_unless_out_of_memory
 from .host.progress import DRAWING_STAGES, HostProgress
 from .host.projections import HostProjections
 from .host.sampling import Sampling
+from .host.steps import SAMPLERS
 from .host.text_encoder import encoder_for
-from .host.trajectories import SAMPLERS, HostTrajectories, fitting_batch, sums_device
+from .host.trajectories import HostTrajectories, fitting_batch, sums_device
 from .inputs.settings import setting_inputs, settings_from
 from .inputs.types import (
     CATEGORY,

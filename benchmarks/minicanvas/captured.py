@@ -103,7 +103,9 @@ class Reading:
         return make()
 
 
-def with_values(loaded: Loaded, model: Any, concepts: Sequence[str], blocks: Sequence[int], steps: int) -> Any:
+def with_values(
+    loaded: Loaded, model: Any, concepts: Sequence[str], blocks: Sequence[int], steps: int, caught: Caught
+) -> Any:
     """A MODEL whose double blocks answer concepts like their kin, as far as their values read text alone."""
     auto, contexts, kin, study = (
         pack(f"scapre.methods.auto.{name}") for name in ("moments", "contexts", "kin", "study")
@@ -112,7 +114,7 @@ def with_values(loaded: Loaded, model: Any, concepts: Sequence[str], blocks: Seq
     parsed = pack("scapre.concepts.concepts").parse_concepts("\n".join(concepts)).concepts
     clip = pack("nodes.host.text_encoder").ClipEncoder(loaded.clip)
     found = kin.find_kin(clip, parsed, (), kinds.kind_of("any", parsed))
-    caught, edited = Caught(loaded, model, steps), model.clone()
+    edited = model.clone()
     for block in blocks:
         readings = [Reading(caught, clip, block, step) for step in range(steps)]
         read = partial(study.study, concepts=parsed, preserve=(), kin=found, wordings=contexts.Wordings.of(""))
@@ -137,6 +139,7 @@ class CaughtEvaluation(Evaluation):
     def of(self, inputs: Inputs, blocks: Sequence[int], steps: int) -> CaughtEvaluation:
         """Sets the row."""
         self._row, self._known = (inputs, blocks, steps), {}
+        self._caught: dict[int, Caught] = getattr(self, "_caught", {})  # by the original model, for every task
         return self
 
     def _model(self, _: Settings | None, task: Task) -> _Edited:
@@ -144,7 +147,10 @@ class CaughtEvaluation(Evaluation):
         if task.concepts not in self._known:
             with torch.inference_mode():
                 model = erase(self.loaded, task.concepts, inputs) if inputs else self.loaded.model
-                model = with_values(self.loaded, model, task.concepts, blocks, steps) if blocks else model
+                if blocks:
+                    own = Caught(self.loaded, model, steps)
+                    caught = own if inputs else self._caught.setdefault(steps, own)
+                    model = with_values(self.loaded, model, task.concepts, blocks, steps, caught)
             weights = edited_weights(model) if inputs else {}
             for name, patches in model.patches.items():
                 if "qkv" in name:

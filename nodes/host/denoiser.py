@@ -20,7 +20,7 @@ from ...scapre.families import part
 from ...scapre.methods.kscu.denoiser import TextNoise
 from ...scapre.methods.kscu.factors import Trained
 from .sampling import Sampling, empty_latent
-from .trajectories import together
+from .steps import together
 
 _BLOCKS = ("transformer_blocks", "blocks")
 

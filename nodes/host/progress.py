@@ -22,6 +22,11 @@ TRAINING_STAGES = {
     "solve": (0.99, 1.0),
 }  # fmt: skip
 """Of what trains the model."""
+PROBE_STAGES = {
+    "drawing": (0.0, 0.3), "original": (0.3, 0.64), "edited": (0.64, 0.99), "report": (0.99, 1.0),
+    "statistics": (0.99, 1.0),
+}  # fmt: skip
+"""Of what only asks models."""
 
 
 class HostProgress:

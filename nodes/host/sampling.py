@@ -38,14 +38,23 @@ def check_inputs(original: Any, edited: Any, clip: Any, vae: Any) -> None:
     Raises:
         ScaPreError: If something is missing, or one text encoder and one size of noise cannot serve both models.
     """
+    check_models(original, edited, clip)
+    if getattr(vae, "first_stage_model", None) is None:
+        raise ScaPreError(
+            "vae: it is missing. This loader gives no VAE; add a Load VAE node with one that belongs to the model."
+        )
+
+
+def check_models(original: Any, edited: Any, clip: Any) -> None:
+    """Accepts two models of one architecture, and a text encoder.
+
+    Raises:
+        ScaPreError: If something is missing, or one text encoder and one size of noise cannot serve both models.
+    """
     if clip is None:
         raise ScaPreError(
             "clip: it is missing. This loader gives no text encoder; add a Load CLIP node with the text encoder that "
             "belongs to the model."
-        )
-    if getattr(vae, "first_stage_model", None) is None:
-        raise ScaPreError(
-            "vae: it is missing. This loader gives no VAE; add a Load VAE node with one that belongs to the model."
         )
     first, second = _architecture(original), _architecture(edited)
     if first != second:
@@ -73,11 +82,11 @@ def encode(model: Any, clip: Any, texts: Sequence[str]) -> list[Any]:
     """
     encoder = stock.CLIPTextEncode()
     conditionings = [_uninterrupted(encoder.encode, clip, text) for text in texts]
-    _check_width(model, conditionings[0][0][0].shape[-1])
+    check_width(model, conditionings[0][0][0].shape[-1])
     return conditionings
 
 
-def _check_width(model: Any, given: int) -> None:
+def check_width(model: Any, given: int) -> None:
     """Accepts text states of a width that a model reads.
 
     Raises:

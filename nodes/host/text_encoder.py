@@ -28,6 +28,8 @@ from .readers.reader import PROBE, Sections
 log = logging.getLogger("scapre")
 
 _BATCH = 32
+_FEW = 3  # texts, of which a batch saves nothing
+_POOLED = "pooled_output"
 _PROBED = 16
 _REMEMBERED = 65_536
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32)
@@ -180,6 +182,23 @@ class ClipEncoder:
         """
         self.tokens(text)
         return self.clip.encode_from_tokens_scheduled(self._tokens(text))
+
+    def conditionings(self, texts: Sequence[str]) -> list[Any]:
+        """The same of several texts, in one batch where the host keeps nothing of a text but states and a vector."""
+        first = self.conditioning(texts[0])
+        (states, more), *others = first
+        if others or len(texts) < _FEW or not self._reader.windows or set(more) - {_POOLED}:
+            return [first, *(self.conditioning(text) for text in texts[1:])]
+        found = []
+        for start in range(1, len(texts), _BATCH):
+            cut = self._cut(texts[start : start + _BATCH])
+            rows, vectors = self._reader.whole(cut), more.get(_POOLED)
+            pooled = [vectors] * len(cut) if vectors is None else self._reader.vectors(cut).to(vectors).split(1)
+            found += [
+                [[row[None].to(states), {**more, **({_POOLED: one} if _POOLED in more else {})}]]
+                for row, one in zip(rows, pooled, strict=True)
+            ]
+        return [first, *found]
 
     def _cut(self, texts: Sequence[str]) -> list[Sections]:
         cut = [self._tokens(text) for text in texts]

@@ -7,31 +7,27 @@ from contextlib import contextmanager
 from typing import Any
 
 import comfy.model_management as management
-import comfy.sample
-import comfy.samplers
 import torch
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor, nn
 
-from ...scapre.errors import ScaPreError, shorten
+from ...scapre.errors import ScaPreError
 from ...scapre.methods.fia.observe import Watch
 from .projections import HostProjections
 from .sampling import Sampling, empty_latent
+from .steps import check_sampler, one_step, sigmas_of, together
 from .text_encoder import ClipEncoder
 
 _KEY = "cond_or_uncond"
 _SHARE = 0.5  # of the free memory
 _MOST_ON_CPU = 8  # more are no faster there
-SAMPLERS = [name for name in ("euler", "heun", "dpm_2", "ddim") if name in comfy.samplers.KSampler.SAMPLERS]
-"""Samplers that neither add noise nor look back at earlier steps."""
 _COND = 0  # the host's number for what follows the prompt; 1 is what follows the negative one
 
 
 class HostTrajectories:
     """Draws with a MODEL from literal prompts, all from the noise of one seed.
 
-    A step is the host's own: KSampler from one step to the next. So only samplers that neither look back at earlier
-    steps nor add noise, which would depend on what is drawn together, draw here what they draw elsewhere.
+    A step is the host's own; see `one_step`.
     """
 
     def __init__(
@@ -68,7 +64,7 @@ class HostTrajectories:
         self._negative = self._encoder.conditioning("")
         self._empty = empty_latent(self._model, self._sampling)
         self._latents: list[Tensor] = [self._empty] * len(texts)
-        self._check_steps()
+        sigmas_of(self._model, self._sampling)  # refuses schedulers that give too few
 
     def advance(self, places: Sequence[int], step: int, watch: Watch) -> None:
         """Takes some pictures one step on."""
@@ -83,35 +79,9 @@ class HostTrajectories:
                 self._latents[place] = latent[None]
 
     def _sample(self, places: Sequence[int], step: int) -> Tensor:
-        noise = comfy.sample.prepare_noise(self._empty, self._sampling.seed)
         latents = torch.cat([self._latents[place] for place in places])
-        return comfy.sample.sample(
-            self._model,
-            (noise if step == 0 else torch.zeros_like(noise)).expand_as(latents),
-            self._sampling.steps,
-            self._sampling.cfg,
-            self._sampling.sampler_name,
-            self._sampling.scheduler,
-            _together([self._prompts[place] for place in places]),
-            self._negative,
-            latents,
-            disable_noise=step > 0,
-            start_step=step,
-            last_step=step + 1,
-            disable_pbar=True,
-            seed=self._sampling.seed,
-        )
-
-    def _check_steps(self) -> None:
-        s = self._sampling
-        sampler = comfy.samplers.KSampler(
-            self._model, s.steps, self._model.load_device, s.sampler_name, s.scheduler, 1.0, self._model.model_options
-        )
-        given = len(sampler.sigmas) - 1
-        if given < s.steps:
-            raise ScaPreError(
-                f"scheduler: {s.scheduler} gives {given} steps where {s.steps} are asked for. Take fewer, or another."
-            )
+        prompts = [self._prompts[place] for place in places]
+        return one_step(self._model, latents, prompts, self._negative, self._sampling, step)
 
     def _look(self, executor: Any, *inputs: Any, **more: Any) -> Any:
         """Around one call of the model: the hooks are there no longer than it lasts.
@@ -157,19 +127,6 @@ class HostTrajectories:
         return seen
 
 
-def together(prompts: Sequence[tuple[Tensor, Mapping[str, Any]]]) -> list[list[int]]:
-    """Places of conditionings that go to a model together: of one length, and with nothing for one text alone.
-
-    Args:
-        prompts: States (1, tokens, width), and what the host hands on with them.
-    """
-    groups: dict[tuple[int, int], list[int]] = {}
-    for place, (states, more) in enumerate(prompts):
-        alone = any(isinstance(value, Tensor) and value.ndim < 2 for value in more.values())
-        groups.setdefault((states.shape[1], place if alone else -1), []).append(place)
-    return list(groups.values())
-
-
 def _biased(module: nn.Module) -> bool:
     return getattr(module, "bias", None) is not None
 
@@ -203,32 +160,6 @@ def sums_device(model: Any, shapes: Mapping[str, Sequence[int]], names: int, sal
             "saliency to released, which needs hardly any."
         )
     return cpu
-
-
-def _together(prompts: Sequence[list[Any]]) -> list[Any]:
-    """One conditioning of a batch from those of its pictures."""
-    states = torch.cat([prompt[0][0] for prompt in prompts])
-    first = prompts[0][0][1]
-    more = {
-        key: torch.cat([prompt[0][1][key] for prompt in prompts]) if isinstance(value, Tensor) else value
-        for key, value in first.items()
-    }
-    return [[states, more]]
-
-
-def check_sampler(sampling: Sampling) -> None:
-    """Accepts a sampler and a scheduler that the host has, where it would take another without a word.
-
-    Raises:
-        ScaPreError: If the host lacks one, or the sampler adds noise or looks back.
-    """
-    known = {"sampler_name": SAMPLERS, "scheduler": comfy.samplers.KSampler.SCHEDULERS}
-    given = {"sampler_name": sampling.sampler_name, "scheduler": sampling.scheduler}
-    for field, name in given.items():
-        if name not in known[field]:
-            raise ScaPreError(
-                f"{field}: {shorten(name)} is none that can be watched here. Choose one of {', '.join(known[field])}."
-            )
 
 
 def _check_not_compiled(model: Any, modules: Mapping[str, nn.Module]) -> None:

@@ -44,14 +44,14 @@ def _tables(data: ReportData) -> Iterable[str]:
     if data["neurons"]:
         yield _CUT
         cut: list[Row] = [((row["answering"], row["cut"]), (row["name"], row["role"])) for row in data["neurons"]]
-        yield _table(("answering", "cut"), ("name", "role"), cut)
+        yield table(("answering", "cut"), ("name", "role"), cut)
     else:
         yield from _answers(data)
     yield "## Relative change of the weights"
     yield _change(data["blocks"])
     kinds = changed_kinds(data["blocks"])
     rows = [(tuple(row[kind] for kind in kinds), (row["block"],)) for row in data["blocks"]]
-    yield _table([LETTERS[kind] for kind in kinds], ("layer",), rows)
+    yield table([LETTERS[kind] for kind in kinds], ("layer",), rows)
     if data["conflicts"]:
         yield from _closest(data["conflicts"])
 
@@ -66,12 +66,12 @@ def _answers(data: ReportData) -> Iterable[str]:
     erased: list[Row] = [
         (tuple(row[figure] for figure in figures), (row["name"], _anchor(row))) for row in data["concepts"]
     ]
-    yield _table(figures, ("concept", "anchor"), erased)
+    yield table(figures, ("concept", "anchor"), erased)
     if trained:
         return
     yield "## Drift of what should stay"
     yield _DRIFT + _summed([(row["name"], row["drift"]) for row in data["drift"]], "drift")
-    yield _table(("drift",), ("role", "name"), [((row["drift"],), (row["role"], row["name"])) for row in data["drift"]])
+    yield table(("drift",), ("role", "name"), [((row["drift"],), (row["role"], row["name"])) for row in data["drift"]])
 
 
 def _summed(rows: Sequence[tuple[str, float | None]], figure: str) -> str:
@@ -110,13 +110,13 @@ def _closest(conflicts: Conflicts) -> Iterable[str]:
     some = f" The {_PAIRS} closest of {count:,} pairs." if count > _PAIRS else ""
     yield "## Concepts close to each other"
     yield f"Cosine of the concepts' vectors. The closer to 1, the more the edit of one touches the other.{some}"
-    yield _table(("cosine",), ("concept", "and"), pairs[:_PAIRS])
+    yield table(("cosine",), ("concept", "and"), pairs[:_PAIRS])
 
 
 Row = tuple[Sequence[float | int | None], Sequence[str]]
 
 
-def _table(numbers: Sequence[str], texts: Sequence[str], rows: Iterable[Row]) -> str:
+def table(numbers: Sequence[str], texts: Sequence[str], rows: Iterable[Row]) -> str:
     """Numbers stand in columns of one width; what is right of them needs none."""
     width = max(_WIDTH, *map(len, numbers))
 

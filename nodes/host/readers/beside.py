@@ -27,6 +27,8 @@ _TOGETHER = 16
 class JoinedReader(WindowReader):
     """SD3's CLIP-L and CLIP-G, whose joined states the host fills with zeros to the width of T5's."""
 
+    windows = False
+
     @classmethod
     def there(cls, model: Any) -> bool:
         """Whether both were loaded."""

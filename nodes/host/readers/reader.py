@@ -26,6 +26,8 @@ PROBE = "a cat beside a red house, in the style of an old master"
 class Reader(ABC):
     """Reads the states of texts from one kind of text encoder."""
 
+    windows = False
+    """Whether what the host gives of a text is the states of `whole` and a vector, and nothing else."""
     _batched: VectorEncoder | Literal[False] | None = None
 
     def __init__(self, clip: Any, name: str, network: Network | None = None) -> None:

@@ -15,6 +15,7 @@ from .reader import PROBE, Reader, Sections, ids_of, merged, plain
 class WindowReader(Reader):
     """Reads CLIP's states as they are."""
 
+    windows = True
     _prefixed: PrefixEncoder | Literal[False] | None = None
 
     def literal(self, text: str) -> str:

@@ -1,0 +1,97 @@
+"""The host's original and edited MODEL as a probe asks them: for what one step makes of the same latents."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import comfy.model_management as management
+import torch
+from torch import Tensor
+
+from ...scapre.families import FAMILIES
+from .device import raise_unless_out_of_memory
+from .sampling import Sampling, check_width, empty_latent
+from .steps import check_sampler, one_step, sigmas_of, together
+from .text_encoder import ClipEncoder
+from .trajectories import fitting_batch
+
+log = logging.getLogger("scapre")
+
+_MOST = 32
+
+
+class HostModels:
+    """Two MODELs with one text encoder.
+
+    A step of Euler's from x at σ to σ' gives x + (σ' - σ) ε, so that what two texts make of one latent differs by their
+    predictions times one factor. The step is the host's own, with all patches, hooks and wrappers of the model.
+    """
+
+    def __init__(self, original: Any, edited: Any, clip: Any, sampling: Sampling, steps: Sequence[int]) -> None:
+        """Takes both.
+
+        Args:
+            original: The MODEL that draws the pictures.
+            edited: Of the same architecture.
+            clip: The CLIP of both.
+            sampling: Of the pictures; its seed is not used.
+            steps: At which the models are asked.
+
+        Raises:
+            ScaPreError: If the host has no such sampler or scheduler, the scheduler gives too few steps, or the text
+                encoder belongs to another model.
+        """
+        check_sampler(sampling)
+        self._models = {False: original, True: edited}
+        self._sampling, self._steps = sampling, sorted(steps)
+        sigmas = sigmas_of(original, sampling)
+        self.points = [sigmas[step] for step in self._steps]
+        family = FAMILIES.get(type(original.model.model_config).__name__)
+        self._encoder = ClipEncoder(clip, family.title if family else None)
+        check_width(original, self._encoder.conditioning("")[0][0].shape[-1])
+        self._known: dict[str, Any] = {}
+        self._batch = fitting_batch(original, sampling, _MOST)
+
+    def draw(self, texts: Sequence[str], seed: int) -> Tensor:
+        """Latents of the original model's pictures at the steps, (texts, steps, …)."""
+        self._sampling = replace(self._sampling, seed=seed)
+        latents = empty_latent(self._models[False], self._sampling).repeat_interleave(len(texts), 0)
+        kept = []
+        for step in range(self._steps[-1] + 1):
+            if step in self._steps:
+                kept.append(latents)
+            if step < self._steps[-1]:
+                latents = self._stepped(self._models[False], latents, texts, self._sampling, step)
+        return torch.stack(kept, 1)
+
+    def predict(self, edited: bool, point: int, latents: Tensor, texts: Sequence[str]) -> Tensor:
+        """What one step without guidance makes of latents for a text each, (n, …)."""
+        plain = replace(self._sampling, cfg=1.0, sampler_name="euler")
+        return self._stepped(self._models[edited], latents, texts, plain, self._steps[point])
+
+    def _stepped(self, model: Any, latents: Tensor, texts: Sequence[str], sampling: Sampling, step: int) -> Tensor:
+        """A step of each, with as many at once as memory holds."""
+        new = [text for text in dict.fromkeys(["", *texts]) if text not in self._known]
+        if new:
+            self._known |= zip(new, self._encoder.conditionings(new), strict=True)
+        prompts = [self._known[text] for text in texts]
+        found: dict[int, Tensor] = {}
+        for group in together([prompt[0] for prompt in prompts]):
+            while group:
+                some = group[: self._batch]
+                try:
+                    drawn = one_step(model, latents[some], [prompts[i] for i in some], self._known[""], sampling, step)
+                except Exception as error:
+                    raise_unless_out_of_memory(error)
+                    if len(some) == 1:
+                        raise
+                    log.warning("not enough memory to ask %d at once; asking half as many", len(some))
+                    management.soft_empty_cache()
+                    self._batch = max(1, len(some) // 2)
+                    continue
+                found |= zip(some, drawn.cpu(), strict=True)
+                group = group[len(some) :]
+        return torch.stack([found[place] for place in range(len(texts))])

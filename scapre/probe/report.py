@@ -1,0 +1,77 @@
+"""What a probe found, as Markdown and as numbers."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ..report.markdown import Row as Line
+from ..report.markdown import escape, table
+from .scores import Probed, Role, Row, rows_of
+
+_LEFT = (
+    "How much of what a name adds to the model's prediction is left: 1 = untouched, 0 = gone, below 0 = turned round; "
+    "over all wordings and seeds, and at each amount of noise (σ). most: the wording in which most is left."
+)
+_DRIFT = (
+    "How far predictions moved, against what the name adds to them: 0 = untouched. most: where they moved farthest."
+)
+_CAVEAT = (
+    "These figures are of predictions at pictures of the original model. They tell what these wordings still ask for, "
+    "and not what other words can."
+)
+
+
+def render(probed: Probed, lines: Sequence[str] = ()) -> str:
+    """Markdown: headings and tables that no name can break."""
+    parts = ["# Probe", *map(escape, lines)]
+    for role, heading, told in (
+        ("erased", "## What is left", _LEFT),
+        ("stays", "## Drift of what should stay", _DRIFT),
+    ):
+        rows = list(rows_of(probed, role))  # type: ignore[arg-type]
+        if role == "stays":
+            rows += rows_of(probed, "empty")
+        if rows:
+            parts += [heading, told, _table(probed, rows)]
+    return "\n\n".join([*parts, "## Notes", f"* {_CAVEAT}"])
+
+
+def _table(probed: Probed, rows: Sequence[Row]) -> str:
+    lines: list[Line] = [((row.overall, *row.points), (row.name, _most(row))) for row in rows]
+    return table(("all", *(f"σ {_short(sigma)}" for sigma in probed.sigmas)), ("name", "most"), lines)
+
+
+def _most(row: Row) -> str:
+    text, value = row.most
+    return f"{value:.2f}: {text}" if text else "-"
+
+
+def _short(sigma: float) -> str:
+    return f"{sigma:.2g}"
+
+
+def scores(probed: Probed) -> str:
+    """The same as JSON: sigmas, and for each name its role and figures; null where there is none."""
+    rows = [
+        {
+            "name": row.name,
+            "role": row.role,
+            _figure(row.role): _number(row.overall),
+            "by_sigma": [_number(value) for value in row.points],
+            "most": {"prompt": row.most[0], _figure(row.role): _number(row.most[1])},
+        }
+        for row in probed.rows
+    ]
+    found: dict[str, Any] = {"sigmas": [_number(sigma) for sigma in probed.sigmas], "names": rows}
+    return json.dumps(found, ensure_ascii=False)
+
+
+def _figure(role: Role) -> str:
+    return "left" if role == "erased" else "drift"
+
+
+def _number(value: float) -> float | None:
+    return float(f"{value:.6g}") if math.isfinite(value) else None

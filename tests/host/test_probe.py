@@ -1,0 +1,158 @@
+"""The node Probe on the host's own models: what is left of a name where it was erased, and everywhere else."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import comfy.model_management as management
+import comfy.sd
+import pytest
+import torch
+from comfy.model_patcher import ModelPatcher
+
+from pack.nodes.erase_concepts import EraseConcepts
+from pack.nodes.host import probe as host_probe
+from pack.nodes.host.text_encoder import ClipEncoder
+from pack.nodes.probe import Probe, read_points
+from pack.scapre.errors import ScaPreError
+from pack.tests.host import models
+from pack.tests.host.test_static_text import lora_of
+from pack.tests.host.transformers import KINDS, transformer
+
+pytestmark = pytest.mark.usefixtures("nothing_left_loaded")
+
+SMALL = {"steps": 4, "look_at": "0, 60", "size": 64, "cfg": 3.0}
+
+
+def ask(original: Any, edited: Any, clip: Any, names: str = "cat", preserve: str = "", **more: Any) -> Any:
+    with torch.inference_mode():
+        return Probe.EXECUTE_NORMALIZED(
+            original=original, edited=edited, clip=clip, names=names, preserve=preserve, **{**SMALL, **more}
+        ).result
+
+
+def figures(result: Any) -> dict[str, float]:
+    return {row["name"]: row.get("left", row.get("drift")) for row in json.loads(result[2])["names"]}
+
+
+def erased(model: Any, clip: Any, names: str = "cat", **more: Any) -> ModelPatcher:
+    with torch.inference_mode():
+        return EraseConcepts.execute(model, clip, names, **{"method": "uce", "preset": "objects", **more}).args[0]
+
+
+@pytest.fixture(scope="module")
+def clip() -> comfy.sd.CLIP:
+    return models.text_encoder()
+
+
+def test_a_model_against_itself_is_untouched(clip: comfy.sd.CLIP) -> None:
+    model = models.unet()
+    kept = models.snapshot(model)
+    report, image, numbers = ask(model, model, clip, "cat\nred house -> thing", "dog")
+    assert figures((report, image, numbers)) == {"cat": 1.0, "red house": 1.0, "dog": 0.0, "": 0.0}
+    assert image.shape[0] == 1 and image.shape[2:] == (768, 3) and 0 < image.mean() < 1
+    assert "# Probe" in report and "red house" in report and "seeds from 0" in report
+    assert models.same(models.snapshot(model), kept)
+
+
+def test_what_is_erased_is_less_and_the_same_each_time(clip: comfy.sd.CLIP) -> None:
+    model = models.unet()
+    edited = erased(model, clip)
+    first, second = (ask(model, edited, clip, "cat", "dog", seeds=2) for _ in range(2))
+    found = figures(first)
+    assert found["cat"] < 0.99 and first[2] == second[2]
+    half = figures(ask(model, erased(model, clip, strength=0.5), clip, "cat"))
+    assert found["cat"] < half["cat"] < 1
+
+
+def test_any_change_of_a_model_is_seen(clip: comfy.sd.CLIP) -> None:
+    model = transformer("hunyuan dit")
+    changed = models.with_lora(model, lora_of(model, 1), 1.0)
+    found = figures(ask(model, changed, KINDS["hunyuan dit"].encoder(), "cat", "dog"))
+    assert abs(found["cat"] - 1) > 1e-3 and found["dog"] > 1e-3
+
+
+@pytest.mark.parametrize("kind", ["wan", "flux", "z-image", "hunyuan dit", "anima"])
+def test_every_family_is_asked(kind: str) -> None:
+    """Prompts of different lengths, and encoders whose states go to a model one text at a time."""
+    model, encoder = transformer(kind), KINDS[kind].encoder()
+    found = figures(ask(model, erased(model, encoder), encoder, "cat\na red house", cfg=1.0))
+    assert set(found) == {"cat", "a red house", ""} and all(math.isfinite(value) for value in found.values())
+    assert figures(ask(model, model, encoder, "cat", cfg=1.0)) == {"cat": 1.0, "": 0.0}
+
+
+def test_conditionings_of_several_texts_are_those_of_each(clip: comfy.sd.CLIP) -> None:
+    for encoder in (ClipEncoder(clip), ClipEncoder(models.text_encoder("sdxl")), ClipEncoder(KINDS["wan"].encoder())):
+        texts = ["", "cat", "a red cat", "(dog:1.2)"]
+        for one, text in zip(encoder.conditionings(texts), texts, strict=True):
+            ((states, more),), ((wanted, other),) = one, encoder.conditioning(text)
+            assert (states - wanted).abs().max() <= 1e-5 * wanted.abs().max() and more.keys() == other.keys()
+            if isinstance(other.get("pooled_output"), torch.Tensor):
+                assert (more["pooled_output"] - other["pooled_output"]).abs().max() <= 1e-5
+
+
+def test_with_little_memory_fewer_are_asked_at_once(clip: comfy.sd.CLIP, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = models.unet()
+    wanted, sizes, own = ask(model, model, clip)[2], [], host_probe.one_step
+
+    def small(model: Any, latents: torch.Tensor, *more: Any) -> torch.Tensor:
+        sizes.append(len(latents))
+        if len(latents) > 2:
+            raise management.OOM_EXCEPTION
+        return own(model, latents, *more)
+
+    monkeypatch.setattr(host_probe, "one_step", small)
+    assert ask(model, model, clip)[2] == wanted and max(sizes) > 2
+
+    def never(*_: Any) -> torch.Tensor:
+        raise management.OOM_EXCEPTION
+
+    monkeypatch.setattr(host_probe, "one_step", never)
+    with pytest.raises(management.OOM_EXCEPTION):
+        ask(model, model, clip)
+
+
+def test_cancel_stops_it(clip: comfy.sd.CLIP) -> None:
+    model = models.unet()
+    management.interrupt_current_processing()
+    with pytest.raises(management.InterruptProcessingException):
+        ask(model, model, clip)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"names": ""}, r"^names: there are none"),
+        ({"names": "a picture"}, r'^names: "a picture" is itself a prompt'),
+        ({"names": "\n".join(f"name {i}" for i in range(201))}, r"^names: 201 are more than"),
+        ({"preserve": "cat"}, r"^preserve: line 1, .cat., is also in concepts"),
+        ({"look_at": "100"}, r"^look_at: .*100.* is outside of the way"),
+        ({"look_at": "-3, 10"}, r"^look_at: .*-3.* is outside"),
+        ({"look_at": "σ"}, r"^look_at: .*σ.* is outside"),
+        ({"look_at": " , "}, r"^look_at: it is empty"),
+        ({"wordings": "a poster"}, r"^wordings: .*needs NAME once"),
+        ({"sampler_name": "dpmpp_sde"}, r"^sampler_name: .*dpmpp_sde"),
+        ({"clip": None}, r"^clip: it is missing"),
+    ],
+)
+def test_bad_input_is_explained(clip: comfy.sd.CLIP, more: dict[str, Any], said: str) -> None:
+    model = models.unet()
+    with pytest.raises(ScaPreError, match=said):
+        ask(model, model, **{"clip": clip, **more})
+
+
+def test_models_of_different_architectures_are_refused(clip: comfy.sd.CLIP) -> None:
+    with pytest.raises(ScaPreError, match=r"^edited: it is .*, and original is "):
+        ask(models.unet(), models.unet("sdxl"), clip)
+
+
+def test_the_encoder_of_another_model_is_refused() -> None:
+    model = models.unet()
+    with pytest.raises(ScaPreError, match=r"^clip: "):
+        ask(model, model, models.text_encoder("sdxl"))
+
+
+def test_points_are_steps() -> None:
+    assert read_points("0, 50%, 99.9, 50", 10) == [0, 5, 9]
