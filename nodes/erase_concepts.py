@@ -17,7 +17,7 @@ from ..scapre.methods.settings import declared
 from ..scapre.solve import Request, encode_request, solve_edit
 from ..scapre.states.encoder import Encoder
 from ..scapre.states.pooled import CHOICES, pooled_choice
-from ..scapre.states.prompts import TEMPLATES
+from ..scapre.states.prompts import TEMPLATES, wordings_named
 from .host.device import compute_device, with_cpu_fallback
 from .host.progress import HostProgress
 from .host.projections import HostProjections
@@ -87,7 +87,7 @@ class EraseConcepts(io.ComfyNode):
         projections = HostProjections(model)
         vector, remarks = pooled_choice(pooled, projections)
         notes = (*shape_note(concepts), *name_notes(preserve, "preserve"), *projections.notes(), *remarks)
-        request = Request(parsed, names, settings, seed, tuple(TEMPLATES[templates]), notes, method, vector)
+        request = Request(parsed, names, settings, seed, tuple(wordings_named(templates)), notes, method, vector)
         progress = HostProgress(getattr(cls.hidden, "unique_id", None))
         edit = _solve(projections, encoder_for(clip, projections), request, compute_device(device), progress)
         return solved(model, edit, strength, f"Preset {preset}, {edit.described}", progress)

@@ -25,7 +25,7 @@ from .progress import Progress, silent
 from .states.encoder import Encoder
 from .states.pooled import PooledEncoder, PooledProjections, Pools
 from .states.prompts import TEMPLATES, Pair, expand
-from .states.readings import SECOND, is_second, names_read, once, readings, twice
+from .states.readings import is_second, names_read, once, readings, twice
 from .states.token_states import TokenStates, encode_prompts
 
 log = logging.getLogger("scapre")
@@ -171,7 +171,7 @@ def _solved(
     progress: Progress, encode_seconds: float, learned: Payload | None,
 ) -> Edit:  # fmt: skip
     """An edit of what reads the states: see `solve_edit`."""
-    request = request.read(both=SECOND in states.kept)
+    request = request.read(both=states.twice)
     watch, solver = Stopwatch(device), method(request.method)
     names = having(projections, solver.edits(request.settings))
     _check_names(names, projections, request)
@@ -228,13 +228,35 @@ def _solved(
 
 
 def _same_tokens(encoder: Encoder, request: Request, solver: Method) -> tuple[str, ...]:
-    """What to say of names that the text encoder cannot tell apart.
+    """What to say of names that a text encoder cannot tell apart.
 
     Raises:
-        ScaPreError: If one of them is erased and another one held.
+        ScaPreError: If one of them is erased and another one held, and no encoder of the model's tells them apart.
     """
-    known: dict[tuple[int, ...], str] = {}
+    names = [concept.text for concept in request.concepts.concepts]
+    each = readings(encoder)
+    alike = [_twins(one, names, request.preserve) for one in each]
     notes = []
+    for (name, other), held in {pair: held for found in alike for pair, held in found.items()}.items():
+        everywhere = all((name, other) in found for found in alike)
+        if held and everywhere and solver.preserves:
+            raise ScaPreError(
+                f"preserve: {shorten(name)} has the same tokens as the concept {shorten(other)}, so that one cannot "
+                "stay while the other goes. Take one of them out."
+            )
+        to = "the text encoder" if everywhere else "one of the two text encoders"
+        notes.append(
+            f"{shorten(name)}, which is preserved, is {shorten(other)} to {to}"
+            if held
+            else f"{shorten(other)} and {shorten(name)} are the same to {to}"
+        )
+    return (*notes[:_FEW], *([f"and {len(notes) - _FEW} more"] if len(notes) > _FEW else []))
+
+
+def _twins(encoder: Encoder, names: Sequence[str], preserve: Sequence[str]) -> dict[tuple[str, str], bool]:
+    """Names beside the concept that an encoder reads just so, and whether they are preserved."""
+    known: dict[tuple[int, ...], str] = {}
+    found = {}
 
     def read(name: str) -> tuple[int, ...]:
         try:
@@ -242,20 +264,14 @@ def _same_tokens(encoder: Encoder, request: Request, solver: Method) -> tuple[st
         except ScaPreError:  # it is too long, which is said where it is encoded
             return ()
 
-    for concept in request.concepts.concepts:
-        tokens = read(concept.text)
-        if tokens and (first := known.setdefault(tokens, concept.text)) != concept.text:
-            notes.append(f"{shorten(first)} and {shorten(concept.text)} are the same to the text encoder")
-    for name in request.preserve:
-        concept_text = known.get(read(name))
-        if concept_text and solver.preserves:
-            raise ScaPreError(
-                f"preserve: {shorten(name)} has the same tokens as the concept {shorten(concept_text)}, so that one "
-                "cannot stay while the other goes. Take one of them out."
-            )
-        if concept_text:
-            notes.append(f"{shorten(name)}, which is preserved, is {shorten(concept_text)} to the text encoder")
-    return (*notes[:_FEW], *([f"and {len(notes) - _FEW} more"] if len(notes) > _FEW else []))
+    for name in names:
+        tokens = read(name)
+        if tokens and (first := known.setdefault(tokens, name)) != name:
+            found[name, first] = False
+    for name in preserve:
+        if other := known.get(read(name)):
+            found[name, other] = True
+    return found
 
 
 def _check_names(names: Sequence[str], projections: Projections, request: Request) -> None:

@@ -107,6 +107,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = commands.add_parser("captured", help="count what edits of states caught inside MiniCanvas-DiT do")
     add.add_argument("--folder", type=Path, default=folder / "evaluation", help=argparse.SUPPRESS)
     add.set_defaults(run=measure_captured)
+
+    add = commands.add_parser("probed", help="compare what the node Probe finds with what the judge has read")
+    add.add_argument("--split", choices=("development", "held-out"), default="development", help="(%(default)s)")
+    add.add_argument("--folder", type=Path, default=folder / "evaluation", help=argparse.SUPPRESS)
+    add.set_defaults(run=measure_probed)
     return parser.parse_args(arguments)
 
 
@@ -260,6 +265,25 @@ def measure_captured(options: argparse.Namespace) -> int:
     (STUDIES / "captured.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     print(file=sys.stderr)
     print(captured.table(rows))
+    return 0
+
+
+def measure_probed(options: argparse.Namespace) -> int:
+    """Compare the probe with the judge; what was asked is kept, and never asked again."""
+    from . import probed
+
+    file = STUDIES / f"probed-{options.split}.json"
+    known = json.loads(file.read_text(encoding="utf-8"))["rows"] if file.is_file() else []
+    STUDIES.mkdir(parents=True, exist_ok=True)
+
+    def keep(rows: list[object]) -> None:
+        ranks = probed.ranked(rows)  # type: ignore[arg-type]
+        file.write_text(json.dumps({"ranks": ranks, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+
+    loaded = evaluation(options.folder).loaded
+    for rows in probed.rows(loaded, options.split, RESULTS, known, tell):
+        keep(rows)
+    print(json.dumps(json.loads(file.read_text(encoding="utf-8"))["ranks"], indent=1))
     return 0
 
 

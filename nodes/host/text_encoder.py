@@ -139,7 +139,7 @@ class ClipEncoder:
             for whole in (getattr(self.clip, part, None) for part in ("tokenizer", "cond_stage_model"))
         )
         if tokenizer is None or encoder is None:
-            return None
+            return None if self._reader.windows else Lexicon.none()
         try:
             weight = encoder.transformer.get_input_embeddings().weight.detach()
             embeddings = weight if weight.dtype in _FLOATS else weight.to("cpu", torch.float32)

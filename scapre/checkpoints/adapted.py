@@ -76,12 +76,12 @@ class AdaptedEncoder(WholeEncoder):
 
     def __init__(self, model: Qwen3, network: Adapter, cut: SentenceCutter, pieces: Pieces) -> None:
         """Takes the language model, the network, what cuts texts for T5, and for the language model."""
-        super().__init__(cut, torch.empty(0, model.width))
+        super().__init__(model.file, cut, torch.empty(0, model.width))
         self._model, self._network, self._pieces = model, network, pieces
 
-    def lexicon(self) -> Lexicon | None:
-        """None: the words of neither vocabulary have embeddings that mean what is read here."""
-        return None
+    def lexicon(self) -> Lexicon:
+        """No words: those of neither vocabulary have embeddings that mean what is read here."""
+        return Lexicon.none()
 
     def _key(self, text: str) -> Ids:
         """T5's tokens, how many they are before them, and the language model's."""

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from ..errors import ScaPreError, shorten
 from ..states.sentences import WINDOW, bracketed, check_length, ordered
+from .float8 import layers_of, read_weight
 from .pieces import Pieces
 from .sentences import Ids, SentenceCutter, WholeEncoder
 from .t5 import Told, batches
 from .tensor_file import TensorFile
 from .tokenizer import VARIABLE, places
-from .towers import Read
 
 _START, _END = 101, 102
 _HEAD = 64
@@ -79,7 +79,8 @@ class Rows:
 
     def __getitem__(self, ids: Tensor, /) -> Tensor:
         """Rows, float32."""
-        return self._file.rows(self._name, ids.flatten()).view(*ids.shape, -1).float()
+        found = self._file.rows(self._name, ids.flatten())
+        return found.view(*ids.shape, found.shape[-1]).float()
 
 
 class BertEncoder(WholeEncoder):
@@ -89,26 +90,25 @@ class BertEncoder(WholeEncoder):
     stand for the empty prompt.
     """
 
-    def __init__(self, file: TensorFile, prefix: str, read: Read, cut: BertCutter) -> None:
+    def __init__(self, file: TensorFile, prefix: str, cut: BertCutter) -> None:
         """Takes what it reads with.
 
         Args:
             file: That has the weights.
             prefix: What their names begin with.
-            read: Reads one of them.
             cut: Cuts texts.
 
         Raises:
             ScaPreError: If they are not in the file.
         """
-        self._file, self._prefix, self._read_any = file, prefix, read
+        self._file, self._prefix = file, prefix
         self._words_of = f"{prefix}embeddings.word_embeddings.weight"
         if self._words_of not in file.entries:
             raise ScaPreError(
                 f"checkpoint: {shorten(file.path.name)} has no BERT in it ({self._words_of} is missing). Give the "
                 "whole checkpoint of the model, with its text encoders."
             )
-        super().__init__(cut, Rows(file, self._words_of))
+        super().__init__(file, cut, Rows(file, self._words_of))
 
     def _window(self, rows: Tensor, words: int, start: Tensor) -> Tensor:
         return ordered(rows[1:], words, start, rows[:1].expand(WINDOW, -1))
@@ -118,10 +118,7 @@ class BertEncoder(WholeEncoder):
         texts = [(_START, *ids, _END) for ids in keys]
         order, groups = batches(texts)
         states = [self._embedded(torch.tensor([texts[place] for place in group])) for group in groups]
-        start = f"{self._prefix}encoder.layer."
-        layers = 1 + max(
-            int(name.removeprefix(start).split(".")[0]) for name in self._file.entries if name.startswith(start)
-        )
+        layers = layers_of(self._file, f"{self._prefix}encoder.layer.")
         for number in range(layers):
             told(number, layers)
             states = [self._through(f"encoder.layer.{number}.", state) for state in states]
@@ -156,4 +153,4 @@ class BertEncoder(WholeEncoder):
         return F.layer_norm(states, weight.shape, weight, bias, _EPSILON)
 
     def _read_weight(self, name: str) -> Tensor:
-        return self._read_any(self._prefix + name).float()
+        return read_weight(self._file, self._prefix + name)

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..errors import ScaPreError, shorten
 from ..families.marks import find_class, part_of_a_model
 from .encoder import CheckpointEncoder
+from .float8 import read_weight
 from .t5_file import T5File, t5_prefix
 from .tensor_file import TensorFile
 from .tokenizer import Tokenizer
@@ -42,11 +43,16 @@ def clip_from_files(
 
     def read(name: str) -> Tensor:
         place, _, inside = name.partition(":")
-        return files[int(place)].read(inside)
+        return read_weight(files[int(place)], inside)
 
     # Files have the same names: here each tells its file.
     names = [f"{place}:{name}" for place, file in enumerate(files) for name in file.entries]
     return CheckpointEncoder(names, read, tokenizer, [tower for _, tower in found], width)
+
+
+def clip_name(tower: Tower) -> str:
+    """What people call a tower."""
+    return _NAMES.get(tower.heads, "CLIP")
 
 
 def what_encoder(file: TensorFile) -> str:
@@ -74,7 +80,7 @@ def _alone(files: Sequence[TensorFile], tower: Tower, towers: Sequence[Tower], f
 
 
 def _another(files: Sequence[TensorFile], towers: Sequence[Tower], family: str) -> ScaPreError:
-    wanted = " and ".join(_NAMES[tower.heads] for tower in towers)
+    wanted = " and ".join(map(clip_name, towers))
     given = ", ".join(f"{shorten(file.path.name)} is {what_encoder(file)}" for file in files)
     return ScaPreError(f"{files[0].field}: {given}, and {family} models read {wanted}. Give the file of each.")
 

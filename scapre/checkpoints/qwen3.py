@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import ScaPreError, shorten
-from .float8 import FLOAT8, read_float8
+from .float8 import layers_of, read_weight
 from .pieces import Pieces
 from .rotary import rotated
 from .t5 import Told, batches
@@ -69,8 +69,19 @@ class Qwen3:
 
     @property
     def width(self) -> int:
-        """Of a state."""
-        return int(self.file.entries[f"{self._prefix}embed_tokens.weight"].shape[1])
+        """Of a state.
+
+        Raises:
+            ScaPreError: If the file has no embeddings.
+        """
+        name = f"{self._prefix}embed_tokens.weight"
+        entry = self.file.entries.get(name)
+        if entry is None or len(entry.shape) != 2:
+            raise ScaPreError(
+                f"{self.file.field}: {shorten(self.file.path.name)} lacks {shorten(name)}, or it is no matrix. The "
+                "file is damaged or not whole; get it again."
+            )
+        return entry.shape[1]
 
     @torch.no_grad()
     def __call__(self, texts: Sequence[Sequence[int]], told: Told = lambda done, total: None) -> list[Tensor]:
@@ -81,8 +92,7 @@ class Qwen3:
         """
         order, groups = batches(texts)
         states = [self._embedded([texts[place] for place in group]) for group in groups]
-        start = f"{self._prefix}layers."
-        layers = 1 + max(int(n.removeprefix(start).split(".")[0]) for n in self.file.entries if n.startswith(start))
+        layers = layers_of(self.file, f"{self._prefix}layers.")
         for number in range(layers):
             told(number, layers)
             read = self._reader(f"layers.{number}.")
@@ -108,10 +118,7 @@ class Qwen3:
         return read
 
     def _weight(self, name: str) -> Tensor:
-        stored = self._prefix + name
-        if stored in self.file.entries and self.file.entries[stored].dtype in FLOAT8:
-            return read_float8(self.file, stored)
-        return self.file.read(stored).float()
+        return read_weight(self.file, self._prefix + name)
 
 
 def _through(read: Callable[[str], Tensor], states: Tensor) -> Tensor:

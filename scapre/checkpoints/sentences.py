@@ -9,6 +9,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from ..errors import ScaPreError, shorten
 from ..families import TextEncoder
 from ..progress import Progress, silent
 from ..states.lexicon import Embeddings, Lexicon
@@ -17,6 +18,7 @@ from .encoder import CheckpointEncoder
 from .pieces import Pieces
 from .t5 import T5, Rows, Told
 from .t5_file import T5File
+from .tensor_file import TensorFile
 
 _STAGE = "text encoding"
 _MOST = 2**27  # values of states that are kept: 512 MB
@@ -55,8 +57,16 @@ class SentenceCutter:
 class WholeEncoder(ABC):
     """An encoder that reads a text whole however little of it is wanted; texts that were read are kept for a while."""
 
-    def __init__(self, cut: SentenceCutter, embeddings: Embeddings, filled: int = 0) -> None:
-        """Takes what cuts texts, the embeddings of their tokens, and how many tokens padding fills a text up to."""
+    def __init__(self, file: TensorFile, cut: SentenceCutter, embeddings: Embeddings, filled: int = 0) -> None:
+        """Takes what it reads with.
+
+        Args:
+            file: That has the weights, for messages.
+            cut: Cuts texts.
+            embeddings: Of their tokens.
+            filled: How many tokens padding fills a text up to.
+        """
+        self._where = f"{file.field}: {shorten(file.path.name)}"
         self._ids, self._embeddings, self._filled = cut, embeddings, filled
         self._held: dict[Ids, Tensor] = {}
         self._coming: list[Ids] = []
@@ -112,7 +122,15 @@ class WholeEncoder(ABC):
                 new.append(key)
         if self._tokens([*self._held, *new]) * width > _MOST:
             self._held = {key: states for key, states in self._held.items() if key in asked}
-        found = self._run(new, lambda done, total: progress(_STAGE, done, total))
+        try:
+            found = self._run(new, lambda done, total: progress(_STAGE, done, total))
+        except RuntimeError as error:
+            if "memory" in str(error):
+                raise
+            raise ScaPreError(
+                f"{self._where}: weights of the text encoder do not fit each other ({shorten(error, 120)}). The file "
+                "is damaged or of another model; get it again."
+            ) from None
         self._held |= {key: states[: WINDOW + 1].clone() for key, states in zip(new, found, strict=True)}
 
     def encode(self, texts: Sequence[str], progress: Progress) -> Tensor:
@@ -139,7 +157,7 @@ class SentenceEncoder(WholeEncoder):
 
     def __init__(self, file: T5File, cut: SentenceCutter, reads: TextEncoder) -> None:
         """Takes the weights, what cuts texts, and how the model reads behind a text's end."""
-        super().__init__(cut, Rows(file), reads.filled)
+        super().__init__(file.file, cut, Rows(file), reads.filled)
         self.model, self._behind = T5(file), reads.behind
 
     def _run(self, keys: Sequence[Ids], told: Told) -> list[Tensor]:
@@ -152,11 +170,25 @@ class SentenceEncoder(WholeEncoder):
 class VectorsBeside(SentenceEncoder):
     """T5, with CLIP beside it for the pooled vectors alone."""
 
-    def __init__(self, file: T5File, cut: SentenceCutter, reads: TextEncoder, clip: CheckpointEncoder) -> None:
-        """Takes what a `SentenceEncoder` does, and CLIP."""
+    def __init__(
+        self, file: T5File, cut: SentenceCutter, reads: TextEncoder, clip: Callable[[], CheckpointEncoder]
+    ) -> None:
+        """Takes what a `SentenceEncoder` does, and what gives CLIP when it is asked for."""
         super().__init__(file, cut, reads)
         self._clip = clip
+        self._found: CheckpointEncoder | None = None
 
     def pooled(self, texts: Sequence[str]) -> Tensor:
-        """CLIP's pooled vectors, (texts, width), float32."""
-        return self._clip.pooled(texts)
+        """CLIP's pooled vectors, (texts, width), float32.
+
+        Raises:
+            ScaPreError: If CLIP is not there, or a text is longer than what it reads at once.
+        """
+        if self._found is None:
+            self._found = self._clip()
+        try:
+            return self._found.pooled(texts)
+        except ScaPreError as error:
+            raise ScaPreError(
+                f"{error} It is for the pooled vector of CLIP-L, which --pooled off leaves out."
+            ) from None

@@ -18,7 +18,7 @@ from ..states.readings import TwoReadings
 from ..states.tokens import Tokenise
 from .adapted import AdaptedEncoder, Adapter
 from .bert import BertCutter, BertEncoder, bert_pieces
-from .clip_files import clip_from_files, what_encoder
+from .clip_files import clip_from_files, clip_name, what_encoder
 from .encoder import CheckpointEncoder
 from .pieces import own_pieces, t5_pieces
 from .qwen3 import Qwen3, qwen_pieces, qwen_prefix
@@ -69,6 +69,17 @@ class Source:
             return clip_from_files(files, towers, self.family, cut, width)
         return CheckpointEncoder(self.inside.entries, self.any_of, cut, towers, width)
 
+    def clip_beside(self, files: Sequence[TensorFile], width: int = 0) -> CheckpointEncoder:
+        """The same beside T5, with a word of what is missing."""
+        names = " and ".join(clip_name(tower) for tower in TOWERS[self.family])
+        there = any(name.startswith(TOWERS[self.family][0].prefixes) for name in self.inside.entries)
+        if not files and not there:
+            raise ScaPreError(
+                f"{OPTION}: {self.family} models also read {names}, and neither the checkpoint nor a file has it. Give "
+                f"{OPTION} once for each file."
+            )
+        return self.clip(files, width)
+
     def t5(self, files: Sequence[TensorFile]) -> tuple[T5File, SentenceCutter]:
         """T5, from a file or from the checkpoint, and what cuts texts for it."""
         file = t5_file(self.family, self.inside, files)
@@ -102,14 +113,23 @@ def _sentences(source: Source) -> Encoder:
 
 def _with_vectors(source: Source) -> Encoder:
     sentences, clips = source.parted()
-    return VectorsBeside(*source.t5(sentences), source.wanted, source.clip(clips))
+    return VectorsBeside(*source.t5(sentences), source.wanted, lambda: source.clip_beside(clips))
 
 
 def _clip_and_sentences(source: Source) -> Encoder:
     sentences, clips = source.parted()
+    width = source.own("diffusion_model.context_embedder.weight").shape[1]
+    clip = source.clip_beside(clips, width)
+    if not sentences and t5_prefix(source.inside, INSIDE) is None:  # SD3 is drawn with without T5, too
+        return clip
     file, cut = source.t5(sentences)
-    width = file.shape(file.embeddings)[1]
-    return TwoReadings(source.clip(clips, width), SentenceEncoder(file, cut, source.wanted))
+    found = file.shape(file.embeddings)[1]
+    if found != width:
+        raise ScaPreError(
+            f"{file.where} gives states of width {found:,}, and this {source.family} model takes {width:,}. Give "
+            f"{wanted_file(source.wanted)}."
+        )
+    return TwoReadings(clip, SentenceEncoder(file, cut, source.wanted))
 
 
 def _bert_and_sentences(source: Source) -> Encoder:
@@ -124,7 +144,7 @@ def _bert_and_sentences(source: Source) -> Encoder:
             f"checkpoint: {shorten(source.inside.path.name)} has no mT5 with its vocabulary in it ({_MT5}…), and "
             f"{source.family} models read {source.wanted.title}. Give the checkpoint that ComfyUI's examples name."
         )
-    bert = BertEncoder(source.inside, _BERT, source.any_of, BertCutter(bert_pieces(source.vocabulary)))
+    bert = BertEncoder(source.inside, _BERT, BertCutter(bert_pieces(source.vocabulary)))
     cut = SentenceCutter(own_pieces(source.inside.read(vocabulary)))
     sentences = SentenceEncoder(T5File(source.inside, prefix), cut, source.wanted)
     leads = source.contexts[1]

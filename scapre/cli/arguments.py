@@ -175,7 +175,7 @@ def add_tokenizer(parser: argparse.ArgumentParser) -> None:
         "--tokenizer",
         type=Path,
         metavar="DIR",
-        help="folder with CLIP's vocab.json and merges.txt (T5: tokenizer.json)",
+        help="folder with CLIP's vocab.json and merges.txt (T5: tokenizer.json, HunyuanDiT's BERT: vocab.txt)",
     )
 
 
@@ -187,7 +187,7 @@ def add_text_encoder(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="the text encoder of a model that comes without one (T5, UMT5, CLIP); may be repeated",
+        help="the text encoder of a model that comes without one (T5, UMT5, CLIP, Anima's Qwen3); once for each file",
     )
 
 

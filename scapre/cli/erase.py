@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..checkpoints.checkpoint import Checkpoint
 from ..concepts.concepts import name_notes, parse_concepts, parse_preserve
+from ..families import note
 from ..files import write_edit
 from ..report.data import report_data
 from ..report.markdown import render
@@ -78,7 +79,9 @@ def run(options: argparse.Namespace) -> int:
     request, exported, progress = request_of(options), export_options(options), ConsoleProgress()
     with Checkpoint(options.checkpoint) as checkpoint, text_encoder_files(options.text_encoder) as others:
         vector, remarks = pooled_choice(options.pooled, checkpoint)
-        request = replace(request, pooled=vector, notes=(*request.notes, *remarks))
+        request = replace(
+            request, pooled=vector, notes=(*request.notes, *filter(None, [note(checkpoint.family)]), *remarks)
+        )
         states, seconds = encode_request(checkpoint.encoder(options.tokenizer, others), request, progress)
         edit = solve_edit(states, checkpoint, request, progress=progress, encode_seconds=seconds)
         if options.export:

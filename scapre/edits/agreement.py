@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 from ..concepts.names import identity, is_hidden, normalise
 from ..errors import ScaPreError, shorten, some
+from ..states.readings import is_second, plain
 from ..states.tokens import Tokenise, agree, read_otherwise
 from .edit import Edit
 from .twins import Part
@@ -41,6 +42,18 @@ def check_models(edits: Mapping[str, Edit]) -> None:
                 f"edits: {label} was made for {mine[0]} (text states of width {mine[1]}) and {other} for {its[0]} "
                 f"({its[1]}). Only edits for one family of models can be combined; leave one of them out."
             )
+        pair = (first, edit)
+        if len({any(map(is_second, one.templates)) for one in pair}) > 1:
+            one, two = sorted((label, other), key=lambda name: any(map(is_second, edits[name].templates)))
+            raise ScaPreError(
+                f"edits: {two} was made with two text encoders side by side, and {one} with one of them. Make {one} "
+                "again with all text encoders of the model loaded."
+            )
+        if all(one.states.whole for one in pair) and first.states.frame != edit.states.frame:
+            raise ScaPreError(
+                f"edits: {label} and {other} were made with text encoders that put other words around every prompt. "
+                "Make one of them again with the other's text encoder."
+            )
         common = first.states.last.keys() & edit.states.last.keys()
         if any(first.states.last[head] != edit.states.last[head] for head in common if not is_hidden(head)):
             raise ScaPreError(
@@ -58,7 +71,7 @@ def tokens_notes_between(label: str, edit: Edit, lead: str, first: Edit) -> tupl
     """What to say where two edits of one list had been made on installations that cut a name differently."""
     mine, its = edit.states.tokens, first.states.tokens
     heads = [head for head in mine.keys() & its.keys() if not is_hidden(head) and not agree(mine[head], its[head])]
-    return _otherwise(sorted(heads), f"the installation of {label}", f"that of {lead}")
+    return _otherwise(sorted(set(map(plain, heads))), f"the installation of {label}", f"that of {lead}")
 
 
 def _otherwise(names: Sequence[str], here: str, there: str) -> tuple[str, ...]:

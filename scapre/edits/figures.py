@@ -104,7 +104,7 @@ class ResponseMeter(ChangeMeter):
         self._basis: Tensor | None = None
         self._rotated = self.columns
         place = {text: len(pairs) + i for i, text in enumerate(self.held)} | {NULL: len(columns)}
-        if SECOND in states.kept:
+        if states.twice:
             place[SECOND] = len(columns) + states.window
         own = {text: len(pairs) + len(self.held) + i for i, text in enumerate(self.found)}
         anchors = [own.get(pair.concept.text, place[pair.anchor.text]) for pair in pairs]

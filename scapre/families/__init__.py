@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from ..errors import ScaPreError
+from ..errors import ScaPreError, shorten
 from . import (
     ace_step,
     aura_flow,
@@ -169,7 +169,13 @@ def padding(title: str, read: Read) -> Tensor | None:
 
 
 def _titled(title: str) -> Family:
-    return next(family for family in FAMILIES.values() if family.title == title)
+    found = next((family for family in FAMILIES.values() if family.title == title), None)
+    if found is None:
+        raise ScaPreError(
+            f"edit: it was made for {shorten(title)} models, which this version of the pack does not know. Update the "
+            "pack."
+        )
+    return found
 
 
 class Place(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -13,8 +14,8 @@ from ..edits.edit import Edit
 from ..edits.figures import Report, held_names
 from ..methods import method
 from ..methods.settings import MethodSettings, declared
-from ..states.prompts import NULL, Pair, check_templates, expand
-from ..states.readings import names_read, plain
+from ..states.prompts import NULL, TEMPLATES, Pair, check_templates, expand
+from ..states.readings import is_second, names_read, once, plain
 from ..states.tokens import is_kept
 from . import values
 
@@ -80,7 +81,8 @@ def heads_of(edit: Edit | Description) -> list[str]:
     """The heads of an edit's prompts, each once, the null prompt first."""
     prompts = (prompt for pair in edit.pairs for prompt in (pair.concept, pair.anchor))
     alone = names_read(edit.preserve, edit.templates)
-    return list(dict.fromkeys([NULL, *(prompt.head for prompt in prompts), *alone]))
+    nulls = names_read([NULL], edit.templates)
+    return list(dict.fromkeys([*nulls, *(prompt.head for prompt in prompts), *alone]))
 
 
 def _erased(pairs: Sequence[Pair]) -> list[str]:
@@ -123,6 +125,11 @@ def described(version: str, name: str, table: Mapping[str, Any], size: int) -> D
     widths = {columns for _, columns in shapes.values()}
     if not widths or (solver.reads_text and len(widths) != 1):
         raise ValueError("its matrices have no width in common")
+    if solver.sums and once(templates) != tuple(TEMPLATES["none"]):
+        raise ValueError("its method has no wordings of the user's")
+    frame, window = values.count(table.get("frame", 0), 0, 2**10), values.count(table["window"], 2, 2**16)
+    if any(map(is_second, templates)) and frame < window:
+        raise ValueError("it has wordings of two text encoders, and the empty prompt of one")
     pairs = expand(concepts, templates)
     return Description(
         version=values.word(version),
@@ -135,8 +142,8 @@ def described(version: str, name: str, table: Mapping[str, Any], size: int) -> D
         preserve=preserve,
         templates=templates,
         width=min(widths) if solver.reads_text else values.count(table["width"], 1, 2**20),
-        window=values.count(table["window"], 2, 2**16),
-        frame=values.count(table.get("frame", 0), 0, 2**10),
+        window=window,
+        frame=frame,
         tokens=_tokens(table.get("tokens", ())),
         shapes=shapes,
         pairs=pairs,
@@ -169,7 +176,10 @@ def _tokens(entries: Any) -> tuple[str, ...]:
 
 
 def _templates(entries: Any) -> tuple[str, ...]:
-    return tuple(check_templates([values.text(value) for value in entries]))
+    found = tuple(check_templates([values.text(value) for value in entries]))
+    if any(_is_control(char) for template in found for char in plain(template)):
+        raise ValueError("a wording has control characters")
+    return found
 
 
 def _concept(table: Mapping[str, Any]) -> Concept:
@@ -179,6 +189,14 @@ def _concept(table: Mapping[str, Any]) -> Concept:
     if not text:
         raise ValueError("a concept has no name")
     return Concept(text, anchor, _templates(table["templates"]) if table["templates"] else ())
+
+
+def _printable(note: str) -> str:
+    return "".join(" " if _is_control(char) else char for char in note)
+
+
+def _is_control(char: str) -> bool:
+    return unicodedata.category(char) == "Cc" and char not in "\n\t"
 
 
 def _report(
@@ -196,5 +214,5 @@ def _report(
         remaining=figures("remaining", _erased(pairs)),
         kept=figures("kept", _erased(pairs)),
         drift=figures("drift", held),
-        notes=tuple(values.text(note) for note in table["notes"]),
+        notes=tuple(_printable(values.text(note)) for note in table["notes"]),
     )

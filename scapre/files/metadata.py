@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from .. import VERSION
 from ..checkpoints.strict_json import strict_json
@@ -10,6 +11,7 @@ from ..checkpoints.tensor_file import TensorFile
 from ..edits.edit import Edit
 from ..errors import ScaPreError, shorten
 from ..methods import FIRST, METHODS
+from ..states.readings import once
 from .description import Description, described, table_of
 
 FORMAT = "scapre edit"
@@ -19,7 +21,7 @@ _FIRST = (FIRST, "1")
 
 POOLED = "pooled."
 """What the names of tensors begin with that belong to the pooled vector."""
-_SAME = ("family", "seed", "settings", "concepts", "preserve", "templates")
+_SAME = ("family", "seed", "settings", "preserve")
 
 _WRONG = (LookupError, TypeError, ValueError, AttributeError)  # what a table of other types and values leads to
 
@@ -71,13 +73,19 @@ def from_metadata(file: TensorFile) -> tuple[Description, Description | None]:
         if version != "3":
             return own, None
         pooled = described(pack, made[0], strict_json(file.metadata["pooled"]), file.size)
-        if any(getattr(own, key) != getattr(pooled, key) for key in _SAME):
+        if any(getattr(own, key) != getattr(pooled, key) for key in _SAME) or _asked(own) != _asked(pooled):
             raise ValueError("its part for the pooled vector belongs to another edit")
         return own, pooled
     except ScaPreError as error:
         raise file.broken(str(error)) from None
     except _WRONG as error:
         raise file.broken(f"its description has a wrong value ({str(error)[:80]})") from None
+
+
+def _asked(told: Description) -> tuple[object, ...]:
+    """Names and wordings, those of the first text encoder alone: a pooled vector is read once."""
+    names = [replace(concept, templates=once(concept.templates)) for concept in told.concepts]
+    return once(told.templates), names
 
 
 def _unknown(file: TensorFile, how: str) -> ScaPreError:

@@ -72,6 +72,11 @@ class Lexicon:
         ids = torch.tensor(list(known.values()), dtype=torch.long)
         return cls(tuple(known), ids, embeddings, clip=any(token.endswith("</w>") for token in vocabulary))
 
+    @classmethod
+    def none(cls) -> Lexicon:
+        """No words, of an encoder that is no CLIP."""
+        return cls((), torch.empty(0, dtype=torch.long), torch.empty(0, 1), clip=False)
+
     def nearest(self, token: int, count: int, without: Collection[int] = ()) -> list[tuple[str, float]]:
         """The words whose embeddings have the greatest cosine with that of a token, closest first.
 

@@ -59,6 +59,17 @@ def wordings(concepts: Iterable[Concept], templates: Sequence[str]) -> tuple[Pai
     )
 
 
+def wordings_named(name: str) -> Sequence[str]:
+    """The bundled wordings of a name.
+
+    Raises:
+        ScaPreError: If there are none of that name.
+    """
+    if name not in TEMPLATES:
+        raise ScaPreError(f"templates: {shorten(name)} is unknown. Choose one of {', '.join(TEMPLATES)}.")
+    return TEMPLATES[name]
+
+
 def check_templates(templates: Sequence[str]) -> Sequence[str]:
     """The templates themselves.
 

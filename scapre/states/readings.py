@@ -66,7 +66,11 @@ class TwoReadings:
 
     def tokens(self, text: str) -> Sequence[int]:
         """Ids of a text's tokens; see `Encoder`."""
-        return self._of(text).tokens(plain(text))
+        try:
+            return self._of(text).tokens(plain(text))
+        except ScaPreError as error:
+            which = "second" if is_second(text) else "first"
+            raise ScaPreError(f"{error} It is the {which} of the model's two text encoders that cuts it so.") from None
 
     def read_ahead(self, texts: Sequence[str], progress: Progress) -> None:
         """Tells both what they will be asked for."""

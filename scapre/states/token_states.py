@@ -18,7 +18,7 @@ from ..progress import Progress, silent
 from .encoder import Encoder, frame_of
 from .prefixes import check_finite, encode_prefixes
 from .prompts import NULL, Pair, Prompt
-from .readings import is_second
+from .readings import is_second, names_read
 from .tokens import written
 
 
@@ -81,6 +81,11 @@ class TokenStates:
         """Whether the states are there, or were left out of a file."""
         return bool(self.kept)
 
+    @property
+    def twice(self) -> bool:
+        """Whether two text encoders have read the texts side by side."""
+        return any(map(is_second, self.kept))
+
     def left_out(self) -> TokenStates:
         """What is left where nothing is to be solved again: no states, but what is known of the texts' tokens."""
         return replace(self, states=self.states[:0].clone(), kept={}, moments={})
@@ -112,7 +117,7 @@ def needed(
 
     Only the last token of a preserved name is read.
     """
-    spans = {NULL: range(window + frame)}
+    spans = dict.fromkeys(_nulls(pairs), range(1)) | {NULL: range(window + frame)}
     for prompt in (prompt for pair in pairs for prompt in (pair.concept, pair.anchor)):
         place = last[prompt.head]
         held = spans.get(prompt.text, range(place, place + 1))
@@ -122,6 +127,11 @@ def needed(
     for name in preserve:
         spans.setdefault(name, range(last[name], last[name] + 1))
     return spans
+
+
+def _nulls(pairs: Sequence[Pair]) -> tuple[str, ...]:
+    """The null prompt as each text encoder reads it."""
+    return names_read([NULL], [pair.concept.text for pair in pairs])
 
 
 def encode_prompts(
@@ -167,8 +177,9 @@ def _tokens(encoder: Encoder, text: str, source: str) -> Sequence[int]:
 
 
 def _by_field(pairs: Sequence[Pair], preserve: Sequence[str]) -> Iterator[tuple[str, Prompt]]:
-    """Every prompt of an edit, the null prompt first, with the input that it came from."""
-    yield "anchor", Prompt(NULL, NULL)
+    """Every prompt of an edit, the null prompts first, with the input that it came from."""
+    for null in _nulls(pairs):
+        yield "anchor", Prompt(null, null)
     for pair in pairs:
         yield "concepts", pair.concept
         yield "anchor", pair.anchor

@@ -13,6 +13,7 @@ from pack.scapre.concepts.concepts import parse_concepts
 from pack.scapre.edits.edit import Edit
 from pack.scapre.edits.hide import hide_names
 from pack.scapre.errors import ScaPreError
+from pack.scapre.families import Role
 from pack.scapre.files import read_edit, write_edit
 from pack.scapre.merge import merge_edits
 from pack.scapre.methods import METHODS, closed_forms
@@ -202,6 +203,104 @@ def test_a_frame_that_is_an_anchor_is_kept_whole() -> None:
         states = solve(method, "cat").states
         assert states.frame == WINDOW and len(states.rows(NULL, states.kept[NULL])) == 2 * WINDOW
         assert torch.equal(states.empty(SECOND + "x"), Other(WIDTH).encode([""])[0])
+
+
+@pytest.mark.parametrize("method", ["auto", "scapre", "uce", "speed"])
+def test_typed_anchors_alone_are_read_twice_too(method: str, tmp_path: Path) -> None:
+    """Then no empty prompt of the second encoder is an anchor, by which two readings could be told."""
+    edit = solve(method, "cat -> dog\nred house -> thing")
+    assert edit.templates == twice(once(edit.templates)) and edit.states.twice
+    write_edit(edit, tmp_path / "edit.safetensors")
+    assert read_edit(tmp_path / "edit.safetensors").same_as(edit)
+    merged = merge_edits({"one": edit, "two": solve(method, "bird")}, Projections(SHAPES), encoder=both())
+    assert set(merged.report.kept) == {"cat", "red house", "bird"}
+    alone = solve(method, "cat -> dog\nred house -> thing", Encoder(WIDTH))
+    name, weight = next((name, weight) for name, weight in Projections(SHAPES).weights.items() if name in edit.shapes)
+    assert (edit.delta(name, weight) - alone.delta(name, weight)).norm() > 0.01 * alone.delta(name, weight).norm()
+
+
+class Pooling(Encoder):
+    """An encoder with vectors."""
+
+    def pooled(self, texts: list[str]) -> torch.Tensor:
+        return self.encode(texts)[:, -1]
+
+
+class WithVector(Projections):
+    """Matrices of which the last one reads a vector."""
+
+    def __init__(self) -> None:
+        super().__init__(SHAPES)
+        self.roles[list(self.weights)[-1]] = Role.POOLED
+
+
+@pytest.mark.parametrize("names", ["cat\nred house -> thing", "cat -> dog"])
+def test_edits_with_a_vector_beside_are_saved_and_merged(names: str, tmp_path: Path) -> None:
+    def made(names: str) -> Edit:
+        request = Request(parse_concepts(names), ("tulip",), METHODS["uce"].settings(), method="uce", pooled=True)
+        states, _ = encode_request(TwoReadings(Pooling(WIDTH), Other(WIDTH)), request)
+        return solve_edit(states, WithVector(), request)
+
+    edit = made(names)
+    assert edit.pooled is not None and edit.pooled.templates == once(edit.templates)
+    for number, kept in enumerate((edit, hide_names(edit))):
+        write_edit(kept, tmp_path / f"{number}.safetensors")
+        assert read_edit(tmp_path / f"{number}.safetensors").same_as(kept)
+    merged = merge_edits({"one": edit, "two": made("bird")}, WithVector())
+    write_edit(merged, tmp_path / "merged.safetensors")
+    assert read_edit(tmp_path / "merged.safetensors").same_as(merged)
+
+
+def test_edits_of_one_encoder_and_of_two_are_not_merged() -> None:
+    edits = {"one": solve(), "two": solve(encoder=Encoder(WIDTH))}
+    for order in (edits, dict(reversed(edits.items()))):
+        with pytest.raises(ScaPreError, match=r"one was made with two text encoders.* and two with one of them"):
+            merge_edits(order, Projections(SHAPES), encoder=both())
+
+
+class Blind(Other):
+    """Reads every name of one letter alike."""
+
+    def tokens(self, text: str) -> list[int]:
+        return [3] if len(text) == 1 else super().tokens(text)
+
+
+def test_names_that_one_encoder_reads_alike_are_told_and_those_that_both_do_are_refused() -> None:
+    encoder = TwoReadings(Encoder(WIDTH), Blind(WIDTH))
+    request = Request(parse_concepts("a\nb"), ("c",), METHODS["uce"].settings(), method="uce")
+    notes = " ".join(encode_request(encoder, request)[0].notes)
+    assert '"a" and "b" are the same to one of the two text encoders' in notes
+    assert '"c", which is preserved, is "a" to one of the two' in notes
+    with pytest.raises(ScaPreError, match=r"^preserve: .*same tokens"):
+        encode_request(TwoReadings(Blind(WIDTH), Blind(WIDTH)), request)
+
+
+def test_a_text_that_is_too_long_names_the_encoder() -> None:
+    class Short(Other):
+        def tokens(self, text: str) -> list[int]:
+            if len(text) > 5:
+                raise ScaPreError("too long.")
+            return super().tokens(text)
+
+    with pytest.raises(ScaPreError, match=r"concepts: too long. It is the second of the model's two text encoders"):
+        solve(names="red house", encoder=TwoReadings(Encoder(WIDTH), Short(WIDTH)))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("counts", torch.ones(4), "do not fit its concepts"),
+        ("counts", torch.zeros(5), "do not fit its concepts"),
+        ("common", None, "no sums of squares"),
+    ],
+)
+def test_moments_that_cannot_be_are_refused(key: str, value: torch.Tensor | None, said: str) -> None:
+    edit = solve("auto")
+    there = edit.states.moments[key]
+    moments = {**edit.states.moments, key: -3 * torch.ones_like(there) if value is None else value}
+    broken = replace(edit, states=replace(edit.states, moments=moments))
+    with pytest.raises(ScaPreError, match=said):
+        merge_edits({"one": broken}, Projections(SHAPES))
 
 
 def test_moments_that_do_not_fit_their_concepts_are_refused() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ....scapre.errors import ScaPreError
 from ....scapre.states.sentences import WINDOW, bracketed, ordered
 from .reader import Sections
 from .sentences import SentenceReader
@@ -47,6 +48,17 @@ class BesideReader(SentenceReader):
     def there(cls, model: Any) -> bool:
         """Whether it was loaded."""
         return model.t5xxl is not None
+
+    def vectors(self, texts: Sequence[Sections]) -> Tensor:
+        """None: they are CLIP's.
+
+        Raises:
+            ScaPreError: Always.
+        """
+        raise ScaPreError(
+            "clip: CLIP-L and CLIP-G are not loaded, so there is no pooled vector of a text. Load them with T5 (Load "
+            "CLIP (Triple)), or set pooled to off."
+        )
 
     def _asked(self, tokens: Sections) -> Tensor:
         found: Tensor = self.clip.encode_from_tokens({**tokens, "l": [], "g": []})

@@ -78,7 +78,9 @@ class Reader(ABC):
         if self._batched is None:
             probe = [self.clip.tokenize(PROBE)]
             self._batched = VectorEncoder.like(self.clip, ids_of(probe), self._vectors(probe)) or False
-        return self._batched(ids_of(texts)) if self._batched else self._vectors(texts)
+        # Of a text of several windows, of which T5 knows nothing, the vector is that of the first.
+        first = [{name: parts[:1] for name, parts in text.items()} for text in texts]
+        return self._batched(ids_of(first)) if self._batched else self._vectors(texts)
 
     def _vectors(self, texts: Sequence[Sections]) -> Tensor:
         """The same from a call of the host's for each."""

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ...concepts.concepts import Concept
+from ...errors import ScaPreError
 from ...families import VALUES, Projections
 from ...progress import Progress
 from ...states.encoder import Encoder
@@ -136,7 +137,10 @@ class Auto(RightMethod):
         settings, states = problem.settings, problem.states
         moments = Moments.of({key: value.to(states.states.device) for key, value in states.moments.items()})
         null = states.of(NULL).double()
-        harmed = harm(moments, settings.hold, settings.keep)
+        try:
+            harmed = harm(moments, settings.hold, settings.keep)
+        except torch.linalg.LinAlgError:
+            raise ScaPreError("edit: its moments are no sums of squares. It is damaged; make it again.") from None
         reach = settings.reach or reach_of(moments, harmed)
         _, sizes, directions = torch.linalg.svd(null, full_matrices=False)
         held = directions[sizes > _NOTHING * sizes[0]][: len(moments.way) // _HELD].T

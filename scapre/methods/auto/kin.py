@@ -108,7 +108,7 @@ def _near(
         banned: Tokens of words that are none.
         ends: The last tokens of all names.
     """
-    if lexicon is None or not name:
+    if lexicon is None or not name or not lexicon.words:
         return {}
     kindred = sorted(lexicon.distances(name[-1], sorted(ends - {name[-1]})), reverse=True)
     least = max([_NEAR, *(_KINDRED * distance for distance in kindred[ANCHORS - 1 : ANCHORS])])

@@ -19,6 +19,7 @@ from torch import Tensor
 from ...errors import ScaPreError
 
 _SYMMETRIC = ("erased", "kept", "apart", "common")
+_COUNTS = 5  # texts, concepts, square, found, reach
 _TEXTS = 1500
 """Beyond so many kept texts G is no mean: each weighs as much as one of so many, however long a list is."""
 
@@ -115,7 +116,8 @@ class Moments:
         way = tensors["way"].double()
         if any(2 * len(tensors[key]) != len(way) * (len(way) + 1) for key in _SYMMETRIC):
             raise ScaPreError("edit: its moments do not fit its width. It is damaged; make it again.")
-        if len(tensors["kin"]) % max(1, int(tensors["counts"][1])):
+        counts = tensors["counts"]
+        if len(counts) != _COUNTS or min(counts[:3].tolist()) <= 0 or len(tensors["kin"]) % int(counts[1]):
             raise ScaPreError("edit: its moments do not fit its concepts. It is damaged; make it again.")
         parts = {key: symmetric(tensors[key]) for key in _SYMMETRIC}
         texts, concepts, square, found, reach = tensors["counts"].tolist()

@@ -1,0 +1,118 @@
+"""Does the node Probe foretell pictures? Its figures of edits whose pictures the judge has read, and their ranks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from .artists import Array
+from .inprocess import SAMPLING, Loaded, pack
+from .methods import METHODS, listed
+from .questions import Sizes, without
+from .tasks import Task, split_tasks
+from .world import ARTIST_NAMES, OBJECTS
+
+JUDGED: Mapping[str, Sequence[str]] = {
+    "development": ("none", "auto", "precise", "scale"),
+    "held-out": ("none", "auto", "precise", "scale", "uce", "rece", "speed", "oce", "dp", "auto-without-search"),
+}
+"""Methods of closed forms whose pictures were judged, by split."""
+_MOST = 4  # names of a task, erased ones and others
+_STEPS, _POINTS = 12, (1, 4, 8)
+_PAIRS = 3  # twins
+
+
+def rows(
+    loaded: Loaded, split: str, results: Path, known: Sequence[Mapping[str, Any]], tell: Callable[[str], None]
+) -> Iterator[list[Mapping[str, Any]]]:
+    """All rows so far, one for each method and task: what the judge read, what the probe found, what the report says.
+
+    Args:
+        loaded: MiniCanvas.
+        split: Of the tasks.
+        results: Where the judge's figures are.
+        known: Rows that are there already.
+        tell: Told each row.
+    """
+    found = list(known)
+    there = {(row["method"], row["task"]) for row in known}
+    for task in split_tasks(split, Sizes(1, 1, 1), _PAIRS):
+        for method in JUDGED[split]:
+            judged = _judged(results, method, split, task.name)
+            if judged and (method, task.name) not in there and "paraphrased" not in task.name:
+                found.append({"method": method, "task": task.name, **judged, **_asked(loaded, method, task)})
+                tell(f"{method}: {task.name}")
+                yield found
+
+
+def _judged(results: Path, method: str, split: str, task: str) -> dict[str, float] | None:
+    file = next((f for f in (results / f"{method}.json", results / split / f"{method}.json") if f.is_file()), None)
+    tasks = json.loads(file.read_text(encoding="utf-8"))["tasks"] if file else {}
+    return {key: tasks[task][key][0] for key in ("UA", "IRA")} if task in tasks else None
+
+
+def _some(names: Sequence[str]) -> list[str]:
+    """A few names, evenly spread."""
+    step = max(1, len(names) // _MOST)
+    return list(names[::step][:_MOST])
+
+
+def _asked(loaded: Loaded, method: str, task: Task) -> dict[str, float]:
+    host, engine = pack("nodes.host.probe"), pack("scapre.probe")
+    sampling = pack("nodes.host.sampling").Sampling
+    model, report = loaded.model, None
+    inputs = METHODS[method].get(task.kind)
+    with torch.inference_mode():
+        if inputs:
+            names = ", ".join(listed(task, inputs))
+            node = pack("nodes.erase_concepts").EraseConcepts
+            model, edit, _ = node.execute(
+                model, loaded.clip, "\n".join(task.concepts), **{**inputs, "preserve": names}
+            ).args
+            report = edit.report
+        pool = ARTIST_NAMES if task.kind == "style" else OBJECTS
+        erased, kept = _some(task.concepts), _some(without(pool, task.concepts))
+        side = SAMPLING.size
+        settings = sampling(1, _STEPS, SAMPLING.cfg, "euler", "normal", side, side)
+        models = host.HostModels(loaded.model, model, loaded.clip, settings, _POINTS)
+        found = engine.measure(models, erased, kept, engine.WORDINGS, [1])
+    left = [row.overall for row in found.rows if row.role == "erased"]
+    drift = [row.overall for row in found.rows if row.role == "stays"]
+    solver = {"kept": 1.0, "drift": 0.0}
+    if report:
+        solver = {"kept": _mean(report.kept.values()), "drift": _mean(report.drift.values())}
+    return {"left": _mean(left), "moved": _mean(drift), **solver}
+
+
+def _mean(values: Any) -> float:
+    return float(np.mean(list(values)))
+
+
+def ranked(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Spearman's rank correlations, each turned round: of what is left with UA, and of the drift with IRA."""
+    columns = {key: np.array([row[key] for row in rows]) for key in ("UA", "IRA", "left", "moved", "kept", "drift")}
+    return {
+        "left with UA": -spearman(columns["left"], columns["UA"]),
+        "drift with IRA": -spearman(columns["moved"], columns["IRA"]),
+        "report's kept with UA": -spearman(columns["kept"], columns["UA"]),
+        "report's drift with IRA": -spearman(columns["drift"], columns["IRA"]),
+    }
+
+
+def spearman(one: Array, other: Array) -> float:
+    """The correlation of ranks, equal values sharing the mean of theirs."""
+    return float(np.corrcoef(_ranks(one), _ranks(other))[0, 1])
+
+
+def _ranks(values: Array) -> Array:
+    order = values.argsort(kind="stable")
+    ranks = np.empty(len(values))
+    ranks[order] = np.arange(len(values))
+    for value in np.unique(values):
+        ranks[values == value] = ranks[values == value].mean()
+    return ranks
