@@ -18,7 +18,7 @@ from pack.benchmarks.minicanvas import checkpoint, inprocess
 from pack.nodes.erase_concepts import EraseConcepts
 from pack.nodes.erase_neurons import EraseNeurons
 from pack.nodes.export_edit import ExportEdit
-from pack.nodes.host import trajectories
+from pack.nodes.host import steps, trajectories
 from pack.nodes.host.patch import apply_edit
 from pack.nodes.host.sampling import Sampling, empty_latent
 from pack.nodes.host.text_encoder import ClipEncoder
@@ -116,7 +116,7 @@ def test_the_batch_makes_no_difference(clip: comfy.sd.CLIP, edit: Edit, monkeypa
         assert both <= 1  # rounding may turn round two neighbours at the limit
 
 
-@pytest.mark.parametrize("sampler", trajectories.SAMPLERS)
+@pytest.mark.parametrize("sampler", steps.SAMPLERS)
 def test_a_step_is_seen_once_however_often_the_sampler_asks(
     clip: comfy.sd.CLIP, sampler: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
