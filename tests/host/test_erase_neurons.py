@@ -362,7 +362,7 @@ def test_cancel_stops_and_leaves_nothing(clip: comfy.sd.CLIP, at: int, monkeypat
 def test_fewer_are_drawn_at_once_where_memory_runs_out(
     clip: comfy.sd.CLIP, edit: Edit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sample, counts, where = trajectories.comfy.sample.sample, [], []
+    sample, counts, where = steps.comfy.sample.sample, [], []
 
     def tight(model: Any, noise: Any, *rest: Any, **more: Any) -> Any:
         counts.append(len(noise))
@@ -380,7 +380,7 @@ def test_fewer_are_drawn_at_once_where_memory_runs_out(
 
     monkeypatch.setattr("pack.nodes.erase_neurons.HostTrajectories", Watched)
     monkeypatch.setattr("pack.nodes.erase_neurons.fitting_batch", lambda *_: 3)
-    monkeypatch.setattr(trajectories.comfy.sample, "sample", tight)
+    monkeypatch.setattr(steps.comfy.sample, "sample", tight)
     with caplog.at_level(logging.WARNING, "scapre"):
         found = erase(unet(), clip)[1]
     assert counts[:3] == [3, 1, 1] and where[2] == CPU
@@ -394,7 +394,7 @@ def test_what_memory_never_suffices_for_is_raised(clip: comfy.sd.CLIP, monkeypat
     def never(*_: Any, **__: Any) -> Any:
         raise torch.OutOfMemoryError("no memory left")
 
-    monkeypatch.setattr(trajectories.comfy.sample, "sample", never)
+    monkeypatch.setattr(steps.comfy.sample, "sample", never)
     with pytest.raises(torch.OutOfMemoryError):
         erase(unet(), clip)
 
