@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pack.nodes.host.projections import HostProjections
@@ -247,3 +247,86 @@ def test_anima_s_encoder_is_asked_for_by_name(tmp_path: Path) -> None:
         for others, said in (([], "has no encoder"), ([file], "is a T5"), ([file, file], "2 files were given")):
             with pytest.raises(ScaPreError, match=rf"{said}.*Qwen3-0.6B"):
                 checkpoint.encoder(None, others)
+
+
+def with_changed(path: Path, change: dict[str, Tensor | None]) -> None:
+    """A file with other tensors under some names, or without them."""
+    content = {name: value for name, value in load_file(path).items() if name not in change}
+    save_file(content | {name: value for name, value in change.items() if value is not None}, path)
+
+
+_QWEN, _BERT = "model.layers.0.self_attn.", f"{INSIDE}hydit_clip.transformer.bert."
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({f"{_QWEN}k_proj.weight": None}, "lacks .*k_proj"),
+        ({f"{_QWEN}o_proj.weight": torch.zeros(7, 7)}, "do not fit each other"),
+        ({f"{_QWEN}v_proj.weight": torch.full((1024, 32), float("nan"))}, "contains NaN"),
+        ({f"{_QWEN}q_proj.weight": torch.zeros(2048, 32, dtype=torch.int8)}, "is quantised"),
+        ({"model.embed_tokens.weight": torch.zeros(9)}, "no matrix"),
+        ({"model.layers.7.x": torch.zeros(1)}, "lacks layers"),
+    ],
+)
+def test_a_damaged_language_model_is_refused(change: dict[str, Tensor | None], said: str, tmp_path: Path) -> None:
+    model, encoder = anima(tmp_path)
+    with_changed(encoder, change)
+    with ExitStack() as held, pytest.raises(ScaPreError, match=rf"(?s)qwen.safetensors.*{said}"):
+        file = held.enter_context(TensorFile(encoder, OPTION))
+        held.enter_context(Checkpoint(model)).encoder(None, [file]).encode(["cat"], silent)
+
+
+@pytest.mark.usefixtures("bert_of_two_heads")
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({f"{_BERT}embeddings.LayerNorm.bias": None}, "lacks .*LayerNorm"),
+        ({f"{_BERT}encoder.layer.0.attention.self.query.weight": torch.zeros(5, 5)}, "do not fit each other"),
+        ({f"{_BERT}encoder.layer.1.output.dense.bias": torch.full((32,), float("inf"))}, "contains NaN or infinity"),
+        ({f"{_BERT}encoder.layer.5.x": torch.zeros(1)}, "lacks layers"),
+        ({f"{_BERT}embeddings.word_embeddings.weight": None}, "has no BERT"),
+    ],
+)
+def test_a_damaged_bert_is_refused(change: dict[str, Tensor | None], said: str, tmp_path: Path) -> None:
+    path = hunyuan_dit(tmp_path / "model.safetensors")
+    with_changed(path, change)
+    with Checkpoint(path) as checkpoint, pytest.raises(ScaPreError, match=rf"(?s)model.safetensors.*{said}"):
+        checkpoint.encoder(None, []).encode(["cat"], silent)
+
+
+@pytest.mark.usefixtures("bert_of_two_heads")
+def test_one_name_is_erased_by_the_default_method(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Then no other name's end is looked for in the vocabulary."""
+    model = hunyuan_dit(tmp_path / "model.safetensors")
+    (tmp_path / "names.txt").write_text("cat\n")
+    given = ["erase", model, "--concepts", tmp_path / "names.txt", "--out", tmp_path / "edit.safetensors"]
+    assert cli.main([str(part) for part in given]) == 0, capsys.readouterr().err
+    assert "mT5" in capsys.readouterr().out  # what no edit touches
+
+
+def test_clip_in_scaled_eight_bits_is_read_with_its_scales(tmp_path: Path) -> None:
+    model, others = files("flux", tmp_path)
+    content, exact = load_file(others["clip_l"]), {}
+    for name in [name for name in content if name.endswith("fc1.weight")]:
+        scale = content[name].abs().max() / 448
+        small = (content[name] / scale).to(torch.float8_e4m3fn)
+        exact[name] = small.float() * scale
+        content |= {name: small, f"{name.removesuffix('weight')}scale_weight": scale}
+    with ExitStack() as held:
+        found = []
+        for content_of in (content, {**load_file(others["clip_l"]), **exact}):
+            path = tmp_path / f"{len(found)}.safetensors"
+            save_file(content_of, path)
+            given = [held.enter_context(TensorFile(one, OPTION)) for one in (others["t5xxl"], path)]
+            found.append(held.enter_context(Checkpoint(model)).encoder(None, given).pooled(TEXTS))  # type: ignore[attr-defined]
+        assert torch.equal(*found)
+
+
+def test_sd3_is_read_without_t5_as_it_is_drawn_with(tmp_path: Path) -> None:
+    model, others = files("sd3", tmp_path)
+    host = encoder_for(KINDS["sd3"].encoder(t5=False), HostProjections(transformer("sd3")))
+    with ExitStack() as held:
+        given = [held.enter_context(TensorFile(others[name], OPTION)) for name in ("clip_g", "clip_l")]
+        ours = held.enter_context(Checkpoint(model)).encoder(None, given)
+        assert close(ours.encode(TEXTS, silent), host.encode(TEXTS, silent))
