@@ -118,7 +118,7 @@ def _help(solver: Method, hidden: bool) -> str:
         return "Make it again, and save it with what Merge Edits needs"
     if hidden:
         return "Names are hidden here, so no text encoder can read them again. Take the file that has the names"
-    return "Connect the text encoder (clip, or --text-encoder with its file), so that the texts can be read again"
+    return "Connect the text encoder (clip), or give its file (--text-encoder), so that the texts can be read again"
 
 
 def _missing(edits: Mapping[str, Edit], parts: Sequence[Part], concepts: Sequence[Concept]) -> str:

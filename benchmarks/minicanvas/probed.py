@@ -76,7 +76,8 @@ def _asked(loaded: Loaded, method: str, task: Task) -> dict[str, float]:
             ).args
             report = edit.report
         pool = ARTIST_NAMES if task.kind == "style" else OBJECTS
-        erased, kept = _some(task.concepts), _some(without(pool, task.concepts))
+        twin = task.name.partition(", not ")[2].partition("/")[0]  # of a pair, that alone is asked for
+        erased, kept = _some(task.concepts), [twin] if twin else _some(without(pool, task.concepts))
         side = SAMPLING.size
         settings = sampling(1, _STEPS, SAMPLING.cfg, "euler", "normal", side, side)
         models = host.HostModels(loaded.model, model, loaded.clip, settings, _POINTS)
