@@ -47,6 +47,8 @@ INPUTS = {
     "ScaPreMergeEdits": "model edits remove settings_from strength device clip",
     "ScaPreExportEdit": "model edit format rank tolerance dtype include_names filename_prefix",
     "ScaPreEditMap": "edit width theme",
+    "ScaPreProbe": "original edited clip names preserve steps look_at cfg seed seeds wordings size sampler_name "
+    "scheduler",
     "ScaPreBeforeAfter": "original edited clip vae prompts negative seed steps cfg sampler_name scheduler width height",
     "ScaPreBeforeAfterGrid": "before after captions columns before_heading after_heading",
 }
@@ -61,6 +63,7 @@ OUTPUTS = {
     "ScaPreMergeEdits": {"model": "MODEL", "edit": "SCAPRE_EDIT", "report": "STRING"},
     "ScaPreExportEdit": {"report": "STRING"},
     "ScaPreEditMap": {"image": "IMAGE"},
+    "ScaPreProbe": {"report": "STRING", "image": "IMAGE", "scores": "STRING"},
     "ScaPreBeforeAfter": {"before": "IMAGE", "after": "IMAGE", "captions": "STRING"},
     "ScaPreBeforeAfterGrid": {"grid": "IMAGE"},
 }
@@ -75,10 +78,11 @@ NAMES = {
     "ScaPreMergeEdits": "Merge Edits",
     "ScaPreExportEdit": "Export Edit",
     "ScaPreEditMap": "Edit Map",
+    "ScaPreProbe": "Probe",
     "ScaPreBeforeAfter": "Before and After",
     "ScaPreBeforeAfterGrid": "Before After Grid",
 }
-SHOWN = {"ScaPreSaveEdit", "ScaPreExportEdit", "ScaPreBeforeAfter"}  # can be queued alone
+SHOWN = {"ScaPreSaveEdit", "ScaPreExportEdit", "ScaPreBeforeAfter", "ScaPreProbe"}  # can be queued alone
 SEARCHES = {
     "ScaPreEraseConcepts": "erase remove forget unlearn ban artist style object nsfw explicit scapre",
     "ScaPreEraseNeurons": "prune neurons FIA forget erase scapre",
@@ -92,6 +96,7 @@ SEARCHES = {
     "ScaPreBeforeAfter": "compare slider sampler erase scapre",
     "ScaPreBeforeAfterGrid": "compare grid captions collage scapre",
     "ScaPreEditMap": "report chart graph heatmap conflict similarity scapre",
+    "ScaPreProbe": "test check verify measure score compare leftover remaining scapre",
 }
 ADVANCED = [name for name in INPUTS["ScaPreEraseConcepts"].split()[8:] if name != "method"]
 NUMERIC = ADVANCED[2:-1]  # between templates and device, which came first, and pooled, which came last
@@ -166,7 +171,7 @@ def test_defaults_are_accepted_by_their_own_declarations(node: type[io.ComfyNode
         elif kind in ("INT", "FLOAT"):
             assert declared["min"] <= declared["default"] <= declared["max"]
         elif kind == "STRING":
-            assert bool(declared["default"]) == (name == "filename_prefix" or name.endswith("_heading"))
+            assert bool(declared["default"]) == (name in ("filename_prefix", "look_at") or name.endswith("_heading"))
             assert not declared.get("dynamicPrompts")  # braces in a name are text
         else:
             assert kind in ("MODEL", "CLIP", "VAE", "IMAGE", "SCAPRE_EDIT", "BOOLEAN", "COMFY_AUTOGROW_V3")
