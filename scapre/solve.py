@@ -25,7 +25,7 @@ from .progress import Progress, silent
 from .states.encoder import Encoder
 from .states.pooled import PooledEncoder, PooledProjections, Pools
 from .states.prompts import TEMPLATES, Pair, expand
-from .states.readings import is_second, names_read, once, readings, twice
+from .states.readings import names_read, of_both, once, readings, twice
 from .states.token_states import TokenStates, encode_prompts
 
 log = logging.getLogger("scapre")
@@ -63,7 +63,7 @@ class Request:
         """Leaves out wordings that the method does not take."""
         if method(self.method).sums:
             bare = tuple(TEMPLATES["none"])
-            object.__setattr__(self, "templates", twice(bare) if any(map(is_second, self.templates)) else bare)
+            object.__setattr__(self, "templates", twice(bare) if of_both(self.templates) else bare)
 
     def pairs(self) -> tuple[Pair, ...]:
         """Concepts and anchors as prompts; those that share an anchor lie side by side."""

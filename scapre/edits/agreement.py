@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from ..concepts.names import identity, is_hidden, normalise
 from ..errors import ScaPreError, shorten, some
-from ..states.readings import is_second, plain
+from ..states.readings import of_both, plain
 from ..states.tokens import Tokenise, agree, read_otherwise
 from .edit import Edit
 from .twins import Part
@@ -43,8 +43,8 @@ def check_models(edits: Mapping[str, Edit]) -> None:
                 f"({its[1]}). Only edits for one family of models can be combined; leave one of them out."
             )
         pair = (first, edit)
-        if len({any(map(is_second, one.templates)) for one in pair}) > 1:
-            one, two = sorted((label, other), key=lambda name: any(map(is_second, edits[name].templates)))
+        if len({of_both(one.templates) for one in pair}) > 1:
+            one, two = sorted((label, other), key=lambda name: of_both(edits[name].templates))
             raise ScaPreError(
                 f"edits: {two} was made with two text encoders side by side, and {one} with one of them. Make {one} "
                 "again with all text encoders of the model loaded."

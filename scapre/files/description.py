@@ -15,7 +15,7 @@ from ..edits.figures import Report, held_names
 from ..methods import method
 from ..methods.settings import MethodSettings, declared
 from ..states.prompts import NULL, TEMPLATES, Pair, check_templates, expand
-from ..states.readings import is_second, names_read, once, plain
+from ..states.readings import names_read, of_both, once, plain
 from ..states.tokens import is_kept
 from . import values
 
@@ -128,7 +128,7 @@ def described(version: str, name: str, table: Mapping[str, Any], size: int) -> D
     if solver.sums and once(templates) != tuple(TEMPLATES["none"]):
         raise ValueError("its method has no wordings of the user's")
     frame, window = values.count(table.get("frame", 0), 0, 2**10), values.count(table["window"], 2, 2**16)
-    if any(map(is_second, templates)) and frame < window:
+    if of_both(templates) and frame < window:
         raise ValueError("it has wordings of two text encoders, and the empty prompt of one")
     pairs = expand(concepts, templates)
     return Description(

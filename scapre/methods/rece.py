@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ..families import Projections
 from ..states.prompts import NULL
-from ..states.readings import SECOND, is_second, names_read
-from ..states.token_states import Reads
+from ..states.readings import SECOND, is_second
+from ..states.token_states import Reads, nulls
 from . import uce
 from .last_tokens import last_tokens
 from .method import Fit, Problem
@@ -96,7 +96,7 @@ class RECE(uce.UCE):
 def _sums(problem: Problem, weights: Tensor) -> _Sums:
     states, kept = problem.states, last_tokens(problem).preserved
     own = torch.zeros_like(weights)
-    totals = {text: torch.zeros_like(states.empty(text), dtype=torch.float64) for text in _nulls(problem)}
+    totals = {text: torch.zeros_like(states.empty(text), dtype=torch.float64) for text in nulls(problem.pairs)}
     for index, pair in enumerate(problem.pairs):
         problem.progress("statistics", index, len(problem.pairs))
         rows = states.of(pair.concept.text).double()
@@ -104,11 +104,6 @@ def _sums(problem: Problem, weights: Tensor) -> _Sums:
         totals[SECOND if is_second(pair.concept.text) else NULL] += rows
     way = torch.stack([states.empty(text).double().T @ total for text, total in totals.items()]).sum(0)
     return _Sums(weights, own, way, kept @ kept.T)
-
-
-def _nulls(problem: Problem) -> tuple[str, ...]:
-    """The empty prompt as each text encoder reads it."""
-    return names_read([NULL], [pair.concept.text for pair in problem.pairs])
 
 
 def _round(step: Tensor, sums: _Sums, settings: Settings) -> Tensor:

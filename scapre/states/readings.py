@@ -41,10 +41,15 @@ def twice(templates: Iterable[str]) -> tuple[str, ...]:
     return (*first, *(SECOND + template for template in first))
 
 
+def of_both(templates: Iterable[str]) -> bool:
+    """Whether wordings are those of two encoders."""
+    return any(map(is_second, templates))
+
+
 def names_read(names: Iterable[str], templates: Iterable[str]) -> tuple[str, ...]:
     """Names that stand alone, as the encoders read them that wordings are for."""
     first = tuple(names)
-    return twice(first) if any(map(is_second, templates)) else first
+    return twice(first) if of_both(templates) else first
 
 
 class TwoReadings:

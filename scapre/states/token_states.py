@@ -117,7 +117,7 @@ def needed(
 
     Only the last token of a preserved name is read.
     """
-    spans = dict.fromkeys(_nulls(pairs), range(1)) | {NULL: range(window + frame)}
+    spans = dict.fromkeys(nulls(pairs), range(1)) | {NULL: range(window + frame)}
     for prompt in (prompt for pair in pairs for prompt in (pair.concept, pair.anchor)):
         place = last[prompt.head]
         held = spans.get(prompt.text, range(place, place + 1))
@@ -129,7 +129,7 @@ def needed(
     return spans
 
 
-def _nulls(pairs: Sequence[Pair]) -> tuple[str, ...]:
+def nulls(pairs: Sequence[Pair]) -> tuple[str, ...]:
     """The null prompt as each text encoder reads it."""
     return names_read([NULL], [pair.concept.text for pair in pairs])
 
@@ -178,7 +178,7 @@ def _tokens(encoder: Encoder, text: str, source: str) -> Sequence[int]:
 
 def _by_field(pairs: Sequence[Pair], preserve: Sequence[str]) -> Iterator[tuple[str, Prompt]]:
     """Every prompt of an edit, the null prompts first, with the input that it came from."""
-    for null in _nulls(pairs):
+    for null in nulls(pairs):
         yield "anchor", Prompt(null, null)
     for pair in pairs:
         yield "concepts", pair.concept
