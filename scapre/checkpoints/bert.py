@@ -18,7 +18,7 @@ from .pieces import Pieces
 from .sentences import Ids, SentenceCutter, WholeEncoder
 from .t5 import Told, batches
 from .tensor_file import TensorFile
-from .tokenizer import VARIABLE, places
+from .tokenizer import vocabulary_folder
 
 _START, _END = 101, 102
 _HEAD = 64
@@ -46,9 +46,7 @@ def bert_pieces(folder: Path | None = None, environment: Mapping[str, str] = os.
     Raises:
         ScaPreError: If it is not there, or cannot be read.
     """
-    named = folder or (Path(environment[VARIABLE]) if environment.get(VARIABLE) else None)
-    tried = [named] if named else [place / _IN_COMFYUI for place in places(environment)]
-    found = next((place for place in tried if (place / _FILE).is_file()), None)
+    named, found = vocabulary_folder(folder, environment, _IN_COMFYUI, (_FILE,))
     if found is None:
         raise ScaPreError(
             f"tokenizer: BERT's vocabulary was not found{f' in {shorten(named)}' if named else ''}. Give --tokenizer "

@@ -10,9 +10,8 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import ScaPreError, shorten
-from .tokenizer import places
+from .tokenizer import vocabulary_folder
 
-VARIABLE = "SCAPRE_TOKENIZER"
 _IN_COMFYUI = Path("comfy") / "text_encoders" / "t5_tokenizer"
 _FILE = "tokenizer.json"
 
@@ -40,9 +39,7 @@ def t5_pieces(folder: Path | None = None, environment: Mapping[str, str] = os.en
     Raises:
         ScaPreError: If it is not there, or cannot be read.
     """
-    named = folder or (Path(environment[VARIABLE]) if environment.get(VARIABLE) else None)
-    tried = [named] if named else [place / _IN_COMFYUI for place in places(environment)]
-    found = next((place for place in tried if (place / _FILE).is_file()), None)
+    named, found = vocabulary_folder(folder, environment, _IN_COMFYUI, (_FILE,))
     if found is None:
         raise ScaPreError(
             f"tokenizer: T5's vocabulary was not found{f' in {shorten(named)}' if named else ''}. Give --tokenizer the "

@@ -17,7 +17,7 @@ from .pieces import Pieces
 from .rotary import rotated
 from .t5 import Told, batches
 from .tensor_file import TensorFile
-from .tokenizer import VARIABLE, places
+from .tokenizer import vocabulary_folder
 
 NOTHING = 151643
 """What stands for a text without tokens."""
@@ -43,9 +43,7 @@ def qwen_pieces(folder: Path | None = None, environment: Mapping[str, str] = os.
     Raises:
         ScaPreError: If it is not there, or cannot be read.
     """
-    named = folder or (Path(environment[VARIABLE]) if environment.get(VARIABLE) else None)
-    tried = [named] if named else [place / _IN_COMFYUI for place in places(environment)]
-    found = next((place for place in tried if all((place / name).is_file() for name in _FILES)), None)
+    named, found = vocabulary_folder(folder, environment, _IN_COMFYUI, _FILES)
     if found is None:
         raise ScaPreError(
             f"tokenizer: Qwen's vocabulary was not found{f' in {shorten(named)}' if named else ''}. Set COMFYUI_PATH "

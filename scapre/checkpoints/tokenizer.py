@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,22 @@ def find_vocabulary(environment: Mapping[str, str] = os.environ) -> Path | str:
         return Path(named)
     found = (place / _IN_COMFYUI for place in places(environment))
     return next((place for place in found if (place / "vocab.json").is_file()), _IN_CACHE)
+
+
+def vocabulary_folder(
+    folder: Path | None, environment: Mapping[str, str], inside: Path, files: Sequence[str]
+) -> tuple[Path | None, Path | None]:
+    """The folder that was named, if any, and the one that has a vocabulary: that folder, or one of ComfyUI's.
+
+    Args:
+        folder: That was given; else `SCAPRE_TOKENIZER` may name one.
+        environment: Of the process.
+        inside: Where ComfyUI has it.
+        files: That must be there.
+    """
+    named = folder or (Path(environment[VARIABLE]) if environment.get(VARIABLE) else None)
+    tried = [named] if named else [place / inside for place in places(environment)]
+    return named, next((place for place in tried if all((place / name).is_file() for name in files)), None)
 
 
 def places(environment: Mapping[str, str]) -> Iterator[Path]:
