@@ -27,6 +27,7 @@ from .states.pooled import PooledEncoder, PooledProjections, Pools
 from .states.prompts import TEMPLATES, Pair, expand
 from .states.readings import names_read, of_both, once, readings, twice
 from .states.token_states import TokenStates, encode_prompts
+from .states.tokens import check_read
 
 log = logging.getLogger("scapre")
 
@@ -114,6 +115,7 @@ def encode_request(encoder: Encoder, request: Request, progress: Progress = sile
 
 def _encoded(encoder: Encoder, request: Request, progress: Progress) -> TokenStates:
     solver = method(request.method)
+    check_read(readings(encoder), (concept.text for concept in request.concepts.concepts))
     same = _same_tokens(encoder, request, solver)
     states = encode_prompts(encoder, request.pairs(), request.held, progress, solver.reads)
     studied = solver.study(encoder, request.concepts.concepts, request.preserve, request.settings, progress)

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 import folder_paths
-from comfy.text_encoders.pixart_t5 import PixArtTokenizer
-from comfy.text_encoders.wan import WanT5Tokenizer
+from torch import Tensor
 
-from ...scapre.checkpoints.t5_file import T5File, t5_prefix
 from ...scapre.checkpoints.tensor_file import TensorFile
 from ...scapre.concepts.name_check import NameCheck
 from ...scapre.errors import ScaPreError
 from .measure import NameMeasure
-from .tokenizer import NameTokenizer
+from .vocabularies import BERT, CLIP, Vocabulary, in_file
 
 log = logging.getLogger("scapre")
 
 _FOLDERS = ("text_encoders", "checkpoints")
-_BESIDE = 2  # encoders of CLIP's
-_KEPT = 4  # a vocabulary and what was read of it, for each encoder
-_CLIP = "token_embedding.weight"
-_QWEN3 = "model.layers.0.self_attn.q_norm.weight"  # Anima's, beside which the host cuts T5's tokens
-_VOCABULARY = "spiece_model"
+_KEPT = 6  # vocabularies, and what was read of them
+
+Found = tuple[Vocabulary | None, NameCheck | None]
 
 
 class NameChecks:
@@ -34,7 +30,8 @@ class NameChecks:
     def __init__(self) -> None:
         """Reads nothing yet."""
         self._usual = NameCheck(NameMeasure())
-        self._made = lru_cache(_KEPT)(_check)
+        self._here = lru_cache(_KEPT)(lambda vocabulary: NameCheck(NameMeasure(vocabulary)))
+        self._found = lru_cache(_KEPT)(self._in)
 
     def of(self, encoder: str) -> NameCheck:
         """The check for what a loader loads.
@@ -44,14 +41,40 @@ class NameChecks:
                 is opened.
         """
         try:
-            found = [self._made(path, path.stat().st_mtime_ns) for path in _paths(encoder.splitlines())]
+            paths = _paths(encoder.splitlines())
+            found = [one for path in paths for one in self._found(path, path.stat().st_mtime_ns)]
         except (ScaPreError, OSError) as error:
             log.info("the text encoder cannot be told from its file, names are cut as CLIP does: %s", error)
             return self._usual
-        others = [one for one in found if one]
-        # T5 with one CLIP reads the words (Flux, which has a vector of CLIP's); with two of them it stands beside CLIP.
-        alone = others and all(one is others[0] for one in others) and len(found) - len(others) < _BESIDE
-        return others[0] if alone else self._usual
+        return _first(found) or self._usual
+
+    def _in(self, path: Path, _changed: int) -> Sequence[Found]:
+        """What is in a file.
+
+        Raises:
+            ScaPreError: If it cannot be read.
+        """
+        with TensorFile(path, "clip") as file:
+            return [(known, self._check(known, data)) for known, data in in_file(file)]
+
+    def _check(self, known: Vocabulary | None, data: Tensor | None) -> NameCheck | None:
+        if known is None or known is CLIP:
+            return None
+        if data is None:
+            return self._here(known)
+        measure = NameMeasure(known, data)
+        measure.load()
+        return NameCheck(measure)
+
+
+def _first(found: Sequence[Found]) -> NameCheck | None:
+    """The check for the encoder that reads words first among several; None for CLIP, and for what is not known."""
+    berts = [check for known, check in found if known is BERT]
+    others = [check for known, check in found if known is not CLIP]
+    clips = len(found) - len(others)
+    # Beside one CLIP the other reads the words (Flux has a vector of CLIP's); beside two it is the second (SD3).
+    alone = others and all(one is others[0] for one in others) and clips <= 1
+    return berts[0] if berts else others[0] if alone else None
 
 
 def _paths(lines: Iterable[str]) -> Iterator[Path]:
@@ -61,24 +84,3 @@ def _paths(lines: Iterable[str]) -> Iterator[Path]:
             path = folder_paths.get_full_path(folder, name)
             if path and path.endswith((".safetensors", ".sft")):
                 yield Path(path)
-
-
-def _check(path: Path, _changed: int) -> NameCheck | None:
-    """The check for a file's encoder; None for CLIP's, and for one that is not known.
-
-    Raises:
-        ScaPreError: If the file cannot be read.
-    """
-    with TensorFile(path, "clip") as file:
-        prefix = t5_prefix(file)
-        if any(name.endswith(_CLIP) for name in file.entries) or (prefix is None and _QWEN3 not in file.entries):
-            return None
-        if prefix is None or not T5File(file, prefix).multilingual:
-            return _named(lambda: NameTokenizer(PixArtTokenizer()))
-        own = next((name for name in file.entries if name.endswith(_VOCABULARY)), None)
-        data = {"spiece_model": file.read(own)} if own else None
-    return _named(lambda: NameTokenizer(WanT5Tokenizer(tokenizer_data=data))) if data else None
-
-
-def _named(load: Callable[[], NameTokenizer]) -> NameCheck:
-    return NameCheck(NameMeasure(load, of_clip=False))

@@ -3,80 +3,80 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from comfy.sd1_clip import SD1Tokenizer
-from comfy.text_encoders.pixart_t5 import PixArtTokenizer
-from comfy.text_encoders.z_image import ZImageTokenizer
-
-from ...scapre.concepts.pieces import BROKEN, SPACE
+from ...scapre.concepts.pieces import BROKEN, SPACE, Cut
 from ...scapre.edits.agreement import tokens_notes
 from ...scapre.edits.edit import Edit
-from ...scapre.families import CLIP, TextEncoder, text_encoder
+from ...scapre.families import text_encoder
+from ...scapre.families.family import Files
+from ...scapre.states.readings import of_both
 from .text_encoder import ClipEncoder
+from .vocabularies import CLIP, Vocabulary, of_parts
 
-# The host has these vocabularies; those of UMT5 and some others are in the encoder's file.
-_OF_T5 = frozenset({"t5xxl", "t5base", "qwen3_06b"})
-_OF_QWEN = frozenset({"qwen25_7b", "qwen25_3b", "qwen3_4b", "qwen3_8b"})
-_UNKNOWN = re.compile(r"<unk>|<0x[0-9A-F]{2}>")  # what sentencepiece has no piece for, or only its bytes
+_UNKNOWN = re.compile(r"<unk>|\[UNK\]|<0x[0-9A-F]{2}>")  # what has no piece, or only its bytes
+_LATER = "##"  # BERT's mark of a piece that does not begin a word
 
 
 @cache
-def _encoder(tokenizer: Callable[[], SD1Tokenizer]) -> ClipEncoder:
-    return ClipEncoder(NameTokenizer(tokenizer()))
+def _encoder(vocabulary: Vocabulary) -> ClipEncoder:
+    return ClipEncoder(NameTokenizer(vocabulary))
 
 
-def _tokenizer(wanted: TextEncoder) -> Callable[[], SD1Tokenizer] | None:
-    """What cuts names as an encoder does, if the host has its vocabulary; another model's with the same will do."""
-    if wanted.is_clip:
-        return SD1Tokenizer
-    if wanted.names & _OF_T5:
-        return PixArtTokenizer
-    return ZImageTokenizer if wanted.names & _OF_QWEN else None
-
-
-def tokens_here(text: str, family: str | None = None) -> Sequence[int]:
-    """Token ids of a text as this installation cuts it; none where it needs a file of the encoder's for that.
+def tokens_here(text: str, vocabulary: Vocabulary = CLIP) -> Sequence[int]:
+    """Token ids of a text as this installation cuts it.
 
     Args:
         text: Literal.
-        family: Title of the model family that it is for; None for one that reads CLIP.
+        vocabulary: One of the host's own.
 
     Raises:
         ScaPreError: If it has more tokens than the text encoder reads at once.
     """
-    tokenizer = _tokenizer(text_encoder(family) if family else CLIP)
-    return _encoder(tokenizer).tokens(text) if tokenizer else ()
+    return _encoder(vocabulary).tokens(text)
 
 
 def tokens_told(edit: Edit) -> tuple[str, ...]:
-    """What to say where this installation cuts an edit's names into other tokens than the one it was made on."""
-    return tokens_notes(edit, lambda text: tokens_here(text, edit.family))
+    """What to say where this installation cuts an edit's names into other tokens than the one it was made on.
+
+    Nothing where that cannot be told: the host lacks some vocabularies, which are in the files of their encoders.
+    """
+    wanted = text_encoder(edit.family)
+    # Of two encoders side by side the first cuts the names; of one by itself nobody says which it was.
+    alone = wanted.files is Files.CLIP_AND_T5 and not of_both(edit.templates)
+    vocabulary = None if alone else of_parts(wanted.names)
+    return tokens_notes(edit, lambda text: tokens_here(text, vocabulary)) if vocabulary else ()
 
 
 class NameTokenizer:
     """Called as a CLIP is, and cuts names as that would."""
 
-    def __init__(self, tokenizer: SD1Tokenizer | None = None) -> None:
-        """Takes one of the host's; None for that of CLIP-L, which cuts names as all CLIPs do."""
-        self._whole = tokenizer or SD1Tokenizer()
-        self._part = getattr(self._whole, self._whole.clip)
+    def __init__(self, vocabulary: Vocabulary = CLIP, data: Any = None) -> None:
+        """Loads it.
+
+        Args:
+            vocabulary: Which one.
+            data: What an encoder's file has of it, for those that the host has not.
+        """
+        self.tokenizer = vocabulary.load(data)
+        self._part = getattr(self.tokenizer, self.tokenizer.clip)
+        self._later = vocabulary.cut is Cut.BERT
 
     def tokenize(self, text: str, **options: Any) -> dict[str, list[list[tuple[int, float]]]]:
         """As the host's CLIP has it."""
-        return self._whole.tokenize_with_weights(text, **options)
+        return self.tokenizer.tokenize_with_weights(text, **options)
 
     def pieces(self, tokens: Mapping[str, list[list[tuple[int, float]]]]) -> Iterator[tuple[int, str, str]]:
         """Each token as number, as the vocabulary has it and as text, without those that only fill the window."""
         special = {self._part.start_token, self._part.end_token, self._part.pad_token}
-        for section in tokens[self._whole.clip_name]:
+        for section in tokens[self.tokenizer.clip_name]:
             for entry, token in self._part.untokenize([entry for entry in section if entry[0] not in special]):
                 yield entry[0], token, self._text(entry[0], token)
 
     def _text(self, number: int, token: str) -> str:
         if _UNKNOWN.fullmatch(token):
             return BROKEN
-        text = str(self._whole.decode([number])).strip()
+        text = str(self.tokenizer.decode([number])).strip().removeprefix(_LATER if self._later else "")
         return text or (SPACE if token.startswith(SPACE) else "")

@@ -9,7 +9,7 @@ from typing import Any
 
 from .alike import alike
 from .names import normalise
-from .pieces import odd_words
+from .pieces import BROKEN, Cut, odd_words
 from .readings import literal
 from .review import Row, read_line, review
 from .spelling import plain
@@ -28,14 +28,14 @@ class Measure:
         ids: Their numbers.
         fits: Whether they are no more than it reads at once.
         window: How many it reads at once.
-        of_clip: Whether it is a CLIP, whose aliases are known and whose pieces are longer than others'.
+        cut: By what kind of vocabulary; of CLIP's the aliases are known.
     """
 
     words: tuple[tuple[str, ...], ...]
     ids: tuple[int, ...]
     fits: bool
     window: int
-    of_clip: bool = True
+    cut: Cut = Cut.CLIP
 
     @property
     def tokens(self) -> int:
@@ -65,10 +65,11 @@ class NameCheck:
         spelled = plain(row.concept.text)
         other = spelled != row.concept.text and self._measure(spelled).ids != name.ids
         notes = [*row.notes, *([{"kind": "spelling", "plain": literal(spelled)}] if other else [])]
-        notes += [{"kind": "odd", "pieces": word} for word in odd_words(name.words, name.of_clip)]
+        odd = odd_words(name.words, name.cut) if name.ids else [(BROKEN,)]  # some vocabularies drop what they lack
+        notes += [{"kind": "odd", "pieces": word} for word in odd]
         too_long = (one for one in (name, anchor) if not one.fits)
         notes += [{"kind": "long", "tokens": one.tokens, "window": one.window} for one in too_long]
-        offered = name.of_clip and not any(note["kind"] in _REPEATS for note in row.notes)
+        offered = name.cut is Cut.CLIP and not any(note["kind"] in _REPEATS for note in row.notes)
         others = [word for word in alike(row.concept.text) if word not in there and offered]
         notes += [{"kind": "alias", "names": others[:_SHOWN]}] if others else []
         pieces = [piece for word in name.words for piece in word]

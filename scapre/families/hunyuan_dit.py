@@ -22,7 +22,7 @@ BLOCKS = Blocks(
 )  # fmt: skip
 ENCODERS = TextEncoder(
     "a BERT and mT5-XL",
-    frozenset({"mt5xl"}),
+    frozenset({"hydit_clip", "mt5xl"}),
     "the CLIP output of the same checkpoint loader",
     files=Files.BERT_AND_T5,
 )

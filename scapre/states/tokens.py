@@ -11,13 +11,35 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ..concepts.names import is_hidden
-from ..errors import ScaPreError
+from ..errors import ScaPreError, shorten
+from .encoder import Encoder
 from .readings import is_second
 
 _HASHED = "#"
 _KEPT = re.compile(r"(?:\d{1,7}(?: \d{1,7})*)?|#[0-9a-f]{16}")
 
 Tokenise = Callable[[str], Sequence[int]]
+
+
+def check_read(encoders: Sequence[Encoder], names: Iterable[str]) -> None:
+    """Accepts names that one of a model's encoders reads something of: some vocabularies drop what they lack.
+
+    Raises:
+        ScaPreError: For another one, whose prompts are to the model what they are without it.
+    """
+    for name in names:
+        if not any(_reads(encoder, name) for encoder in encoders):
+            raise ScaPreError(
+                f"concepts: the text encoder reads nothing of {shorten(name)}: its vocabulary has no piece for it, so "
+                "a prompt with it is to the model what it is without it. Take it out, or write it in other letters."
+            )
+
+
+def _reads(encoder: Encoder, name: str) -> bool:
+    try:
+        return bool(encoder.tokens(name))
+    except ScaPreError:  # it is too long, which is said where it is encoded
+        return True
 
 
 def written(ids: Iterable[int]) -> str:
@@ -45,13 +67,13 @@ def agree(one: str, other: str) -> bool:
 def read_otherwise(kept: Mapping[str, str], tokenise: Tokenise) -> tuple[str, ...]:
     """Heads that this installation cuts into other tokens than those that were kept.
 
-    Hidden ones cannot be told, and of two encoders it is the first that cuts names here.
+    Hidden ones cannot be told, and of two encoders it is the first that cuts names here. The null prompt is no name.
 
     Args:
         kept: Tokens by head.
         tokenise: Gives the token ids of a text here.
     """
-    known = {head: tokens for head, tokens in kept.items() if not is_hidden(head) and not is_second(head)}
+    known = {head: kept[head] for head in kept if head and not is_hidden(head) and not is_second(head)}
     return tuple(head for head, tokens in known.items() if not agree(tokens, _here(head, tokenise)))
 
 

@@ -8,30 +8,64 @@ from pathlib import Path
 import folder_paths
 import pytest
 import torch
-from comfy.text_encoders import wan
 from safetensors.torch import save_file
 from torch import Tensor
 
 from pack.nodes.host.measure import NameMeasure
 from pack.nodes.host.name_checks import NameChecks
-from pack.nodes.host.tokenizer import NameTokenizer
+from pack.nodes.host.text_encoder import ClipEncoder
+from pack.nodes.host.tokenizer import tokens_here
+from pack.nodes.host.vocabularies import BERT, GEMMA, LLAMA, PILE_T5, QWEN, UMT5, Vocabulary
 from pack.scapre.concepts.name_check import NameCheck
 from pack.tests.host import encoders
 
 T5 = {"shared.weight": torch.zeros(32_128, 1), "encoder.block.0.layer.0.SelfAttention.q.weight": torch.zeros(1)}
+_LAYER = "model.layers.0."
+MT5 = {**T5, "shared.weight": torch.zeros(250_112, 1), "spiece_model": encoders.vocabulary()}
+CLIP = {"text_model.embeddings.token_embedding.weight": torch.zeros(1)}
+BERT_FILE = {"bert.embeddings.word_embeddings.weight": torch.zeros(1)}
+
+
+def language_model(width: int, *names: str, **more: Tensor) -> dict[str, Tensor]:
+    """What tells a language model."""
+    there = ("self_attn.q_proj.weight", "input_layernorm.weight", *names)
+    return {f"{_LAYER}{name}": torch.zeros(width) for name in there} | more
+
+
 FILES = {
     "t5": T5,
-    "umt5": {**T5, "shared.weight": torch.zeros(256_384, 1), "spiece_model": encoders.vocabulary()},
+    "umt5": MT5,
     "umt5 without words": {**T5, "shared.weight": torch.zeros(256_384, 1)},
-    "qwen3": {"model.layers.0.self_attn.q_norm.weight": torch.zeros(1)},
-    "clip": {"text_model.embeddings.token_embedding.weight": torch.zeros(1)},
+    "pile t5": {**T5, "encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight": torch.zeros(1)},
+    "letters": {**T5, "shared.weight": torch.zeros(1510, 1)},
+    "anima": language_model(1024, "self_attn.q_norm.weight"),
+    "qwen3": language_model(2560, "self_attn.q_norm.weight"),
+    "qwen2.5": language_model(3584, "self_attn.k_proj.bias"),
+    "gemma": language_model(2304, "post_feedforward_layernorm.weight", spiece_model=encoders.vocabulary(start=2)),
+    "llama": language_model(4096),
+    "mistral without words": language_model(5120),
+    "mistral with broken ones": language_model(5120, tekken_model=torch.zeros(4, dtype=torch.uint8)),
+    "umt5 with broken ones": {**MT5, "spiece_model": torch.zeros(4, dtype=torch.uint8)},
+    "bert": BERT_FILE,
+    "clip": CLIP,
     "other": {"some.weight": torch.zeros(1)},
 }
+
+
+def inside(name: str, content: dict[str, Tensor]) -> dict[str, Tensor]:
+    """As a checkpoint has an encoder."""
+    return {f"text_encoders.{name}.transformer.{key}": value.clone() for key, value in content.items()}
+
+
 INSIDE = {
-    "t5 inside": {f"text_encoders.t5base.transformer.{name}": value for name, value in T5.items()},
+    "t5 inside": inside("t5base", T5),
     "clip inside": {"cond_stage_model.transformer.text_model.embeddings.token_embedding.weight": torch.zeros(1)},
+    "hunyuan dit": inside("hydit_clip", BERT_FILE) | inside("mt5xl", MT5),
+    "flux": inside("clip_l", CLIP) | inside("t5xxl", T5),
+    "sd3": inside("clip_l", CLIP) | inside("clip_g", CLIP) | inside("t5xxl", T5),
 }
-CLIP_WAY, T5_WAY = ["carav", "aggio"], ["Car", "ava", "ggi", "o"]
+CLIP_WAY, T5_WAY, BERT_WAY = ["carav", "aggio"], ["Car", "ava", "ggi", "o"], ["cara", "va", "ggio"]
+PILE_WAY, QWEN_WAY, LLAMA_WAY = (["Car", "av", "aggio"],) * 3
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +100,21 @@ def pieces(checks: NameChecks, *files: str) -> list[str]:
     ("files", "way"),
     [
         (["text_encoders/t5"], T5_WAY),
-        (["text_encoders/qwen3"], T5_WAY),
+        (["text_encoders/anima"], T5_WAY),
+        (["text_encoders/qwen3"], QWEN_WAY),
+        (["text_encoders/qwen2.5"], QWEN_WAY),
+        (["text_encoders/qwen2.5", "text_encoders/letters"], QWEN_WAY),
+        (["text_encoders/clip", "text_encoders/qwen2.5"], QWEN_WAY),
+        (["text_encoders/clip", "text_encoders/llama"], LLAMA_WAY),
+        (["text_encoders/pile t5"], PILE_WAY),
+        (["text_encoders/bert", "text_encoders/umt5"], BERT_WAY),
+        (["text_encoders/umt5", "text_encoders/bert"], BERT_WAY),
+        (["checkpoints/hunyuan dit"], BERT_WAY),
+        (["checkpoints/flux"], T5_WAY),
+        (["checkpoints/sd3"], CLIP_WAY),
+        (["text_encoders/mistral without words"], CLIP_WAY),
+        (["text_encoders/mistral with broken ones"], CLIP_WAY),
+        (["text_encoders/umt5 with broken ones"], CLIP_WAY),
         (["checkpoints/t5 inside"], T5_WAY),
         (["text_encoders/t5", "text_encoders/t5"], T5_WAY),
         (["text_encoders/clip"], CLIP_WAY),
@@ -89,18 +137,46 @@ def test_names_are_cut_as_the_encoder_of_a_file_cuts_them(files: list[str], way:
 
 
 @pytest.mark.usefixtures("folder")
-def test_umt5_cuts_with_the_vocabulary_in_its_file() -> None:
-    tokenizer = wan.WanT5Tokenizer(tokenizer_data={"spiece_model": encoders.vocabulary()})
-    wanted = NameCheck(NameMeasure(lambda: NameTokenizer(tokenizer), of_clip=False))
+@pytest.mark.parametrize(("file", "kind"), [("umt5", UMT5), ("gemma", GEMMA)])
+def test_a_vocabulary_in_a_file_is_read_there(file: str, kind: Vocabulary) -> None:
+    own = encoders.vocabulary(start=2) if kind is GEMMA else encoders.vocabulary()
+    wanted = NameCheck(NameMeasure(kind, own))
     for name in ("red cat", "Vincent van Gogh"):
         (row,), (other,) = (
-            check.check(name, "", "")["rows"]
-            for check in (
-                NameChecks().of("text_encoders/umt5.safetensors"),
-                NameChecks().of("text_encoders/t5.safetensors"),
-            )
+            NameChecks().of(f"text_encoders/{one}.safetensors").check(name, "", "")["rows"] for one in (file, "t5")
         )
         assert row == wanted.check(name, "", "")["rows"][0] != other
+
+
+NAMES = ["red cat", "Vincent van Gogh", "Zdzisław Beksiński", "葛飾北斎 😀", "(cat:1.3)", "[SEP] O'Keeffe", "C++"]
+WHOLE = {
+    BERT: encoders.bert_and_mt5, PILE_T5: encoders.pile_t5xl, QWEN: encoders.z_qwen3, LLAMA: encoders.llama_and_clip,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", WHOLE, ids=lambda kind: str(kind.parts[0]))
+def test_names_are_cut_as_the_node_cuts_them(kind: Vocabulary) -> None:
+    """Inside a model's template, too."""
+    check, node = NameCheck(NameMeasure(kind)), ClipEncoder(WHOLE[kind]())
+    for name in NAMES:
+        ids = list(node.tokens(name))
+        assert list(tokens_here(name, kind)) == ids
+        (row,) = check.check(f'"{name}"', "", "")["rows"]
+        assert row["tokens"] == len(ids)
+        assert ids or row["notes"] == [{"kind": "odd", "pieces": ("\ufffd",)}]  # Llama's, as some versions load it
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "odd"),
+    [
+        (BERT, "Zdzisław Beksiński", []), (BERT, "red ☃", [("\ufffd",)]), (BERT, "xqzjvw", [tuple("xqzjvw")]),
+        (QWEN, "Zdzisław Beksiński", []), (QWEN, "Cézanne", []),
+        (QWEN, "xqzjvwk qq", [("x", "q", "z", "j", "vw", "k")]),
+    ],
+)  # fmt: skip
+def test_odd_words_are_those_in_bits(kind: Vocabulary, name: str, odd: list[tuple[str, ...]]) -> None:
+    (row,) = NameCheck(NameMeasure(kind)).check(name, "", "")["rows"]
+    assert [note["pieces"] for note in row["notes"] if note["kind"] == "odd"] == odd
 
 
 def test_a_file_that_was_replaced_is_read_again(folder: Path) -> None:

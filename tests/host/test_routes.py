@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestClient, TestServer
-from comfy.text_encoders import pixart_t5, wan
 
 from pack.benchmarks.host.base import PACK_ROOT
 from pack.benchmarks.host.client import HostError
 from pack.benchmarks.host.server import Server
 from pack.nodes.host.measure import NameMeasure
-from pack.nodes.host.tokenizer import NameTokenizer
+from pack.nodes.host.vocabularies import T5, UMT5
 from pack.nodes.page.routes import add_routes, register_routes
 from pack.scapre.concepts import alike as found_alike
 from pack.scapre.concepts.name_check import NameCheck
@@ -181,13 +180,13 @@ def test_notes_of_the_list_and_of_the_name_come_together(names: NameCheck) -> No
 
 @pytest.fixture(scope="module")
 def t5() -> NameCheck:
-    return NameCheck(NameMeasure(lambda: NameTokenizer(pixart_t5.PixArtTokenizer()), of_clip=False))
+    return NameCheck(NameMeasure(T5))
 
 
 @pytest.fixture(scope="module")
 def umt5() -> NameCheck:
-    data = {"spiece_model": encoders.vocabulary()}
-    return NameCheck(NameMeasure(lambda: NameTokenizer(wan.WanT5Tokenizer(tokenizer_data=data)), of_clip=False))
+    data = encoders.vocabulary()
+    return NameCheck(NameMeasure(UMT5, data))
 
 
 @pytest.mark.parametrize(

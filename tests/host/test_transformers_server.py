@@ -25,12 +25,18 @@ LATENTS = {
     "pixart": ("EmptyLatentImage", {"width": 512, "height": 512, "batch_size": 1}),
     "wan": ("EmptyHunyuanLatentVideo", {"width": 64, "height": 64, "length": 1, "batch_size": 1}),
     "ltxv": ("EmptyLTXVLatentVideo", {"width": 128, "height": 128, "length": 1, "batch_size": 1}),
+    "hunyuan dit": ("EmptyLatentImage", {"width": 64, "height": 64, "batch_size": 1}),
 }
+WIDTHS = {"hunyuan dit": 1024}  # of the encoder's states
 SIZES: dict[str, dict[str, Any]] = {  # which the host's detection takes for granted, or reads from the file
     "pixart": {"hidden_size": 1152, "num_heads": 16, "depth": 1, "caption_channels": 4096},
     "wan": {"dim": 256, "num_heads": 2, "text_dim": 4096, "freq_dim": 256},
     "ltxv": {"num_attention_heads": 32, "attention_head_dim": 6, "cross_attention_dim": 192, "caption_channels": 4096},
-}
+    "hunyuan dit": {
+        "hidden_size": 256, "num_heads": 16, "depth": 2, "mlp_ratio": 4.0, "text_states_dim": 1024,
+        "text_states_dim_t5": 2048, "size_cond": False, "use_style_cond": False,
+    },
+}  # fmt: skip
 
 
 def write(kind: str, folder: Path) -> str:
@@ -72,7 +78,7 @@ def graph(kind: str, texts: tuple[str, ...], erase: dict[str, Any] | None = None
     latent, sizes = LATENTS[kind]
     found: Graph = {
         "model": node("UNETLoader", unet_name=f"small-{kind}.safetensors", weight_dtype="default"),
-        "clip": node("SmallTextEncoder", kind=kind, width=4096),
+        "clip": node("SmallTextEncoder", kind=kind, width=WIDTHS.get(kind, 4096)),
         "negative": node("CLIPTextEncode", clip=["clip", 0], text=""),
         "latent": node(latent, **sizes),
     }

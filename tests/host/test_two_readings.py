@@ -13,6 +13,7 @@ from torch import Tensor
 from pack.nodes.erase_concepts import EraseConcepts
 from pack.nodes.host.projections import HostProjections
 from pack.nodes.host.text_encoder import ClipEncoder, encoder_for
+from pack.nodes.host.tokenizer import tokens_told
 from pack.nodes.unlearn import Unlearn
 from pack.scapre.errors import ScaPreError
 from pack.scapre.families import Role
@@ -121,6 +122,14 @@ def test_sd3_is_read_with_the_encoders_that_are_loaded(loaded: dict[str, bool], 
     assert close(
         found.encode(["a cat"], silent)[0, -20:-1], states[0, -21:-2] if shown == "t5xxl" else states[0, -20:-1]
     )
+
+
+def test_tokens_of_sd3_are_compared_with_those_of_clip_alone() -> None:
+    """An edit does not say that it was made with T5 alone."""
+    edit = erased("sd3", encoders.sd3_clips(clip_l=False, clip_g=False), method="uce", preset="objects", pooled="off")[
+        1
+    ]
+    assert tokens_told(edit) == () == tokens_told(erased("sd3", method="uce", preset="objects", pooled="off")[1])
 
 
 @pytest.mark.parametrize("loaded", [{"clip_g": False, "t5": False}, {"clip_l": False, "t5": False}])

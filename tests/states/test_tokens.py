@@ -16,6 +16,7 @@ from pack.scapre.merge import merge_edits
 from pack.scapre.methods.scapre.settings import Settings
 from pack.scapre.solve import encode_request, solve_edit
 from pack.scapre.states.prompts import TEMPLATES
+from pack.scapre.states.readings import TwoReadings
 from pack.scapre.states.tokens import agree, hashed, is_kept, read_otherwise, written
 from pack.tests import edit_files
 from pack.tests.worlds import SHAPES, WIDTH, Encoder, Projections, ask, edit_of
@@ -51,6 +52,23 @@ def test_erasing_begins_at_the_last_token_that_carries_a_word(name: str) -> None
     assert states.last[name] == end and states.kept[name].start == end
     assert len(states.tokens[name].split()) > end
     assert torch.equal(states.subject(request.pairs()[0].concept), states.of(name)[end])
+
+
+def test_a_name_that_the_encoder_reads_nothing_of_is_refused() -> None:
+    """Or the empty prompt would be erased in its place."""
+
+    class Dropping(Encoder):
+        """Leaves out what is not in its vocabulary, as Llama's is loaded by some versions of the library."""
+
+        def tokens(self, text: str) -> list[int]:
+            return super().tokens("".join(letter for letter in text if letter.isascii()))
+
+    for names in ("cat\n葛飾北斎", "葛飾北斎 -> cat"):
+        with pytest.raises(ScaPreError, match=r"^concepts: .*reads nothing of .葛飾北斎.: .*other letters"):
+            made(Dropping(WIDTH), names)
+    assert made(Dropping(WIDTH), "red 葛\ncat -> 飾", preserve=("北",)).report.kept
+    both = TwoReadings(Dropping(WIDTH), Encoder(WIDTH))  # what one of two reads is erased
+    assert encode_request(both, ask("葛飾北斎", Settings()))[0].tokens["葛飾北斎"] == ""
 
 
 def test_tokens_are_kept_for_every_name_in_every_wording() -> None:

@@ -20,7 +20,7 @@ from .windows import WindowReader
 __all__ = ["READERS", "Network", "Reader", "readers"]
 
 _CLIP = ("l", "h", "g")
-_CHATS = ("qwen25_7b", "qwen25_3b", "qwen3_4b", "qwen3_8b", "mistral3_24b", "gemma2_2b")
+_CHATS = ("qwen25_7b", "qwen25_3b", "qwen3_4b", "qwen3_8b", "mistral3_24b", "gemma2_2b", "llama")
 
 # By what the host calls the parts of an encoder: the reader, and the part whose tokens are a text's; and the same of a
 # second one, where a model reads both side by side.
@@ -33,6 +33,7 @@ READERS: Mapping[frozenset[str], tuple[tuple[type[Reader], str], ...]] = {
     frozenset({"umt5base", "lyrics"}): ((SentenceReader, "umt5base"),),
     frozenset({"qwen3_06b", "t5xxl"}): ((AdaptedReader, "t5xxl"),),
     frozenset({"l", "g", "t5xxl"}): ((JoinedReader, "l"), (BesideReader, "t5xxl")),
+    frozenset({"hydit_clip"}): ((BertReader, "hydit_clip"),),
     frozenset({"hydit_clip", "mt5xl"}): ((BertReader, "hydit_clip"), (MultilingualReader, "mt5xl")),
 }
 
