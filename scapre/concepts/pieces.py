@@ -21,6 +21,16 @@ class Cut(Enum):
     BERT = "marks all pieces but the first"
 
 
+def cut_of(vocabulary: Iterable[str]) -> Cut:
+    """What kind of vocabulary has these tokens. BERT's mark is a token of others, too."""
+    tokens = list(vocabulary)
+    if any(token.endswith(_WORD_END) for token in tokens):
+        return Cut.CLIP
+    if any(token.startswith(SPACE) for token in tokens):
+        return Cut.SENTENCES
+    return Cut.BYTES if any(token.startswith(_BYTES_SPACE) for token in tokens) else Cut.BERT
+
+
 # How many pieces a word in bits has at least, and fewer letters than how many each has on average.
 _BITS: Mapping[Cut, tuple[int, float]] = {
     Cut.CLIP: (4, 2.0),

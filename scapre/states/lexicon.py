@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -12,10 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_WORD = re.compile("(?:▁([a-z]{3,})|([a-z]{3,})</w>)")
-"""A whole word of plain letters: T5's vocabulary marks where one begins, and CLIP's where it ends."""
-_BARE, _LATER = re.compile("([a-z]{3,})()"), "##"
-"""BERT's vocabulary marks what does not begin one."""
+from ..concepts.pieces import Cut, cut_of
+
+_WORDS: Mapping[Cut, re.Pattern[str]] = {
+    Cut.CLIP: re.compile("([a-z]{3,})</w>"),
+    Cut.SENTENCES: re.compile("▁([a-z]{3,})"),
+    Cut.BERT: re.compile("([a-z]{3,})"),
+}
+"""Whole words of plain letters. In vocabularies of bytes a word has one token behind a space and another without."""
 _MOST = 2**26  # values of directions that are kept: 256 MB
 _BLOCK = 8192
 
@@ -65,12 +69,12 @@ class Lexicon:
         """
         # By number: some libraries give a vocabulary in another order each time.
         ordered = sorted(vocabulary.items(), key=lambda entry: entry[1])
-        pattern = _BARE if any(token.startswith(_LATER) for token in vocabulary) else _WORD
-        words = ((pattern.fullmatch(token), number) for token, number in ordered)
-        found = {word[1] or word[2]: number for word, number in words if word}
+        cut = cut_of(vocabulary)
+        words = ((_WORDS[cut].fullmatch(token), number) for token, number in ordered if cut in _WORDS)
+        found = {word[1]: number for word, number in words if word}
         known = {word: number for word, number in found.items() if number < embeddings.shape[0]}
         ids = torch.tensor(list(known.values()), dtype=torch.long)
-        return cls(tuple(known), ids, embeddings, clip=any(token.endswith("</w>") for token in vocabulary))
+        return cls(tuple(known), ids, embeddings, clip=cut is Cut.CLIP)
 
     @classmethod
     def none(cls) -> Lexicon:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from pack.nodes.host.text_encoder import ClipEncoder
 from pack.nodes.merge_edits import MergeEdits
 from pack.scapre.errors import ScaPreError
 from pack.scapre.methods import METHODS, closed_forms
-from pack.tests.host import models
+from pack.tests.host import encoders, models
 
 pytestmark = pytest.mark.usefixtures("nothing_left_loaded")
 
@@ -47,6 +48,24 @@ def test_it_erases_values_alone_and_keeps_the_empty_prompt(clip: comfy.sd.CLIP, 
     cpu = torch.device("cpu")
     changed = {name for name in here.roles if not torch.equal(here.read(name, cpu), there.read(name, cpu))}
     assert changed == set(edit.shapes)
+
+
+@pytest.mark.parametrize(
+    ("made", "least"),
+    [
+        (models.text_encoder, 25_000), (encoders.pixart_t5xxl, 5_000), (encoders.pile_t5xl, 5_000),
+        (encoders.bert_and_mt5, 2_000), (encoders.z_qwen3, 0),
+    ],
+)  # fmt: skip
+def test_words_of_a_vocabulary_are_those_that_texts_are_cut_into(made: Callable[[], comfy.sd.CLIP], least: int) -> None:
+    """Or kin would be looked for among the pieces of other words: CLIP's has tokens that begin as BERT's pieces do."""
+    encoder = ClipEncoder(made())
+    lexicon = encoder.lexicon()
+    words = dict(zip(lexicon.words, lexicon.ids.tolist(), strict=True)) if lexicon else {}
+    assert len(words) >= least and bool(words) == bool(least)
+    for word in [word for word in ("cat", "dog", "circle", "house", "painting", *list(words)[::4000]) if word in words]:
+        assert list(encoder.tokens(word)) == [words[word]]
+    assert not words or {"cat", "house"} <= words.keys()
 
 
 def test_a_node_that_names_no_method_is_of_the_first_version(clip: comfy.sd.CLIP) -> None:
