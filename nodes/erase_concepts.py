@@ -19,8 +19,9 @@ from ..scapre.states.encoder import Encoder
 from ..scapre.states.pooled import CHOICES, pooled_choice
 from ..scapre.states.prompts import TEMPLATES, wordings_named
 from .host.device import compute_device, with_cpu_fallback
-from .host.progress import HostProgress
+from .host.progress import ASKING_STAGES, SOLVING_STAGES, HostProgress
 from .host.projections import HostProjections
+from .host.strengths import MOST_PREDICTIONS, asked_strength
 from .host.text_encoder import encoder_for
 from .inputs.settings import METHODS_OF, PRESETS_OF, setting_inputs, settings_from
 from .inputs.types import (
@@ -30,6 +31,7 @@ from .inputs.types import (
     erased_outputs,
     preserve_input,
     seed_input,
+    size_input,
     strength_input,
 )
 from .page.summary import SHOWN_AGAIN, solved
@@ -78,6 +80,9 @@ class EraseConcepts(io.ComfyNode):
         device: str = "auto",
         method: str = FIRST,
         pooled: str = "auto",
+        auto_strength: bool = False,
+        most_left: float = 0.1,
+        size: int = 0,
         **numerics: Any,
     ) -> io.NodeOutput:
         """Solves, patches and reports."""
@@ -88,9 +93,13 @@ class EraseConcepts(io.ComfyNode):
         vector, remarks = pooled_choice(pooled, projections)
         notes = (*shape_note(concepts), *name_notes(preserve, "preserve"), *projections.notes(), *remarks)
         request = Request(parsed, names, settings, seed, tuple(wordings_named(templates)), notes, method, vector)
-        progress = HostProgress(getattr(cls.hidden, "unique_id", None))
+        stages = ASKING_STAGES if auto_strength else SOLVING_STAGES
+        progress = HostProgress(getattr(cls.hidden, "unique_id", None), stages)
         edit = _solve(projections, encoder_for(clip, projections), request, compute_device(device), progress)
-        return solved(model, edit, strength, f"Preset {preset}, {edit.described}", progress)
+        told: Sequence[str] = ()
+        if auto_strength:
+            strength, told = asked_strength(model, clip, edit, most_left, seed, size, progress)
+        return solved(model, edit, strength, f"Preset {preset}, {edit.described}", progress, told)
 
 
 def _solve(
@@ -116,7 +125,35 @@ def _inputs() -> list[io.Input]:
         _method_input(),
         *settings[early:],
         _pooled_input(),
+        *_asking_inputs(),
     ]
+
+
+def _asking_inputs() -> Sequence[io.Input]:
+    return (
+        io.Boolean.Input(
+            "auto_strength",
+            default=False,
+            optional=True,
+            advanced=True,
+            tooltip="Sets the strength by asking the model itself, as Probe does: the least strength at which little "
+            "enough of every name is left, between 0 and 2. strength is not used then. Takes up to "
+            f"{MOST_PREDICTIONS:,} predictions, as many as some pictures.",
+        ),
+        io.Float.Input(
+            "most_left",
+            default=0.1,
+            min=-1.0,
+            max=1.0,
+            step=0.05,
+            round=0.001,
+            optional=True,
+            advanced=True,
+            tooltip="With auto_strength, how much of a name may be left of what it adds to the model's predictions: 1 "
+            "all of it, 0 nothing, below 0 turned round.",
+        ),
+        size_input("With auto_strength, the side of the pictures that it is asked at, in pixels."),
+    )
 
 
 def _pooled_input() -> io.Input:

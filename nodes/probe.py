@@ -9,21 +9,20 @@ from comfy_api.latest import io, ui
 
 from ..scapre.concepts.concepts import parse_concepts, parse_preserve
 from ..scapre.errors import ScaPreError, shorten
-from ..scapre.families import FAMILIES
 from ..scapre.probe import measure, wordings_of
 from ..scapre.probe.report import render, scores
-from .host.probe import HostModels
+from .host.probe import HostModels, side_of
 from .host.progress import PROBE_STAGES, HostProgress
 from .host.sampling import Sampling, check_models
 from .host.steps import SAMPLERS
-from .inputs.types import CATEGORY, SCHEDULER, names_input, preserve_input, scheduler_input, seed_input
+from .inputs.types import CATEGORY, SCHEDULER, names_input, preserve_input, scheduler_input, seed_input, size_input
 from .pictures.probe import draw_probe
 from .pictures.tensors import batch_of_one
 from .pictures.themes import THEMES
 
 MOST_NAMES, MOST_SEEDS = 200, 16
 _POINTS = "10, 40, 70"
-_WIDTH, _SIDE = 768, 1024
+_WIDTH = 768
 
 
 class Probe(io.ComfyNode):
@@ -75,7 +74,7 @@ class Probe(io.ComfyNode):
         stays = parse_preserve(preserve, parse_concepts(names).concepts) if preserve.strip() else ()
         asked, at = wordings_of(wordings), read_points(look_at, steps)
         check_models(original, edited, clip)
-        side = size or _side(original)
+        side = size or side_of(original)
         sampling = Sampling(seed, steps, cfg, sampler_name, scheduler, side, side)
         began, progress = time.perf_counter(), HostProgress(getattr(cls.hidden, "unique_id", None), PROBE_STAGES)
         models = HostModels(original, edited, clip, sampling, at)
@@ -123,11 +122,6 @@ def read_points(text: str, steps: int) -> list[int]:
     return sorted(set(found))
 
 
-def _side(model: Any) -> int:
-    family = FAMILIES.get(type(model.model.model_config).__name__)
-    return family.side if family else _SIDE
-
-
 def _inputs() -> list[io.Input]:
     return [
         io.Model.Input("original", tooltip="The model without the edit; it draws the pictures that both are asked at."),
@@ -161,10 +155,7 @@ def _inputs() -> list[io.Input]:
             tooltip="Prompts to ask with, parted by ; with NAME for the name. Each is compared with itself without it. "
             "Empty: the name alone, as a picture, as a style, and in other words.",
         ),
-        io.Int.Input(
-            "size", default=0, min=0, max=4096, step=8, optional=True, advanced=True,
-            tooltip="Side of the pictures in pixels. 0: what the model's family draws at.",
-        ),
+        size_input("Side of the pictures in pixels."),
         io.Combo.Input(
             "sampler_name", options=SAMPLERS, default="euler", optional=True, advanced=True,
             tooltip="The sampling algorithm of the pictures, of those that neither add noise nor look back.",

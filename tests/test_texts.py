@@ -199,6 +199,12 @@ def test_help_page_describes_the_presets_of_every_method(method: str, language: 
         assert {*preset.concepts, preset.anchor} - {""} == set(code_in(use)) - {"anchor", "concepts"}
 
 
+COMMON = {
+    "templates": "none", "device": "auto", "pooled": "auto", "auto_strength": "off", "most_left": "0.1", "size": "0",
+}  # fmt: skip
+"""Advanced inputs of all methods, and what they are unless set."""
+
+
 def chapters(language: str) -> dict[str, str]:
     """What the help page says of the advanced inputs: of all methods at "", and of each."""
     page = help_page(ERASE, language)
@@ -218,7 +224,7 @@ def test_help_page_tells_the_value_of_every_setting(language: str) -> None:
         method: {setting.name: as_shown(setting.default) for setting in declared(solver.settings)}
         for method, solver in closed_forms().items()
     }
-    assert shown == {"": {"templates": "none", "device": "auto", "pooled": "auto"}, **settings}
+    assert shown == {"": COMMON, **settings}
     described = [code_in(head)[0] for lines, _ in told.values() for head, _ in lines]
     assert len(described) == len(set(described))  # each in one place
 
@@ -230,7 +236,7 @@ def test_english_help_page_says_of_a_setting_what_its_declaration_says() -> None
         for solver in closed_forms().values()
         for setting in declared(solver.settings)
     }
-    common = ("* `templates`", "* `device`", "* `pooled`")
+    common = tuple(f"* `{name}`" for name in COMMON)
     assert [line for line in said if line not in of_all and not line.startswith(common)] == []
 
 

@@ -20,7 +20,13 @@ from .trajectories import fitting_batch
 
 log = logging.getLogger("scapre")
 
-_MOST = 32
+_MOST, _SIDE = 32, 1024
+
+
+def side_of(model: Any) -> int:
+    """Side of the pictures that a model draws, in pixels."""
+    family = FAMILIES.get(type(model.model.model_config).__name__)
+    return family.side if family else _SIDE
 
 
 class HostModels:
@@ -54,6 +60,10 @@ class HostModels:
         check_width(original, self._encoder.conditioning("")[0][0].shape[-1])
         self._known: dict[str, Any] = {}
         self._batch = fitting_batch(original, sampling, _MOST)
+
+    def edit(self, edited: Any) -> None:
+        """Takes another edited MODEL of the same architecture."""
+        self._models[True] = edited
 
     def draw(self, texts: Sequence[str], seed: int) -> Tensor:
         """Latents of the original model's pictures at the steps, (texts, steps, …)."""

@@ -10,7 +10,12 @@ import comfy.utils
 
 from .server import prompt_server
 
-_STAGES = {"text encoding": (0.0, 0.4), "statistics": (0.4, 0.55), "solve": (0.55, 1.0), "export": (0.0, 1.0)}
+SOLVING_STAGES = {"text encoding": (0.0, 0.4), "statistics": (0.4, 0.55), "solve": (0.55, 1.0), "export": (0.0, 1.0)}
+ASKING_STAGES = {
+    "text encoding": (0.0, 0.1), "statistics": (0.1, 0.12), "solve": (0.12, 0.2), "drawing": (0.2, 0.3),
+    "original": (0.3, 0.4), "edited": (0.4, 1.0),
+}  # fmt: skip
+"""Of what solves an edit, and then asks the model at some strengths."""
 DRAWING_STAGES = {
     "text encoding": (0.0, 0.02), "drawing": (0.02, 0.96), "selection": (0.96, 0.98), "statistics": (0.98, 0.98),
     "solve": (0.98, 1.0),
@@ -32,7 +37,7 @@ PROBE_STAGES = {
 class HostProgress:
     """Progress on the node, and the host's Cancel."""
 
-    def __init__(self, node_id: str | None, stages: Mapping[str, tuple[float, float]] = _STAGES) -> None:
+    def __init__(self, node_id: str | None, stages: Mapping[str, tuple[float, float]] = SOLVING_STAGES) -> None:
         """Shows progress on the node of this id; `stages` are parts of the bar."""
         self._stages, self.node_id, self.stage, self.share = stages, node_id, "", 0.0
         self.bar = comfy.utils.ProgressBar(1000, node_id=node_id)

@@ -26,6 +26,14 @@ def strength_input(more: str = "") -> io.Input:
     )
 
 
+def size_input(about: str) -> io.Input:
+    """The input `size`, of pictures that models are asked at."""
+    return io.Int.Input(
+        "size", default=0, min=0, max=4096, step=8, optional=True, advanced=True,
+        tooltip=f"{about} 0: what the model's family draws at.",
+    )  # fmt: skip
+
+
 def scheduler_input() -> io.Input:
     """The input `scheduler`."""
     return io.Combo.Input(

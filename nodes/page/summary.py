@@ -43,11 +43,14 @@ def show(*outputs: Any, data: ReportData) -> io.NodeOutput:
     return io.NodeOutput(*outputs, render(data), ui={"scapre_report": [json.dumps(data, allow_nan=False)]})
 
 
-def solved(model: Any, edit: Edit, strength: float, how: str, progress: HostProgress) -> io.NodeOutput:
+def solved(
+    model: Any, edit: Edit, strength: float, how: str, progress: HostProgress, told: Sequence[str] = ()
+) -> io.NodeOutput:
     """What a node gives that has made an edit: the model with it, the edit, and its report, also on the page."""
     progress.say(f"Done in {edit.report.total_seconds:.1f} s")
     edited = apply_edit(model, edit, strength)
-    return show(edited, edit, data=report(edit, [f"{how}, strength {strength:g}", *beside_notes(edited)]))
+    lines = [f"{how}, strength {strength:g}", *told, *beside_notes(edited)]
+    return show(edited, edit, data=report(edit, lines))
 
 
 def other_weights(share: float) -> str:

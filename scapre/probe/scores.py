@@ -19,6 +19,8 @@ from ..progress import Progress, silent
 from .wordings import Wording, check_names
 
 Role = Literal["erased", "stays", "empty"]
+Predictions = dict[tuple[int, int], dict[str, Tensor]]
+"""Of a model, by the place of a name and the point, and by text."""
 _STAGES = ("drawing", "original", "edited")
 
 
@@ -89,6 +91,102 @@ class _Sums:
         return cls(*(torch.zeros(wordings, points, dtype=torch.float64) for _ in range(3)))
 
 
+class Asked:
+    """What the original model draws and predicts for some names: asked once, for any number of edited ones."""
+
+    def __init__(
+        self,
+        models: Models,
+        erased: Sequence[str],
+        stays: Sequence[str],
+        wordings: Sequence[Wording],
+        seeds: Sequence[int],
+        progress: Progress = silent,
+    ) -> None:
+        """Asks the original model.
+
+        Args:
+            models: The two.
+            erased: Names that should be gone.
+            stays: Names that should be as before.
+            wordings: What they are put in.
+            seeds: Of the pictures that the models are asked at; a picture for each name and seed.
+            progress: Told each step; may raise to stop.
+
+        Raises:
+            ScaPreError: If there is no name, a name is itself a base prompt, a prediction is not finite, or the model
+                draws the same with a name and without it.
+        """
+        self.erased, self.stays, self._models, self._wordings = erased, stays, models, wordings
+        self._names = [*erased, *stays]
+        if not self._names:
+            raise ScaPreError("names: there are none. Type at least one name to look for, one per line.")
+        check_names(self._names, wordings)
+        self._texts = [_texts(name, wordings) for name in self._names]
+        self.predictions, self._seeds = 0, seeds
+        self._before: list[tuple[Tensor, Predictions]] = []
+        for number, seed in enumerate(seeds):
+            progress(_STAGES[0], number, len(seeds))
+            latents = models.draw([wordings[0].fill(name) for name in self._names], seed)
+            self._before.append((latents, self._predicted(False, latents, len(self._names), number, progress)))
+        self._check()
+
+    def against(self, progress: Progress = silent, *, stays: bool = True) -> Probed:
+        """Asks the edited model, and compares.
+
+        Args:
+            progress: Told each step; may raise to stop.
+            stays: Whether also about the names that should be as before.
+
+        Raises:
+            ScaPreError: If a prediction is not finite.
+        """
+        count = len(self._names) if stays else len(self.erased)
+        points = len(self._models.points)
+        sums, empty = [_Sums.empty(len(self._wordings), points) for _ in range(count)], _Sums.empty(1, points)
+        for number, (latents, before) in enumerate(self._before):
+            after = self._predicted(True, latents, count, number, progress)
+            for (place, point), second in after.items():
+                _add(sums[place], empty, point, self._wordings, self._names[place], before[place, point], second)
+        rows = [_row(name, "erased", found, self._wordings) for name, found in zip(self.erased, sums, strict=False)]
+        others = zip(self.stays, sums[len(self.erased) :], strict=False)
+        rows += [_row(name, "stays", found, self._wordings) for name, found in others]
+        if empty.square.any():
+            rows.append(_row("", "empty", empty, self._wordings))
+        return Probed(tuple(self._models.points), tuple(rows), self.predictions)
+
+    def _predicted(
+        self, edited: bool, latents: Tensor, count: int, number: int, progress: Progress
+    ) -> Predictions:  # fmt: skip
+        """A model's predictions for the first so many names; all names together at each point."""
+        found: Predictions = {}
+        places = [place for place, some in enumerate(self._texts[:count]) for _ in some]
+        asked = [text for some in self._texts[:count] for text in some]
+        points = len(self._models.points)
+        for point in range(points):
+            progress(
+                _STAGES[1 + edited], (number * points + point) * len(asked), len(self._seeds) * points * len(asked)
+            )
+            given = self._models.predict(edited, point, latents[places, point], asked)
+            _check_finite(given, asked, "edited" if edited else "original")
+            self.predictions += len(asked)
+            for place, text, one in zip(places, asked, given, strict=True):
+                found.setdefault((place, point), {})[text] = one
+        return found
+
+    def _check(self) -> None:
+        """Accepts names that say something to the original model at every point."""
+        for place, name in enumerate(self._names):
+            for point in range(len(self._models.points)):
+                given = [before[place, point] for _, before in self._before]
+                said = ((one[w.fill(name)] - one[w.base]).any() for one in given for w in self._wordings)
+                if not any(map(bool, said)):
+                    raise ScaPreError(
+                        f"names: the original model predicts the same with {shorten(name)} and without it, so nothing "
+                        "of it can be measured. Is the text encoder that of the model?"
+                    )
+
+
 def measure(
     models: Models,
     erased: Sequence[str],
@@ -97,71 +195,22 @@ def measure(
     seeds: Sequence[int],
     progress: Progress = silent,
 ) -> Probed:
-    """Asks both models about all names.
+    """Asks both models about all names; see `Asked`."""
+    return Asked(models, erased, stays, wordings, seeds, progress).against(progress)
 
-    Args:
-        models: The two.
-        erased: Names that should be gone.
-        stays: Names that should be as before.
-        wordings: What they are put in.
-        seeds: Of the pictures that the models are asked at; a picture for each name and seed.
-        progress: Told each step; may raise to stop.
 
-    Raises:
-        ScaPreError: If there is no name, a name is itself a base prompt, a prediction is not finite, or the model draws
-            the same with a name and without it.
-    """
-    names = [*erased, *stays]
-    if not names:
-        raise ScaPreError("names: there are none. Type at least one name to look for, one per line.")
-    check_names(names, wordings)
-    texts = [_texts(name, wordings) for name in names]
-    sums = [_Sums.empty(len(wordings), len(models.points)) for _ in names]
-    empty = _Sums.empty(1, len(models.points))
-    total = len(seeds) * len(models.points) * sum(map(len, texts))
-    asked = 0
-    for number, seed in enumerate(seeds):
-        progress(_STAGES[0], number, len(seeds))
-        latents = models.draw([wordings[0].fill(name) for name in names], seed)
-        before = _predicted(models, False, latents, texts, progress, asked, total)
-        after = _predicted(models, True, latents, texts, progress, asked, total)
-        asked += total // len(seeds)
-        for (place, point), first in before.items():
-            _add(sums[place], empty, point, wordings, names[place], first, after[place, point])
-    _check(names, sums)
-    rows = [_row(name, "erased", found, wordings) for name, found in zip(erased, sums, strict=False)]
-    rows += [_row(name, "stays", found, wordings) for name, found in zip(stays, sums[len(erased) :], strict=True)]
-    if empty.square.any():
-        rows.append(_row("", "empty", empty, wordings))
-    return Probed(tuple(models.points), tuple(rows), 2 * asked)
+def _check_finite(given: Tensor, asked: Sequence[str], which: str) -> None:
+    if not bool(given.isfinite().all()):
+        text = asked[int((~given.isfinite()).flatten(1).any(1).nonzero()[0])]
+        raise ScaPreError(
+            f"{which}: the model predicts NaN or infinity for {shorten(text)}. It is damaged, or its precision does "
+            "not suffice; take another file or dtype."
+        )
 
 
 def _texts(name: str, wordings: Sequence[Wording]) -> list[str]:
     """Every prompt of a name, each once, and the prompts that it is compared with."""
     return list(dict.fromkeys(text for wording in wordings for text in (wording.fill(name), wording.base)))
-
-
-def _predicted(
-    models: Models, edited: bool, latents: Tensor, texts: Sequence[Sequence[str]], progress: Progress, done: int,
-    total: int,
-) -> dict[tuple[int, int], dict[str, Tensor]]:  # fmt: skip
-    """Predictions by name and point, and by text; all names together at each point."""
-    found: dict[tuple[int, int], dict[str, Tensor]] = {}
-    stage = _STAGES[1 + edited]
-    for point in range(len(models.points)):
-        places = [place for place, some in enumerate(texts) for _ in some]
-        asked = [text for some in texts for text in some]
-        progress(stage, done + point * len(asked), total)
-        given = models.predict(edited, point, latents[places, point], asked)
-        if not bool(given.isfinite().all()):
-            which = asked[int((~given.isfinite()).flatten(1).any(1).nonzero()[0])]
-            raise ScaPreError(
-                f"{'edited' if edited else 'original'}: the model predicts NaN or infinity for {shorten(which)}. It is "
-                "damaged, or its precision does not suffice; take another file or dtype."
-            )
-        for place, text, one in zip(places, asked, given, strict=True):
-            found.setdefault((place, point), {})[text] = one
-    return found
 
 
 def _add(
@@ -177,15 +226,6 @@ def _add(
         if not base:
             empty.moved[0, point] += (after[base].double() - before[base].double()).square().sum()
             empty.square[0, point] += first.square().sum()
-
-
-def _check(names: Sequence[str], sums: Sequence[_Sums]) -> None:
-    mute = [name for name, found in zip(names, sums, strict=True) if not bool((found.square.sum(0) > 0).all())]
-    if mute:
-        raise ScaPreError(
-            f"names: the original model predicts the same with {shorten(mute[0])} and without it, so nothing of it can "
-            "be measured. Is the text encoder that of the model?"
-        )
 
 
 def _row(name: str, role: Role, sums: _Sums, wordings: Sequence[Wording]) -> Row:

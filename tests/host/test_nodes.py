@@ -34,7 +34,7 @@ INPUTS = {
     "residual spectral row_valve technique ridge erase_scale gate_power gate_temperature noise alpha_min "
     "spectral_temperature spectral_power samples bins bures_steps method kind search hold keep reach simplify "
     "preserve_scale search_ridge round_ridge round_preserve rounds influence_filter null_threshold invariant_ridge "
-    "augment general_scale held_share wordings pooled",
+    "augment general_scale held_share wordings pooled auto_strength most_left size",
     "ScaPreEraseNeurons": "model clip concepts preserve preset strength seed kind saliency neuron_ratio agnostic_ratio "
     "persistence_ratio cfg pairs steps recorded size words sampler_name scheduler",
     "ScaPreUnlearn": "model clip concepts preserve preset strength seed iterations learning_rate rank preview_every "
@@ -99,7 +99,7 @@ SEARCHES = {
     "ScaPreProbe": "test check verify measure score compare leftover remaining scapre",
 }
 ADVANCED = [name for name in INPUTS["ScaPreEraseConcepts"].split()[8:] if name != "method"]
-NUMERIC = ADVANCED[2:-1]  # between templates and device, which came first, and pooled, which came last
+NUMERIC = ADVANCED[2 : ADVANCED.index("pooled")]  # between templates and device, and what came later
 SCALE = {"variant": "scale", "spectral": "on", "row_valve": "on", "technique": "tensor", "informax": "off"}
 
 pytestmark = pytest.mark.usefixtures("nothing_left_loaded")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 import comfy.model_management as management
@@ -14,6 +15,9 @@ from comfy.model_patcher import ModelPatcher
 
 from pack.nodes.erase_concepts import EraseConcepts
 from pack.nodes.host import probe as host_probe
+from pack.nodes.host.patch import apply_edit
+from pack.nodes.host.projections import HostProjections
+from pack.nodes.host.strengths import MOST_PREDICTIONS
 from pack.nodes.host.text_encoder import ClipEncoder
 from pack.nodes.probe import Probe, read_points
 from pack.scapre.errors import ScaPreError
@@ -55,6 +59,52 @@ def test_a_model_against_itself_is_untouched(clip: comfy.sd.CLIP) -> None:
     assert image.shape[0] == 1 and image.shape[2:] == (768, 3) and 0 < image.mean() < 1
     assert "# Probe" in report and "red house" in report and "seeds from 0" in report
     assert models.same(models.snapshot(model), kept)
+
+
+def erased_by_asking(model: Any, clip: Any, names: str = "cat", **more: Any) -> Any:
+    inputs = {"method": "uce", "preset": "objects", "auto_strength": True, "size": 64, **more}
+    with torch.inference_mode():
+        return EraseConcepts.execute(model, clip, names, **inputs).args
+
+
+def test_strength_is_set_by_asking(clip: comfy.sd.CLIP) -> None:
+    model = models.unet()
+    kept = models.snapshot(model)
+    edited, edit, report = erased_by_asking(model, clip, "cat\nred house", preserve="dog", most_left=0.97)
+    strength = float(re.search(r"Strength ([\d.]+), found by asking the model", report)[1])  # type: ignore[index]
+    assert 0 < strength < 2 and f"strength {strength:g}\n" in report
+    plain = apply_edit(model, edit, strength)
+    for name in edit.shapes:
+        assert torch.equal(*(HostProjections(one).read(name, models.CPU) for one in (edited, plain)))
+    management.unload_all_models()
+    assert models.same(models.snapshot(model), kept)
+    again = erased_by_asking(model, clip, "cat\nred house", preserve="dog", most_left=0.97)[2]
+    assert re.findall(r"Strength .*", again) == re.findall(r"Strength .*", report)
+
+
+def test_a_strength_that_does_not_suffice_is_told_and_names_that_pay_are_named(clip: comfy.sd.CLIP) -> None:
+    names = "\n".join(f"cat {number}" for number in range(10))
+    report = erased_by_asking(models.unet(), clip, names, preserve="\n".join("abcdefghijk"), most_left=-1.0)[2]
+    assert "Strength 2 is the greatest that is tried, and does not suffice" in report
+    assert "Preserved names that pay for it" in report and "Asked of the 8 names" in report
+    taken = int(re.search(r"([\d,]+) predictions", report)[1].replace(",", ""))  # type: ignore[index]
+    assert taken <= MOST_PREDICTIONS
+
+
+def test_the_search_for_a_strength_is_cancelled(clip: comfy.sd.CLIP, monkeypatch: pytest.MonkeyPatch) -> None:
+    def press(self: Any, *_: Any) -> Any:
+        management.interrupt_current_processing()
+        return self
+
+    monkeypatch.setattr(host_probe.HostModels, "edit", press)
+    with pytest.raises(management.InterruptProcessingException):
+        erased_by_asking(models.unet(), clip)
+
+
+@pytest.mark.parametrize("kind", ["wan", "flux"])
+def test_strength_is_set_for_other_families(kind: str) -> None:
+    report = erased_by_asking(transformer(kind), KINDS[kind].encoder(), most_left=0.99)[2]
+    assert re.search(r"Strength [\d.]+( is the greatest|, found by asking)", report)
 
 
 def test_what_is_erased_is_less_and_the_same_each_time(clip: comfy.sd.CLIP) -> None:
