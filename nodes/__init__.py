@@ -11,6 +11,7 @@ from .concept_list import ConceptList
 from .edit_map import EditMap
 from .erase_concepts import EraseConcepts
 from .erase_neurons import EraseNeurons
+from .erase_while_sampling import EraseWhileSampling
 from .export_edit import ExportEdit
 from .host.folders import register_folder
 from .load_edit import LoadEdit
@@ -24,6 +25,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     EraseConcepts,
     EraseNeurons,
     Unlearn,
+    EraseWhileSampling,
     ApplyEdit,
     ConceptList,
     SaveEdit,

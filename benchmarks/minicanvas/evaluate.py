@@ -18,7 +18,19 @@ from torch import Tensor
 from . import checkpoint
 from .artists import Array
 from .drawing import draw_all
-from .inprocess import Loaded, add_lora, apply_edit, decode, edited_weights, encode, erase, pooled, read_edit, sample
+from .inprocess import (
+    SAMPLING_WORD,
+    Loaded,
+    add_lora,
+    apply_edit,
+    decode,
+    edited_weights,
+    encode,
+    erase,
+    pooled,
+    read_edit,
+    sample,
+)
 from .judge import FEATURES, Judge, Reading, read
 from .methods import FROM_FILE, LISTED, Settings, listed
 from .questions import DRAWN
@@ -130,7 +142,9 @@ class Evaluation:
             else:
                 model = erase(self.loaded, task.concepts, {**plain, "preserve": ", ".join(kept)})
             seconds = time.perf_counter() - began
-            self._edited = key, _Edited(model, _digest(edited_weights(model)), seconds)
+            # What is done while sampling is in no weight.
+            more = key if any(name.startswith(SAMPLING_WORD) for name in inputs) else ""
+            self._edited = key, _Edited(model, _digest(edited_weights(model)) + more, seconds)
         return self._edited[1]
 
     def forget(self) -> None:

@@ -194,10 +194,12 @@ def edited_weights(model: Any) -> dict[str, Tensor]:
         return {name: projections.read(name, torch.device("cpu")) for name in names}
 
 
+SAMPLING_WORD = "sampling"
 ERASERS = {
     "concepts": ("nodes.erase_concepts", "EraseConcepts"),
     "neurons": ("nodes.erase_neurons", "EraseNeurons"),
     "unlearn": ("nodes.unlearn", "Unlearn"),
+    SAMPLING_WORD: ("nodes.erase_while_sampling", "EraseWhileSampling"),
 }
 """Module and class of the nodes that erase, by a word for each."""
 
@@ -212,6 +214,7 @@ def erase(loaded: Loaded, concepts: Sequence[str], inputs: Mapping[str, Any]) ->
         own = {key.partition(".")[2]: value for key, value in inputs.items() if key.startswith(f"{word}.")}
         if own or (word == "concepts" and not any("." in key for key in inputs)):
             node = getattr(pack(module), name)
+            own = own if word == SAMPLING_WORD else {**shared, **own}  # which preserves nothing
             with torch.inference_mode():
-                model = node.execute(model, loaded.clip, "\n".join(concepts), **{**shared, **own}).args[0]
+                model = node.execute(model, loaded.clip, "\n".join(concepts), **own).args[0]
     return model

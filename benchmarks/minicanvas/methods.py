@@ -50,6 +50,8 @@ METHODS: dict[str, dict[str, Settings]] = {
     "esd": _learned(ESD),
     "esd-long": _learned({**ESD, **LONG}),
     "auto-kscu": _learned({"concepts.method": "auto", "unlearn.iterations": 50}),
+    "adavd": {kind: {"sampling.gate": "on"} for kind in get_args(Kind)},
+    "adavd-ungated": {kind: {"sampling.gate": "off"} for kind in get_args(Kind)},
     "precise": {
         "style": {"preset": "styles", "anchor": "art"},
         "object": {"preset": "objects-few"},

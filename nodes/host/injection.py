@@ -52,7 +52,7 @@ class _Terms:
     def __init__(self, copies: Copies, names: Collection[str], before: Mapping[str, list[Any]]) -> None:
         """Takes an edit, the matrices it changes, and what changes each weight before it."""
         self._copies, self._names, self._before = copies, names, before
-        self._held: dict[str, _Term] = {}
+        self._held: dict[str, Term] = {}
         self._handles: dict[int, list[Any]] = {}
 
     @torch.inference_mode(False)
@@ -61,8 +61,8 @@ class _Terms:
         """Puts it on the model's layers."""
         self.remove(model)
         if not self._held:  # the weights before the edit never become others
-            self._held = self._evaluated(model)
-        moved, handles = _Moved(model.load_device), self._handles.setdefault(id(model.model), [])
+            self._held = evaluated(model, self._copies, self._names, self._before)
+        moved, handles = Moved(model.load_device), self._handles.setdefault(id(model.model), [])
         for name, term in self._held.items():
             weight = part(name).weight
             if strengths[weight]:
@@ -74,16 +74,25 @@ class _Terms:
         for handle in self._handles.pop(id(model.model), ()):
             handle.remove()
 
-    def _evaluated(self, model: Any) -> dict[str, _Term]:
-        projections, held = HostProjections(model), _Moved(torch.device("cpu"), _precision(model))
-        terms = {}
-        for weight, parts in by_weight(self._names).items():
-            values = projections.computed(weight, model.load_device, self._before[weight])
-            for which in parts:
-                change = self._copies.change(which.name, which.of(values))
-                terms[which.name] = _Term.of(change, which, projections.shape(which.name), held)
-        self._copies.drop()
-        return terms
+
+def evaluated(model: Any, copies: Copies, names: Collection[str], before: Mapping[str, list[Any]]) -> dict[str, Term]:
+    """The changes of some matrices that an edit makes of their values, on the CPU in what the model computes in.
+
+    Args:
+        model: The MODEL.
+        copies: The edit.
+        names: Of the matrices.
+        before: What changes each weight before the edit.
+    """
+    projections, held = HostProjections(model), Moved(torch.device("cpu"), _precision(model))
+    terms = {}
+    for weight, parts in by_weight(names).items():
+        values = projections.computed(weight, model.load_device, before[weight])
+        for which in parts:
+            change = copies.change(which.name, which.of(values))
+            terms[which.name] = Term.of(change, which, projections.shape(which.name), held)
+    copies.drop()
+    return terms
 
 
 def _precision(model: Any) -> torch.dtype:
@@ -92,7 +101,7 @@ def _precision(model: Any) -> torch.dtype:
     return dtype if dtype in FLOATS else torch.float32
 
 
-class _Moved:
+class Moved:
     """Tensors on a device, each of them once."""
 
     def __init__(self, device: torch.device, dtype: torch.dtype | None = None) -> None:
@@ -108,7 +117,7 @@ class _Moved:
 
 
 @dataclass(frozen=True)
-class _Term:
+class Term:
     """The change of one matrix.
 
     Attributes:
@@ -124,7 +133,7 @@ class _Term:
     columns: Tensor | None = None
 
     @classmethod
-    def of(cls, change: Change, which: Part, shape: tuple[int, ...], held: _Moved) -> _Term:
+    def of(cls, change: Change, which: Part, shape: tuple[int, ...], held: Moved) -> Term:
         """A change, held somewhere."""
         (rows, width), basis, first = change.weight.shape, change.basis, which.index * len(change.weight)
         if which.columns:
@@ -141,7 +150,7 @@ class _Term:
             return cls(first, held(dense))
         return cls(first, held(dense[:, columns]), None, held(columns))
 
-    def on(self, moved: _Moved, strength: float) -> Callable[[Any, tuple[Any, ...], Tensor], Tensor]:
+    def on(self, moved: Moved, strength: float) -> Callable[[Any, tuple[Any, ...], Tensor], Tensor]:
         """A hook that adds it to what a layer answers, with its tensors on a device."""
         weight, basis, columns = (None if t is None else moved(t) for t in (self.weight, self.basis, self.columns))
         assert weight is not None

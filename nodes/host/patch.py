@@ -37,9 +37,7 @@ def apply_edit(model: Any, edit: Edit, strength: float) -> Any:
     _check_match(projections, edit)
     if not strength:
         return model
-    there = next((held.where for held in carried(model) if held.edit.same_as(edit)), None)
-    if there:
-        raise ScaPreError(f"edit: {_TWICE[there]}")
+    _check_new(model, edit)
     copies, quantised = Copies(edit), projections.quantised(edit.matrices)
     patches = {_key(name, edit): copies.patch(name) for name in edit.matrices if name not in quantised}
     clone = model.clone()
@@ -52,6 +50,22 @@ def apply_edit(model: Any, edit: Edit, strength: float) -> Any:
     if quantised:
         stand_beside(clone, copies, strength, quantised)
     return clone
+
+
+def check_edit(model: Any, projections: HostProjections, edit: Edit) -> None:
+    """Accepts an edit that was made for a model's architecture and is not on it.
+
+    Raises:
+        ScaPreError: Otherwise.
+    """
+    _check_match(projections, edit)
+    _check_new(model, edit)
+
+
+def _check_new(model: Any, edit: Edit) -> None:
+    there = next((held.where for held in carried(model) if held.edit.same_as(edit)), None)
+    if there:
+        raise ScaPreError(f"edit: {_TWICE[there]}")
 
 
 def _key(name: str, edit: Edit) -> str | tuple[str, Offset]:
