@@ -144,8 +144,8 @@ def _inputs() -> list[io.Input]:
     percent: dict[str, Any] = {"min": 0.0, "max": 1.0, "step": 0.01, "round": 0.001, "optional": True}
     return [
         io.Model.Input("model", tooltip="The model to draw with, with LoRAs and edits."),
-        io.Clip.Input("clip", optional=True, tooltip="The text encoder of the model; names are read with it."),
         concepts_input("What to forget, one per line. Anchors are not used. Empty, if an edit is connected."),
+        io.Clip.Input("clip", optional=True, tooltip="The text encoder of the model; names are read with it."),
         EditType.Input("edit", optional=True, tooltip="An edit to apply in that part of the sampling, and no names."),
         strength_input(),
         io.Float.Input(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from comfy_api.latest import io, ui
 
 from ..scapre.concepts.concepts import parse_concepts, parse_preserve
 from ..scapre.errors import ScaPreError, shorten
-from ..scapre.probe import measure, wordings_of
+from ..scapre.probe import Asked, wordings_of
 from ..scapre.probe.report import render, scores
+from .host.attack import ATTACKS, STATES, WORDS, attack, reads_clip, words_like
 from .host.probe import HostModels, side_of
 from .host.progress import PROBE_STAGES, HostProgress
 from .host.sampling import Sampling, check_models
@@ -68,6 +70,7 @@ class Probe(io.ComfyNode):
         size: int = 0,
         sampler_name: str = "euler",
         scheduler: str = SCHEDULER,
+        attacks: str = "off",
     ) -> io.NodeOutput:
         """Draws with the original, asks both, and reports."""
         erased = read_names(names)
@@ -78,7 +81,17 @@ class Probe(io.ComfyNode):
         sampling = Sampling(seed, steps, cfg, sampler_name, scheduler, side, side)
         began, progress = time.perf_counter(), HostProgress(getattr(cls.hidden, "unique_id", None), PROBE_STAGES)
         models = HostModels(original, edited, clip, sampling, at)
-        found = measure(models, erased, stays, asked, [seed + number for number in range(seeds)], progress)
+        related = words_like(erased, stays) if attacks in WORDS and reads_clip(original) else ()
+        everyone = [seed + number for number in range(seeds)]
+        questions = Asked(models, [*erased, *related], stays, asked, everyone, progress)
+        found = questions.against(progress)
+        rows = [replace(row, role="related") if row.name in related else row for row in found.rows]
+        if attacks in STATES:
+            prompts = {text for name in erased for wording in asked for text in (wording.fill(name), wording.base)}
+            attack(models, original, edited, prompts)
+            called = questions.against(progress, stays=False).rows
+            rows += [replace(row, role="attacked") for row in called if row.name in erased]
+        found = replace(found, rows=tuple(rows), predictions=questions.predictions)
         progress("report", 1, 1)
         took = f"{found.predictions:,} predictions, {time.perf_counter() - began:.1f} s; {seeds} seeds from {seed}"
         image = batch_of_one(draw_probe(found, _WIDTH, next(iter(THEMES))))
@@ -161,4 +174,9 @@ def _inputs() -> list[io.Input]:
             tooltip="The sampling algorithm of the pictures, of those that neither add noise nor look back.",
         ),
         scheduler_input(),
+        io.Combo.Input(
+            "attacks", options=list(ATTACKS), default="off", optional=True,
+            tooltip="words: also asks for words that CLIP answers like the names. states: also asks with the states of "
+            "the text that make the edited model answer most as the original did (RECE's closed form).",
+        ),
     ]  # fmt: skip

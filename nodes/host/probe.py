@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from .trajectories import fitting_batch
 log = logging.getLogger("scapre")
 
 _MOST, _SIDE = 32, 1024
+_WINDOW = 77
 
 
 def side_of(model: Any) -> int:
@@ -59,11 +60,27 @@ class HostModels:
         self._encoder = ClipEncoder(clip, family.title if family else None)
         check_width(original, self._encoder.conditioning("")[0][0].shape[-1])
         self._known: dict[str, Any] = {}
+        self._attacked: dict[str, Any] = {}
         self._batch = fitting_batch(original, sampling, _MOST)
 
     def edit(self, edited: Any) -> None:
         """Takes another edited MODEL of the same architecture."""
         self._models[True] = edited
+
+    def attack(self, states: Tensor, texts: Collection[str], *, start: bool) -> None:
+        """Gives the edited model other states for some texts from now on.
+
+        Args:
+            states: (d, d) what takes each of a text's states to another.
+            texts: Which.
+            start: Whether the first token of each window is CLIP's start, which stays as it is.
+        """
+        for text in texts:
+            (found, more), *_ = self._conditioned([text])[0]
+            new = found.double() @ states.T.to(found.device)
+            if start:
+                new[:, ::_WINDOW] = found[:, ::_WINDOW].double()
+            self._attacked[text] = [[new.to(found.dtype), more]]
 
     def draw(self, texts: Sequence[str], seed: int) -> Tensor:
         """Latents of the original model's pictures at the steps, (texts, steps, …)."""
@@ -74,20 +91,26 @@ class HostModels:
             if step in self._steps:
                 kept.append(latents)
             if step < self._steps[-1]:
-                latents = self._stepped(self._models[False], latents, texts, self._sampling, step)
+                latents = self._stepped(self._models[False], latents, self._conditioned(texts), self._sampling, step)
         return torch.stack(kept, 1)
 
     def predict(self, edited: bool, point: int, latents: Tensor, texts: Sequence[str]) -> Tensor:
         """What one step without guidance makes of latents for a text each, (n, …)."""
         plain = replace(self._sampling, cfg=1.0, sampler_name="euler")
-        return self._stepped(self._models[edited], latents, texts, plain, self._steps[point])
+        prompts = self._conditioned(texts)
+        if edited:
+            prompts = [self._attacked.get(text, found) for text, found in zip(texts, prompts, strict=True)]
+        return self._stepped(self._models[edited], latents, prompts, plain, self._steps[point])
 
-    def _stepped(self, model: Any, latents: Tensor, texts: Sequence[str], sampling: Sampling, step: int) -> Tensor:
-        """A step of each, with as many at once as memory holds."""
+    def _conditioned(self, texts: Sequence[str]) -> list[Any]:
+        """The host's conditionings of texts, each of which is encoded once."""
         new = [text for text in dict.fromkeys(["", *texts]) if text not in self._known]
         if new:
             self._known |= zip(new, self._encoder.conditionings(new), strict=True)
-        prompts = [self._known[text] for text in texts]
+        return [self._known[text] for text in texts]
+
+    def _stepped(self, model: Any, latents: Tensor, prompts: Sequence[Any], sampling: Sampling, step: int) -> Tensor:
+        """A step of each, with as many at once as memory holds."""
         found: dict[int, Tensor] = {}
         for group in together([prompt[0] for prompt in prompts]):
             while group:
@@ -104,4 +127,4 @@ class HostModels:
                     continue
                 found |= zip(some, drawn.cpu(), strict=True)
                 group = group[len(some) :]
-        return torch.stack([found[place] for place in range(len(texts))])
+        return torch.stack([found[place] for place in range(len(prompts))])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from PIL import Image
 
 from ...scapre.probe import Probed, Row
+from ...scapre.probe.scores import Role
 from .bars import Bar, axis, draw_bars, longest_first
 from .page import Page, paragraph, section, stack
 from .themes import LARGE, THEMES, Style
@@ -33,14 +34,24 @@ def draw_probe(probed: Probed, width: int, theme: str) -> Image.Image:
 
 def _parts(style: Style, width: int, probed: Probed) -> Iterator[Page]:
     yield paragraph(style, "Probe", width, LARGE, faint=False)
-    erased = [row for row in probed.rows if row.role == "erased"]
-    others = [row for row in probed.rows if row.role != "erased"]
-    if erased:
-        told = "0: gone. 1, the line: untouched. The orange mark is the wording in which most is left."
-        yield _section(style, width, "What is left", told, _bars(erased), 1.0)
-    if others:
-        told = "0: predictions have not moved. 1: as far as the name itself moves them. The mark is the worst wording."
-        yield _section(style, width, "Drift of what should stay", told, _bars(others), None)
+    for heading, told, roles, line in _SECTIONS:
+        rows = [row for row in probed.rows if row.role in roles]
+        if rows:
+            yield _section(style, width, heading, told, _bars(rows), line)
+
+
+_LEFT = "0: gone. 1, the line: untouched. The orange mark is the wording in which most is left."
+_SECTIONS: Sequence[tuple[str, str, tuple[Role, ...], float | None]] = (
+    ("What is left", _LEFT, ("erased",), 1.0),
+    ("Other words for them", "What is left of words that the text encoder answers like a name.", ("related",), 1.0),
+    ("Called up by an attack", "What is left where the text's states are made to call it up.", ("attacked",), 1.0),
+    (
+        "Drift of what should stay",
+        "0: predictions have not moved. 1: as far as the name itself moves them. The mark is the worst wording.",
+        ("stays", "empty"),
+        None,
+    ),
+)
 
 
 def _section(style: Style, width: int, heading: str, told: str, bars: list[Bar], line: float | None) -> Page:

@@ -18,22 +18,31 @@ _LEFT = (
 _DRIFT = (
     "How far predictions moved, against what the name adds to them: 0 = untouched. most: where they moved farthest."
 )
+_RELATED = "The same for words that the text encoder answers like a name: they are asked for by themselves."
+_ATTACKED = (
+    "The same where the states of every prompt, with a name and without, are replaced by those that make the edited "
+    "projections answer most as the original ones did (RECE's closed form). No typed prompt has such states; a trained "
+    "embedding comes near."
+)
 _CAVEAT = (
     "These figures are of predictions at pictures of the original model. They tell what these wordings still ask for, "
     "and not what other words can."
 )
 
 
+_SECTIONS: Sequence[tuple[str, str, tuple[Role, ...]]] = (
+    ("## What is left", _LEFT, ("erased",)),
+    ("## Other words for them", _RELATED, ("related",)),
+    ("## Called up by an attack", _ATTACKED, ("attacked",)),
+    ("## Drift of what should stay", _DRIFT, ("stays", "empty")),
+)
+
+
 def render(probed: Probed, lines: Sequence[str] = ()) -> str:
     """Markdown: headings and tables that no name can break."""
     parts = ["# Probe", *map(escape, lines)]
-    for role, heading, told in (
-        ("erased", "## What is left", _LEFT),
-        ("stays", "## Drift of what should stay", _DRIFT),
-    ):
-        rows = list(rows_of(probed, role))  # type: ignore[arg-type]
-        if role == "stays":
-            rows += rows_of(probed, "empty")
+    for heading, told, roles in _SECTIONS:
+        rows = [row for role in roles for row in rows_of(probed, role)]
         if rows:
             parts += [heading, told, _table(probed, rows)]
     return "\n\n".join([*parts, "## Notes", f"* {_CAVEAT}"])
@@ -70,7 +79,7 @@ def scores(probed: Probed) -> str:
 
 
 def _figure(role: Role) -> str:
-    return "left" if role == "erased" else "drift"
+    return "drift" if role in ("stays", "empty") else "left"
 
 
 def _number(value: float) -> float | None:

@@ -18,7 +18,8 @@ from ..errors import ScaPreError, shorten
 from ..progress import Progress, silent
 from .wordings import Wording, check_names
 
-Role = Literal["erased", "stays", "empty"]
+Role = Literal["erased", "related", "attacked", "stays", "empty"]
+"""What becomes of a name: it is erased; is like one that is; is called up by an attack; stays; or is none."""
 Predictions = dict[tuple[int, int], dict[str, Tensor]]
 """Of a model, by the place of a name and the point, and by text."""
 _STAGES = ("drawing", "original", "edited")
@@ -51,7 +52,7 @@ class Row:
     Attributes:
         name: It; empty for the empty prompt.
         role: What should become of it.
-        points: The figure at each point: what is left for what is erased, the drift of what stays.
+        points: The figure at each point: the drift of what stays and of the empty prompt, what is left of all others.
         overall: The same over all points.
         most: The wording in which the figure is greatest, and the figure there.
     """
@@ -69,7 +70,7 @@ class Probed:
 
     Attributes:
         sigmas: Of the points.
-        rows: The erased names, those that stay, and the empty prompt.
+        rows: Of all names, those that are erased first, and of the empty prompt.
         predictions: How many were asked for.
     """
 

@@ -40,6 +40,7 @@ INPUTS = {
     "ScaPreUnlearn": "model clip concepts preserve preset strength seed iterations learning_rate rank preview_every "
     "resume layers loss checkpointing guidance erase empty_erase empty_weight augmented noise hold mask first steps "
     "passes batch neighbours mask_every size wordings scheduler",
+    "ScaPreEraseWhileSampling": "model concepts clip edit strength start_percent end_percent conditioning gate",
     "ScaPreApplyEdit": "model edit strength",
     "ScaPreConceptList": "source filter more read_as column",
     "ScaPreSaveEdit": "edit filename_prefix include_names for_merging",
@@ -48,7 +49,7 @@ INPUTS = {
     "ScaPreExportEdit": "model edit format rank tolerance dtype include_names filename_prefix",
     "ScaPreEditMap": "edit width theme",
     "ScaPreProbe": "original edited clip names preserve steps look_at cfg seed seeds wordings size sampler_name "
-    "scheduler",
+    "scheduler attacks",
     "ScaPreBeforeAfter": "original edited clip vae prompts negative seed steps cfg sampler_name scheduler width height",
     "ScaPreBeforeAfterGrid": "before after captions columns before_heading after_heading",
 }
@@ -56,6 +57,7 @@ OUTPUTS = {
     "ScaPreEraseConcepts": {"model": "MODEL", "edit": "SCAPRE_EDIT", "report": "STRING"},
     "ScaPreEraseNeurons": {"model": "MODEL", "edit": "SCAPRE_EDIT", "report": "STRING"},
     "ScaPreUnlearn": {"model": "MODEL", "edit": "SCAPRE_EDIT", "report": "STRING"},
+    "ScaPreEraseWhileSampling": {"model": "MODEL", "report": "STRING"},
     "ScaPreApplyEdit": {"model": "MODEL"},
     "ScaPreConceptList": {"concepts": "STRING"},
     "ScaPreSaveEdit": {},
@@ -71,6 +73,7 @@ NAMES = {
     "ScaPreEraseConcepts": "Erase Concepts",
     "ScaPreEraseNeurons": "Erase Neurons",
     "ScaPreUnlearn": "Unlearn Concepts",
+    "ScaPreEraseWhileSampling": "Erase While Sampling",
     "ScaPreApplyEdit": "Apply Edit",
     "ScaPreConceptList": "Concept List",
     "ScaPreSaveEdit": "Save Edit",
@@ -87,6 +90,7 @@ SEARCHES = {
     "ScaPreEraseConcepts": "erase remove forget unlearn ban artist style object nsfw explicit scapre",
     "ScaPreEraseNeurons": "prune neurons FIA forget erase scapre",
     "ScaPreUnlearn": "train fine-tune KSCU ESD unlearn forget erase remove scapre",
+    "ScaPreEraseWhileSampling": "adavd schedule timestep sigma start end negative erase scapre",
     "ScaPreApplyEdit": "erase strength scapre",
     "ScaPreConceptList": "names list artists file txt scapre",
     "ScaPreSaveEdit": "store share export file scapre",

@@ -15,6 +15,7 @@ from comfy.model_patcher import ModelPatcher
 
 from pack.nodes.erase_concepts import EraseConcepts
 from pack.nodes.host import probe as host_probe
+from pack.nodes.host.attack import words_like
 from pack.nodes.host.patch import apply_edit
 from pack.nodes.host.projections import HostProjections
 from pack.nodes.host.strengths import MOST_PREDICTIONS
@@ -59,6 +60,37 @@ def test_a_model_against_itself_is_untouched(clip: comfy.sd.CLIP) -> None:
     assert image.shape[0] == 1 and image.shape[2:] == (768, 3) and 0 < image.mean() < 1
     assert "# Probe" in report and "red house" in report and "seeds from 0" in report
     assert models.same(models.snapshot(model), kept)
+
+
+def rows_of(result: Any, role: str) -> dict[str, float]:
+    return {row["name"]: row["left"] for row in json.loads(result[2])["names"] if row["role"] == role}
+
+
+def test_attacks_call_up_what_was_erased(clip: comfy.sd.CLIP) -> None:
+    model = models.unet()
+    edited = erased(model, clip, "cat\nvan gogh", strength=0.5)  # half of an edit can be turned round
+    plain, found = (ask(model, edited, clip, "cat", "dog", attacks=attacks) for attacks in ("off", "both"))
+    assert rows_of(found, "erased") == rows_of(plain, "erased")
+    left, called = (rows_of(found, role)["cat"] for role in ("erased", "attacked"))
+    assert abs(called - 1) < 0.5 * abs(left - 1)
+    words = rows_of(found, "related")
+    assert set(words) == set(words_like(["cat"], ["dog"])) and 0 < len(words) <= 3
+    assert "## Called up by an attack" in found[0] and "## Other words for them" in found[0]
+    assert rows_of(ask(model, model, clip, "cat", attacks="states"), "attacked")["cat"] == pytest.approx(1, abs=1e-2)
+
+
+@pytest.mark.parametrize(("kind", "attacks"), [("flux", "states"), ("wan", "words"), ("sd3", "states")])
+def test_attacks_on_other_families(kind: str, attacks: str) -> None:
+    model, encoder = transformer(kind), KINDS[kind].encoder()
+    edited = erased(model, encoder)
+    found = ask(model, edited, encoder, attacks=attacks)
+    assert (rows_of(found, "attacked").keys() == {"cat"}) == (attacks == "states") and not rows_of(found, "related")
+
+
+def test_text_that_goes_through_a_network_is_not_attacked() -> None:
+    model = transformer("wan")
+    with pytest.raises(ScaPreError, match=r"^attacks: a Wan model's text goes through a network"):
+        ask(model, model, KINDS["wan"].encoder(), attacks="states")
 
 
 def erased_by_asking(model: Any, clip: Any, names: str = "cat", **more: Any) -> Any:
