@@ -112,6 +112,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add.add_argument("--split", choices=("development", "held-out"), default="development", help="(%(default)s)")
     add.add_argument("--folder", type=Path, default=folder / "evaluation", help=argparse.SUPPRESS)
     add.set_defaults(run=measure_probed)
+
+    add = commands.add_parser("probed-curves", help="compare it over strengths with what `curves` has counted")
+    add.add_argument("--folder", type=Path, default=folder / "evaluation", help=argparse.SUPPRESS)
+    add.set_defaults(run=measure_probed_curves)
+
+    add = commands.add_parser("attacked", help="count what attacks call up again after an edit")
+    add.add_argument("--folder", type=Path, default=folder / "evaluation", help=argparse.SUPPRESS)
+    add.set_defaults(run=measure_attacked)
     return parser.parse_args(arguments)
 
 
@@ -265,6 +273,36 @@ def measure_captured(options: argparse.Namespace) -> int:
     (STUDIES / "captured.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     print(file=sys.stderr)
     print(captured.table(rows))
+    return 0
+
+
+def measure_probed_curves(options: argparse.Namespace) -> int:
+    """Compare the probe with the judge over strengths; what was asked is kept."""
+    from . import probed, probed_curves
+
+    file = STUDIES / "probed-curves.json"
+    known = json.loads(file.read_text(encoding="utf-8"))["rows"] if file.is_file() else []
+    counted = json.loads((STUDIES / "curves.json").read_text(encoding="utf-8"))
+    for rows in probed_curves.rows(evaluation(options.folder).loaded, counted, known, tell):
+        known = rows
+        file.write_text(json.dumps({"rows": rows}, indent=1) + "\n", encoding="utf-8")
+    print(file=sys.stderr)
+    print(json.dumps(probed.ranked_over(known), indent=1))
+    return 0
+
+
+def measure_attacked(options: argparse.Namespace) -> int:
+    """Measure what attacks call up; what was measured is kept, and never measured again."""
+    from . import attacked
+
+    file = STUDIES / "attacked.json"
+    known = json.loads(file.read_text(encoding="utf-8"))["rows"] if file.is_file() else []
+    STUDIES.mkdir(parents=True, exist_ok=True)
+    for rows in attacked.rows(evaluation(options.folder), known, tell):
+        known = rows
+        file.write_text(json.dumps({"rows": rows}, indent=1) + "\n", encoding="utf-8")
+    print(file=sys.stderr)
+    print(attacked.table(known))
     return 0
 
 

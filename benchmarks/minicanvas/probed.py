@@ -23,7 +23,7 @@ JUDGED: Mapping[str, Sequence[str]] = {
 }
 """Methods of closed forms whose pictures were judged, by split."""
 _MOST = 4  # names of a task, erased ones and others
-_STEPS, _POINTS = 12, (1, 4, 8)
+STEPS, POINTS = 12, (1, 4, 8)
 _PAIRS = 3  # twins
 
 
@@ -62,6 +62,13 @@ def _some(names: Sequence[str]) -> list[str]:
     return list(names[::step][:_MOST])
 
 
+def names_of(task: Task) -> tuple[list[str], list[str]]:
+    """A few names of a task, erased ones and others."""
+    pool = ARTIST_NAMES if task.kind == "style" else OBJECTS
+    twin = task.name.partition(", not ")[2].partition("/")[0]  # of a pair, that alone is asked for
+    return _some(task.concepts), [twin] if twin else _some(without(pool, task.concepts))
+
+
 def _asked(loaded: Loaded, method: str, task: Task) -> dict[str, float]:
     host, engine = pack("nodes.host.probe"), pack("scapre.probe")
     sampling = pack("nodes.host.sampling").Sampling
@@ -75,22 +82,20 @@ def _asked(loaded: Loaded, method: str, task: Task) -> dict[str, float]:
                 model, loaded.clip, "\n".join(task.concepts), **{**inputs, "preserve": names}
             ).args
             report = edit.report
-        pool = ARTIST_NAMES if task.kind == "style" else OBJECTS
-        twin = task.name.partition(", not ")[2].partition("/")[0]  # of a pair, that alone is asked for
-        erased, kept = _some(task.concepts), [twin] if twin else _some(without(pool, task.concepts))
+        erased, kept = names_of(task)
         side = SAMPLING.size
-        settings = sampling(1, _STEPS, SAMPLING.cfg, "euler", "normal", side, side)
-        models = host.HostModels(loaded.model, model, loaded.clip, settings, _POINTS)
+        settings = sampling(1, STEPS, SAMPLING.cfg, "euler", "normal", side, side)
+        models = host.HostModels(loaded.model, model, loaded.clip, settings, POINTS)
         found = engine.measure(models, erased, kept, engine.WORDINGS, [1])
     left = [row.overall for row in found.rows if row.role == "erased"]
     drift = [row.overall for row in found.rows if row.role == "stays"]
     solver = {"kept": 1.0, "drift": 0.0}
     if report:
-        solver = {"kept": _mean(report.kept.values()), "drift": _mean(report.drift.values())}
-    return {"left": _mean(left), "moved": _mean(drift), **solver}
+        solver = {"kept": mean(report.kept.values()), "drift": mean(report.drift.values())}
+    return {"left": mean(left), "moved": mean(drift), **solver}
 
 
-def _mean(values: Any) -> float:
+def mean(values: Any) -> float:
     return float(np.mean(list(values)))
 
 
@@ -103,6 +108,19 @@ def ranked(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         "report's kept with UA": -spearman(columns["kept"], columns["UA"]),
         "report's drift with IRA": -spearman(columns["drift"], columns["IRA"]),
     }
+
+
+def ranked_over(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The same over strengths, and at every σ: rank correlations with UA and IRA, turned round if they should fall."""
+    judged = {key: np.array([row[key] for row in rows]) for key in ("UA", "IRA")}
+    found = {}
+    for figure, against, sign in (("left", "UA", -1), ("moved", "IRA", -1), ("held", "IRA", 1)):
+        columns = {"": [row[figure] for row in rows]}
+        points = len(rows[0][f"{figure} by σ"])
+        columns |= {f" at point {place}": [row[f"{figure} by σ"][place] for row in rows] for place in range(points)}
+        for name, values in columns.items():
+            found[f"{figure}{name} with {against}"] = sign * spearman(np.array(values), judged[against])
+    return found
 
 
 def spearman(one: Array, other: Array) -> float:

@@ -22,7 +22,7 @@ Workflow = dict[str, Any]
 
 FILES = {file.stem: file for file in sorted((PACK_ROOT / "example_workflows").glob("*.json"))}
 NOTES = {"Note", "MarkdownNote"}  # drawn by the frontend, unknown to the server
-LATER = {"SaveImage": {"images"}}  # outputs that stock nodes got after ComfyUI 0.24
+LATER = {"SaveImage": {"images"}, "PreviewAny": {"STRING"}}  # outputs that stock nodes got after ComfyUI 0.24
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 TITLE_BAR = 30
 ERASED = {
@@ -32,6 +32,7 @@ ERASED = {
     "erase-from-sdxl": ["Vincent van Gogh"],
 }
 NEURONS, UNLEARN = "cut-the-neurons-of-a-style", "unlearn-a-style"
+GONE, SAMPLING = "is-it-gone", "erase-in-a-part-of-the-sampling"
 LIST, SHARE, SDXL = "erase-a-list-of-artists", "save-share-and-load-an-edit", "erase-from-sdxl"
 LORA = "use-an-exported-lora"  # stock nodes alone
 TOLD = dict.fromkeys(ERASED, ("Erase Concepts", "Run", "Before and After", "seed")) | {
@@ -41,8 +42,12 @@ TOLD = dict.fromkeys(ERASED, ("Erase Concepts", "Run", "Before and After", "seed
 }
 TOLD |= {NEURONS: ("Erase Neurons", "Erase Concepts", "Run", "Before and After", "seed", "strength")}
 TOLD |= {UNLEARN: ("Unlearn Concepts", "Erase Concepts", "Run", "Cancel", "Save Edit", "Before and After", "seed")}
-PAIRED = [*ERASED, SHARE, NEURONS, UNLEARN]
-ERASING = ("ScaPreEraseConcepts", "ScaPreEraseNeurons", "ScaPreUnlearn", "ScaPreApplyEdit")
+TOLD |= {GONE: ("Erase Concepts", "Run", "Before and After", "Probe", "attacks")}
+TOLD |= {SAMPLING: ("Erase While Sampling", "Erase Concepts", "Run", "Before and After", "seed", "strength")}
+PAIRED = [*ERASED, SHARE, NEURONS, UNLEARN, GONE, SAMPLING]
+ERASING = (
+    *("ScaPreEraseConcepts", "ScaPreEraseNeurons", "ScaPreUnlearn", "ScaPreApplyEdit", "ScaPreEraseWhileSampling"),
+)
 MUTED = 2
 DOCS = PACK_ROOT / "web" / "docs"
 PAGES = sorted(page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md"))
@@ -108,6 +113,7 @@ def small(graph: Graph, checkpoint: str) -> Graph:
         "KSampler": {"steps": 2},
         "ScaPreBeforeAfter": {"width": 64, "height": 64, "steps": 2},
         "ScaPreEraseNeurons": {"size": 64, "steps": 4, "recorded": 2, "pairs": 2},
+        "ScaPreProbe": {"size": 64, "steps": 4},
         "ScaPreUnlearn": {"size": 64, "steps": 4, "first": 2, "iterations": 2},
     }
     return {
@@ -292,6 +298,21 @@ def test_a_workflow_runs_and_shows_pairs_and_a_report(
         assert before != after
     for node in of_type(workflow, "SaveImage"):
         assert images({"outputs": outputs}, str(node["id"]))
+
+
+@pytest.mark.parametrize("name", [GONE, SAMPLING])
+def test_a_workflow_of_what_is_asked_and_done_while_sampling_runs(
+    name: str, server: Server, info: dict[str, Any], tiny_checkpoint: Path
+) -> None:
+    workflow = load(name)
+    (pair,) = of_type(workflow, "ScaPreBeforeAfter")
+    outputs = server.run(small(to_api(workflow, info), tiny_checkpoint.name))["outputs"]
+    for entry in outputs[str(pair["id"])]["scapre_compare"][:1]:  # whose prompt has the name
+        assert server.image(entry["before"]) != server.image(entry["after"])
+    for probe in of_type(workflow, "ScaPreProbe"):
+        assert outputs[str(probe["id"])]["images"]
+        (shown,) = of_type(workflow, "PreviewAny")
+        assert "## Called up by an attack" in "".join(outputs[str(shown["id"])]["text"])
 
 
 def test_an_exported_lora_is_used_by_stock_nodes_alone(
