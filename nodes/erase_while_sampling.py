@@ -63,7 +63,7 @@ class EraseWhileSampling(io.ComfyNode):
         start_percent: float = 0.0,
         end_percent: float = 1.0,
         conditioning: str = "both",
-        gate: str = "on",
+        gate: str = "off",
     ) -> io.NodeOutput:
         """Wraps a clone of the model."""
         projections = HostProjections(model)
@@ -161,8 +161,8 @@ def _inputs() -> list[io.Input]:
             tooltip="Which prompts are changed.",
         ),
         io.Combo.Input(
-            "gate", options=["on", "off"], default="on", optional=True, advanced=True,
-            tooltip="For names: on changes tokens by how alike their values are to a concept's, and those most alike "
-            "twice as far, as published; off takes a concept's part out of every token.",
+            "gate", options=["off", "on"], default="off", optional=True, advanced=True,
+            tooltip="For names: off takes a concept's part out of every token; on changes tokens by how alike their "
+            "values are to a concept's, and those most alike twice as far, as published.",
         ),
     ]  # fmt: skip

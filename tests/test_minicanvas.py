@@ -15,6 +15,7 @@ from torch import nn
 
 from pack.benchmarks.minicanvas import (
     ablation,
+    attacked,
     captions,
     checkpoint,
     curves,
@@ -22,6 +23,7 @@ from pack.benchmarks.minicanvas import (
     judge,
     lora,
     network,
+    probed,
     questions,
     report,
     scores,
@@ -394,3 +396,31 @@ class TestCheckpoint:
         for index in range(2):
             alone = inprocess.sample(loaded.model, states[1 + index : 2 + index], states[:1], [3 + index])
             assert torch.allclose(alone[0], both[index], atol=2e-3)
+
+
+class TestStudiesOfTheProbe:
+    """Ranks, and what is trained on after an edit."""
+
+    def test_correlations_are_those_of_ranks(self) -> None:
+        one = np.array([0.1, 0.4, 0.4, 0.9, 2.0])
+        assert probed.spearman(one, np.exp(one)) == pytest.approx(1)
+        assert probed.spearman(one, -(one**3)) == pytest.approx(-1)
+        assert probed.spearman(one, np.array([1.0, 0.0, 0.0, 0.0, 1.0])) == pytest.approx(0.0, abs=0.5)
+        rows = [
+            {"UA": share, "IRA": 1 - share, **{key: value for name in ("left", "moved", "held") for key, value in (
+                (name, -share if name == "left" else share), (f"{name} by σ", [-share, share]))}}
+            for share in (0.0, 0.5, 1.0)
+        ]  # fmt: skip
+        found = probed.ranked_over(rows)
+        assert found["left with UA"] == pytest.approx(1) and found["left at point 1 with UA"] == pytest.approx(-1)
+        assert found["moved with IRA"] == pytest.approx(1) and found["held with IRA"] == pytest.approx(-1)
+
+    @pytest.mark.parametrize("name", attacked.ROWS)
+    def test_nothing_that_was_erased_is_trained_on_again(self, name: str) -> None:
+        (task,) = (task for task in tasks.split_tasks("held-out", attacked.SIZES, 0) if task.name == name)
+        twins = {other for pair in TWINS for gone, other in (pair, pair[::-1]) if gone in task.concepts}
+        shown = attacked.drawings(task)
+        assert len(shown) > 200
+        for picture, text in shown:
+            assert not {picture.object, picture.artist} & ({*task.concepts} | twins) and not picture.held_out
+            assert not any(concept in text for concept in task.concepts)

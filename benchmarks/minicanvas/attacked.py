@@ -23,10 +23,9 @@ from . import captions, checkpoint, network, report
 from .drawing import draw_all
 from .evaluate import Answers, Evaluation
 from .inprocess import decode, encode, erase, load, pack, sample
-from .judge import read
+from .judge import FEATURES, read
 from .methods import METHODS
 from .questions import Sizes
-from .readout import FEATURES
 from .tasks import Task, split_tasks
 from .training import Loss, Plan, Run, reduced
 from .world import ARTIST_NAMES, COLOURS, OBJECTS, TWINS, Picture
@@ -34,7 +33,7 @@ from .world import ARTIST_NAMES, COLOURS, OBJECTS, TWINS, Picture
 ATTACKED = ("none", "auto", "precise", "scale", "uce", "rece", "speed", "oce", "dp")
 ROWS = ("one style/held-out", "one object/held-out")
 STEPS = (50, 200)
-SIZES = Sizes(24, 1, 1)
+SIZES = Sizes(12, 1, 1)
 _COUNT, _BATCH, _SEED = 320, 16, 80_000
 _PREFIX = "diffusion_model."
 

@@ -76,7 +76,7 @@ def test_values_are_without_the_names_and_the_start_is_left_alone(clip: comfy.sd
     watch = Values(models.unet())
     drawn(watch.model, clip)
     before, watch.seen = watch.seen, []
-    drawn(wrapped(watch.model, clip=clip, concepts="cat\nred house", gate="off"), clip)
+    drawn(wrapped(watch.model, clip=clip, concepts="cat\nred house"), clip)
     assert len(before) == len(watch.seen) > 0
     encoder, network = ClipEncoder(clip), watch.model.model.diffusion_model
     with torch.inference_mode():
@@ -97,7 +97,7 @@ def test_only_the_prompts_that_are_meant_are_changed(clip: comfy.sd.CLIP, condit
     watch = Values(models.unet())
     drawn(watch.model, clip)
     before, watch.seen = watch.seen, []
-    drawn(wrapped(watch.model, clip=clip, concepts="cat", gate="off", conditioning=conditioning), clip, steps=3)
+    drawn(wrapped(watch.model, clip=clip, concepts="cat", conditioning=conditioning), clip, steps=3)
     first = before[0]
     for (_, which, old), (_, _, new) in zip(before[:3], watch.seen[:3], strict=True):  # the first call of the model
         for place, kind in enumerate(which):
@@ -172,7 +172,7 @@ def test_it_stands_on_quantised_weights(clip: comfy.sd.CLIP) -> None:
 def test_other_families_forget_while_they_draw(kind: str) -> None:
     model, encoder, shape = transformer(kind), KINDS[kind].encoder(), KINDS[kind].latent
     plain = drawn(model, encoder, shape)
-    changed = drawn(wrapped(model, clip=encoder, concepts="cat", gate="off"), encoder, shape)
+    changed = drawn(wrapped(model, clip=encoder, concepts="cat"), encoder, shape)
     assert changed.isfinite().all() and not torch.equal(changed, plain)
     edit = edit_of(model, encoder)
     found, wanted = (drawn(one, encoder, shape) for one in (wrapped(model, edit=edit), apply_edit(model, edit, 1.0)))
@@ -190,7 +190,7 @@ def test_a_model_without_values_takes_an_edit_alone() -> None:
 
 def test_scheduled_weights_are_asked_as_they_are(clip: comfy.sd.CLIP) -> None:
     """A LoRA in a hook is part of the values while it is applied."""
-    model = wrapped(models.unet(), clip=clip, concepts="cat", gate="off")
+    model = wrapped(models.unet(), clip=clip, concepts="cat")
     watch = Values(model)
     group = comfy.hooks.create_hook_lora(models.lora(models.unet(), seed=3), 0.9, 0.0)
     with torch.inference_mode():
@@ -202,7 +202,7 @@ def test_scheduled_weights_are_asked_as_they_are(clip: comfy.sd.CLIP) -> None:
             torch.zeros(shape), disable_pbar=True, seed=1,
         )  # fmt: skip
     plain = Values(models.with_lora(models.unet(), models.lora(models.unet(), seed=3), 0.9))
-    drawn(wrapped(plain.model, clip=clip, concepts="cat", gate="off"), clip, cfg=1.0, steps=2)
+    drawn(wrapped(plain.model, clip=clip, concepts="cat"), clip, cfg=1.0, steps=2)
     assert (watch.seen[0][2] - plain.seen[0][2]).abs().max() < 1e-5
 
 
