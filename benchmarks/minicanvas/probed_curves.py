@@ -17,6 +17,7 @@ from .methods import METHODS
 from .probed import POINTS, STEPS, mean, names_of
 from .tasks import Task
 
+FEW, WORDINGS = 3, 2  # names of each role, and wordings, of those of the node
 ASKED = ("auto", "uce", "rece", "speed", "oce", "dp", "precise", "scale")
 FIGURES = ("left", "moved", "held")
 
@@ -24,7 +25,7 @@ FIGURES = ("left", "moved", "held")
 def rows(
     loaded: Loaded, counted: Mapping[str, Any], known: Sequence[Mapping[str, Any]], tell: Callable[[str], None]
 ) -> Iterator[list[Mapping[str, Any]]]:
-    """All rows so far, one for each method and strength, and one for the model as it is.
+    """All rows so far, one for each method and strength.
 
     Args:
         loaded: MiniCanvas.
@@ -40,8 +41,8 @@ def rows(
             continue
         tell(method)
         parts = [_asked(loaded, method, task, asked) for task in tasks()]
-        for strength in (0.0, *STRENGTHS):
-            point = counted[method][f"{strength:g}"] if strength else counted["none"]
+        for strength in STRENGTHS:
+            point = counted[method][f"{strength:g}"]
             each = [part[strength] for part in parts]
             figures = {key: mean([part[key] for part in each]) for key in FIGURES}
             by = {
@@ -57,7 +58,7 @@ def _asked(loaded: Loaded, method: str, task: Task, asked: dict[str, Any]) -> di
     """Figures by strength."""
     host, engine = pack("nodes.host.probe"), pack("scapre.probe")
     node, apply = pack("nodes.erase_concepts").EraseConcepts, pack("nodes.host.patch").apply_edit
-    erased, kept = names_of(task)
+    erased, kept = (names[:FEW] for names in names_of(task))
     with torch.inference_mode():
         inputs = METHODS[method][task.kind]
         edit = node.execute(loaded.model, loaded.clip, "\n".join(task.concepts), **inputs).args[1]
@@ -66,10 +67,10 @@ def _asked(loaded: Loaded, method: str, task: Task, asked: dict[str, Any]) -> di
             settings = pack("nodes.host.sampling").Sampling(1, STEPS, SAMPLING.cfg, "euler", "normal", side, side)
             models = host.HostModels(loaded.model, loaded.model, loaded.clip, settings, POINTS)
             # Kept names once as if they should be gone: what is left of their guidance is what they keep.
-            asked[task.name] = models, engine.Asked(models, [*erased, *kept], kept, engine.WORDINGS, [1])
+            asked[task.name] = models, engine.Asked(models, [*erased, *kept], kept, engine.WORDINGS[:WORDINGS], [1])
         models, questions = asked[task.name]
-        found = {}
-        for strength in (0.0, *STRENGTHS):
+        found: dict[float, dict[str, Any]] = {}
+        for strength in STRENGTHS:
             models.edit(apply(loaded.model, edit, strength))
             given = questions.against().rows
             groups = {
