@@ -21,7 +21,7 @@ from ..scapre.states.prompts import TEMPLATES, wordings_named
 from .host.device import compute_device, with_cpu_fallback
 from .host.progress import ASKING_STAGES, SOLVING_STAGES, HostProgress
 from .host.projections import HostProjections
-from .host.strengths import MOST_PREDICTIONS, asked_strength
+from .host.strengths import MOST_PREDICTIONS, asked_strength, check_askable
 from .host.text_encoder import encoder_for
 from .inputs.settings import METHODS_OF, PRESETS_OF, setting_inputs, settings_from
 from .inputs.types import (
@@ -90,6 +90,8 @@ class EraseConcepts(io.ComfyNode):
         names, solver = parse_preserve(preserve, parsed.concepts), closed_form(method)
         preset, settings = settings_from(solver, preset, numerics)
         projections = HostProjections(model)
+        if auto_strength:
+            check_askable(model, size)
         vector, remarks = pooled_choice(pooled, projections)
         notes = (*shape_note(concepts), *name_notes(preserve, "preserve"), *projections.notes(), *remarks)
         request = Request(parsed, names, settings, seed, tuple(wordings_named(templates)), notes, method, vector)

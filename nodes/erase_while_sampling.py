@@ -13,7 +13,7 @@ from ..scapre.concepts.concepts import parse_concepts
 from ..scapre.concepts.spelling import core
 from ..scapre.edits.edit import Edit
 from ..scapre.errors import ScaPreError
-from ..scapre.families import Role, text_encoder
+from ..scapre.families import Role, of_vectors, text_encoder
 from ..scapre.progress import silent
 from ..scapre.report.markdown import escape
 from ..scapre.states.encoder import Encoder
@@ -68,24 +68,23 @@ class EraseWhileSampling(io.ComfyNode):
         """Wraps a clone of the model."""
         projections = HostProjections(model)
         _check_one(concepts, edit)
-        when = When.of(model, start_percent, end_percent, conditioning)
+        when = When(start_percent, end_percent, conditioning)
         change, what, notes = (
             _values(projections, clip, concepts, strength, gate == "on")
             if edit is None
             else _applied(model, projections, edit, strength)
         )
-        sigmas = f"σ {min(when.first, _most(model)):.3g} to {when.last:.3g}"
+        sampling = model.get_model_object("model_sampling")
+        first, last = when.sigmas(sampling)
+        sigmas = f"σ {min(first, float(sampling.sigma_max)):.3g} to {last:.3g} as the model is here"
         shares = f"{start_percent:.0%} to {end_percent:.0%} of the sampling ({sigmas})"
-        lines = [f"{what}; strength {strength:g}, {shares}, {_PROMPTS[conditioning]}", *notes]
+        nothing = [] if strength else ["Strength 0: the model is as it was"]
+        lines = [f"{what}; strength {strength:g}, {shares}, {_PROMPTS[conditioning]}", *nothing, *notes]
         changed = change_while_sampling(model, change, when) if strength else model
         return io.NodeOutput(changed, "\n\n".join(["# Erase While Sampling", *map(escape, lines)]))
 
 
 _PROMPTS = {"both": "all prompts", "positive": "the positive prompt", "negative": "the negative prompt"}
-
-
-def _most(model: Any) -> float:
-    return float(model.get_model_object("model_sampling").sigma_max)
 
 
 def _check_one(concepts: str, edit: Edit | None) -> None:
@@ -100,7 +99,7 @@ def _check_one(concepts: str, edit: Edit | None) -> None:
 def _applied(model: Any, projections: HostProjections, edit: Edit, strength: float) -> tuple[Change, str, list[str]]:
     """An edit: the change, what it is, and nothing more to know."""
     check_edit(model, projections, edit)
-    what = f"An edit of {len(edit.concepts)} concepts in {len(edit.matrices)} matrices"
+    what = f"An edit of {_many(len(edit.concepts), 'concept')} in {len(edit.matrices)} matrices"
     return EditChange(model, edit, strength), what, []
 
 
@@ -109,7 +108,7 @@ def _values(
 ) -> tuple[Change, str, list[str]]:
     """AdaVD of typed names: the change, what it is, and what to know of the list."""
     names = [name for name, role in projections.roles.items() if role is Role.VALUE]
-    if not names:
+    if not names or of_vectors(projections.family):
         raise ScaPreError(
             f"model: a {projections.family} model has no values of a text alone that names could be taken out of while "
             "it draws. Connect an edit of Erase Concepts to edit, or use that node."
@@ -128,8 +127,12 @@ def _values(
     anchors = [concept.text for concept in parsed.concepts if concept.anchor]
     notes = [*parsed.notes, *(["Anchors are not used here"] if anchors else [])]
     how = "AdaVD, gated" if gate else "AdaVD"
-    what = f"{len(found)} concepts taken out of the values of {len(names)} matrices ({how})"
+    what = f"{_many(len(found), 'concept')} taken out of the values of {len(names)} matrices ({how})"
     return ValueChange(names, states, window, strength, gate=gate), what, notes
+
+
+def _many(count: int, name: str) -> str:
+    return f"{count} {name}{'s' * (count != 1)}"
 
 
 def _last(encoder: Encoder, names: Sequence[str]) -> Tensor:

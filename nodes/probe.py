@@ -12,7 +12,7 @@ from ..scapre.concepts.concepts import parse_concepts, parse_preserve
 from ..scapre.errors import ScaPreError, shorten
 from ..scapre.probe import Asked, wordings_of
 from ..scapre.probe.report import render, scores
-from .host.attack import ATTACKS, STATES, WORDS, attack, reads_clip, words_like
+from .host.attack import ATTACKS, STATES, WORDS, attack, check_attack, reads_clip, words_like
 from .host.probe import HostModels, side_of
 from .host.progress import PROBE_STAGES, HostProgress
 from .host.sampling import Sampling, check_models
@@ -25,6 +25,9 @@ from .pictures.themes import THEMES
 MOST_NAMES, MOST_SEEDS = 200, 16
 _POINTS = "10, 40, 70"
 _WIDTH = 768
+_NOTHING = (
+    "Not attacked: no weight that reads the text differs between the two models, so there are no states to look for"
+)
 
 
 class Probe(io.ComfyNode):
@@ -80,22 +83,27 @@ class Probe(io.ComfyNode):
         side = size or side_of(original)
         sampling = Sampling(seed, steps, cfg, sampler_name, scheduler, side, side)
         began, progress = time.perf_counter(), HostProgress(getattr(cls.hidden, "unique_id", None), PROBE_STAGES)
+        if attacks in STATES:
+            check_attack(original)
         models = HostModels(original, edited, clip, sampling, at)
-        related = words_like(erased, stays) if attacks in WORDS and reads_clip(original) else ()
+        bases = [wording.base for wording in asked]
+        related = words_like(erased, [*stays, *bases]) if attacks in WORDS and reads_clip(original) else ()
         everyone = [seed + number for number in range(seeds)]
         questions = Asked(models, [*erased, *related], stays, asked, everyone, progress)
-        found = questions.against(progress)
+        found, notes = questions.against(progress), list[str]()
         rows = [replace(row, role="related") if row.name in related else row for row in found.rows]
         if attacks in STATES:
             prompts = {text for name in erased for wording in asked for text in (wording.fill(name), wording.base)}
-            attack(models, original, edited, prompts)
-            called = questions.against(progress, stays=False).rows
-            rows += [replace(row, role="attacked") for row in called if row.name in erased]
+            if attack(models, original, edited, prompts):
+                called = questions.against(progress, stays=False).rows
+                rows += [replace(row, role="attacked") for row in called if row.name in erased]
+            else:
+                notes.append(_NOTHING)
         found = replace(found, rows=tuple(rows), predictions=questions.predictions)
         progress("report", 1, 1)
         took = f"{found.predictions:,} predictions, {time.perf_counter() - began:.1f} s; {seeds} seeds from {seed}"
         image = batch_of_one(draw_probe(found, _WIDTH, next(iter(THEMES))))
-        return io.NodeOutput(render(found, [took]), image, scores(found), ui=ui.PreviewImage(image, cls=cls))
+        return io.NodeOutput(render(found, [took, *notes]), image, scores(found), ui=ui.PreviewImage(image, cls=cls))
 
 
 def read_names(text: str) -> tuple[str, ...]:

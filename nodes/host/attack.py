@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ...scapre.concepts.alike import alike
+from ...scapre.concepts.names import normalise
 from ...scapre.errors import ScaPreError
-from ...scapre.families import adapter, contexts, having, of_vectors, text_encoder
+from ...scapre.families import Role, adapter, contexts, having, of_vectors, text_encoder
+from ...scapre.families.family import Files
 from ...scapre.families.roles import TEXT
 from ...scapre.probe.attack import calling_up
-from .probe import HostModels
+from .probe import Attack, HostModels
 from .projections import HostProjections
 
 WORDS, STATES = frozenset({"words", "both"}), frozenset({"states", "both"})
 ATTACKS = ("off", "words", "states", "both")
-_EACH = 3
+_EACH, _WINDOW = 3, 77
 
 
 def words_like(names: Sequence[str], others: Collection[str]) -> tuple[str, ...]:
     """Words that CLIP answers like some names and that are none of them or of the others, a few for each."""
-    there = {name.casefold() for name in (*names, *others)}
-    found = (word for name in names for word in [w for w in alike(name) if w.casefold() not in there][:_EACH])
+    there = {normalise(name) for name in (*names, *others)}
+    found = (word for name in names for word in [w for w in alike(name) if normalise(w) not in there][:_EACH])
     return tuple(dict.fromkeys(found))
 
 
@@ -32,8 +35,23 @@ def reads_clip(model: Any) -> bool:
     return text_encoder(HostProjections(model).family).is_clip
 
 
-def attack(models: HostModels, original: Any, edited: Any, texts: Collection[str]) -> None:
-    """Replaces the states of texts by those that call up most in the edited model.
+def check_attack(model: Any) -> None:
+    """Accepts a model whose projections read the text encoder's states as they are.
+
+    Raises:
+        ScaPreError: For another one.
+    """
+    projections = HostProjections(model)
+    family = projections.family
+    if adapter(family) or of_vectors(family) or any(contexts(family, projections.parameter)):
+        raise ScaPreError(
+            f"attacks: the text of {family} models goes through a network before it is projected, and no state of the "
+            "text encoder is known that would come out as another there. Choose words or off."
+        )
+
+
+def attack(models: HostModels, original: Any, edited: Any, texts: Collection[str]) -> bool:
+    """Replaces states and vectors of texts by those that call up most in the edited model.
 
     Args:
         models: Both.
@@ -41,16 +59,32 @@ def attack(models: HostModels, original: Any, edited: Any, texts: Collection[str
         edited: Of the same architecture.
         texts: Which.
 
-    Raises:
-        ScaPreError: If the family's text goes through networks before the projections read it.
+    Returns:
+        Whether there is anything to attack: matrices that read a text and are others in the edited model.
     """
     before, after = HostProjections(original), HostProjections(edited)
-    family = before.family
-    if adapter(family) or of_vectors(family) or any(contexts(family, before.parameter)):
-        raise ScaPreError(
-            f"attacks: a {family} model's text goes through a network of its own before it is projected, and no state "
-            "of the text encoder is known that would come out as another there. Choose words or off."
-        )
-    names, cpu = having(before, TEXT), torch.device("cpu")
-    states = calling_up((before.read(name, cpu), after.read(name, cpu)) for name in names)
-    models.attack(states, texts, start=text_encoder(family).is_clip)
+    states, vectors = (_calling_up(before, after, roles) for roles in (TEXT, frozenset({Role.POOLED})))
+    if states is None and vectors is None:
+        return False
+    encoder = text_encoder(before.family)
+    # Behind CLIP's one window SD3 has T5's tokens.
+    kept = slice(0, 1) if encoder.files is Files.CLIP_AND_T5 else slice(None, None, _WINDOW)
+    width = before.shape(having(before, TEXT)[0])[1]
+    same = torch.eye(width, dtype=torch.float64)
+    models.attack(Attack(same if states is None else states, vectors, kept if encoder.is_clip else slice(0)), texts)
+    return True
+
+
+def _calling_up(before: HostProjections, after: HostProjections, roles: frozenset[Role]) -> Tensor | None:
+    """What takes states to others in matrices of some roles; None where none of them differs."""
+    cpu, changed = torch.device("cpu"), False
+
+    def pairs() -> Iterator[tuple[Tensor, Tensor]]:
+        nonlocal changed
+        for name in having(before, roles):
+            first, second = before.read(name, cpu), after.read(name, cpu)
+            changed = changed or not torch.equal(first, second)
+            yield first, second
+
+    found = calling_up(pairs()) if having(before, roles) else None
+    return found if changed else None

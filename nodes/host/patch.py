@@ -14,12 +14,15 @@ from .carried import HOOKED, ITSELF, MERGED, carried
 from .chain import beside
 from .injection import stand_beside
 from .projections import HostProjections
+from .while_sampling import edits_while_sampling
 
+SAMPLED = "while sampling"
 _TWICE = {
     ITSELF: "the model already carries this edit, and would get it twice. Connect the model that goes into Erase "
     "Concepts; for a stronger edit, raise strength.",
     MERGED: "the model carries this edit inside a merge, and would get it again on top of that share. Merge the models "
     "without the edit, and apply it after that.",
+    SAMPLED: "the model applies this edit while it is sampled, and would get it twice. Leave one of the nodes out.",
     HOOKED: "the model carries this edit in a hook, and would get it twice while the hook is applied. Leave one out.",
 }
 
@@ -38,6 +41,8 @@ def apply_edit(model: Any, edit: Edit, strength: float) -> Any:
     if not strength:
         return model
     _check_new(model, edit)
+    if any(other.same_as(edit) for other in edits_while_sampling(model)):
+        raise ScaPreError(f"edit: {_TWICE[SAMPLED]}")
     copies, quantised = Copies(edit), projections.quantised(edit.matrices)
     patches = {_key(name, edit): copies.patch(name) for name in edit.matrices if name not in quantised}
     clone = model.clone()

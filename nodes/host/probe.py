@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import comfy.model_management as management
 import torch
 from torch import Tensor
 
+from ...scapre.errors import ScaPreError
 from ...scapre.families import FAMILIES
 from .device import raise_unless_out_of_memory
 from .sampling import Sampling, check_width, empty_latent
@@ -20,8 +21,36 @@ from .trajectories import fitting_batch
 
 log = logging.getLogger("scapre")
 
-_MOST, _SIDE = 32, 1024
-_WINDOW = 77
+_MOST, _SIDE, _SMALLEST = 32, 1024, 64
+_POOLED = "pooled_output"
+
+
+@dataclass(frozen=True)
+class Attack:
+    """What takes a text to one that calls up most in the edited model.
+
+    Attributes:
+        states: (d, d) for each of its states.
+        vectors: (v, v) for its pooled vector; None where no matrix that reads that differs.
+        kept: Which tokens are no words, and stay as they are.
+    """
+
+    states: Tensor
+    vectors: Tensor | None
+    kept: slice
+
+    def states_of(self, found: Tensor) -> Tensor:
+        """Those of a text (1, tokens, d)."""
+        new = (found.double() @ self.states.T.to(found.device)).to(found.dtype)
+        new[:, self.kept] = found[:, self.kept]
+        return new
+
+    def vectors_of(self, more: Mapping[str, Any]) -> dict[str, Any]:
+        """What the host hands on with a text's states."""
+        vector = more.get(_POOLED)
+        if self.vectors is None or vector is None:
+            return dict(more)
+        return {**more, _POOLED: (vector.double() @ self.vectors.T.to(vector.device)).to(vector.dtype)}
 
 
 def side_of(model: Any) -> int:
@@ -48,10 +77,15 @@ class HostModels:
             steps: At which the models are asked.
 
         Raises:
-            ScaPreError: If the host has no such sampler or scheduler, the scheduler gives too few steps, or the text
-                encoder belongs to another model.
+            ScaPreError: If the host has no such sampler or scheduler, the scheduler gives too few steps, pictures are
+                too small, or the text encoder belongs to another model.
         """
         check_sampler(sampling)
+        if sampling.width < _SMALLEST:
+            raise ScaPreError(
+                f"size: {sampling.width} is too small a picture. Give {_SMALLEST} pixels or more, or 0 for what the "
+                "model draws."
+            )
         self._models = {False: original, True: edited}
         self._sampling, self._steps = sampling, sorted(steps)
         sigmas = sigmas_of(original, sampling)
@@ -67,20 +101,19 @@ class HostModels:
         """Takes another edited MODEL of the same architecture."""
         self._models[True] = edited
 
-    def attack(self, states: Tensor, texts: Collection[str], *, start: bool) -> None:
-        """Gives the edited model other states for some texts from now on.
+    def fits(self, text: str) -> bool:
+        """Whether the text encoder reads all of a text at once."""
+        try:
+            self._encoder.tokens(text)
+        except ScaPreError:
+            return False
+        return True
 
-        Args:
-            states: (d, d) what takes each of a text's states to another.
-            texts: Which.
-            start: Whether the first token of each window is CLIP's start, which stays as it is.
-        """
+    def attack(self, attack: Attack, texts: Collection[str]) -> None:
+        """Gives the edited model other states, and another vector, for some texts from now on."""
         for text in texts:
             (found, more), *_ = self._conditioned([text])[0]
-            new = found.double() @ states.T.to(found.device)
-            if start:
-                new[:, ::_WINDOW] = found[:, ::_WINDOW].double()
-            self._attacked[text] = [[new.to(found.dtype), more]]
+            self._attacked[text] = [[attack.states_of(found), attack.vectors_of(more)]]
 
     def draw(self, texts: Sequence[str], seed: int) -> Tensor:
         """Latents of the original model's pictures at the steps, (texts, steps, …)."""

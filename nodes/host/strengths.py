@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ...scapre.concepts.names import is_hidden
+from ...scapre.concepts.names import is_hidden, normalise
 from ...scapre.edits.edit import Edit
-from ...scapre.errors import shorten
+from ...scapre.errors import ScaPreError, shorten, some
 from ...scapre.probe import WORDINGS, Asked, Strength, least_strength
 from ...scapre.probe.scores import rows_of
 from ...scapre.probe.strength import TRIES
 from ...scapre.progress import Progress
 from .patch import apply_edit
 from .probe import HostModels, side_of
-from .sampling import Sampling
+from .sampling import Sampling, empty_latent
 
 MOST_NAMES = 8  # of each role
 _STEPS, _POINTS, _CFG = 8, (1, 4), 1.0
@@ -43,12 +43,45 @@ def asked_strength(
     Raises:
         ScaPreError: If the model cannot be asked; see `HostModels` and `Asked`.
     """
-    side = size or side_of(model)
-    sampling = Sampling(seed, _STEPS, _CFG, "euler", "normal", side, side)
-    models = HostModels(model, model, clip, sampling, _POINTS)
-    asked = Asked(models, *_names(edit), _ASKED, [seed], progress)
+    models = HostModels(model, model, clip, _sampling(model, seed, size), _POINTS)
+    (erased, stays), left_out = _names(edit), list[str]()
+    for names in (erased, stays):
+        left_out += [name for name in names if not _askable(models, name)]
+    erased, stays = ([name for name in names if name not in left_out] for names in (erased, stays))
+    if not erased:
+        raise ScaPreError(
+            f"auto_strength: the model cannot be asked about {some(left_out, _SHOWN)}, which are as long as the text "
+            "encoder reads, or prompts that names are compared with. Turn it off, and set strength."
+        )
+    asked = Asked(models, erased, stays, _ASKED, [seed], progress)
     found = least_strength(asked, lambda value: models.edit(apply_edit(model, edit, value)), threshold, progress)
-    return found.value, [*_told(found, threshold, asked.predictions), *_few(edit)]
+    return found.value, [*_told(found, threshold, asked.predictions), *_few(edit, left_out)]
+
+
+def check_askable(model: Any, size: int) -> None:
+    """Accepts a model that draws pictures by itself.
+
+    Raises:
+        ScaPreError: For another one.
+    """
+    try:
+        empty_latent(model, _sampling(model, 0, size))
+    except ScaPreError:
+        raise ScaPreError(
+            "auto_strength: this model draws no picture by itself (it makes sound, or is one stage of several), so it "
+            "cannot be asked. Turn it off, and set strength."
+        ) from None
+
+
+def _sampling(model: Any, seed: int, size: int) -> Sampling:
+    side = size or side_of(model)
+    return Sampling(seed, _STEPS, _CFG, "euler", "normal", side, side)
+
+
+def _askable(models: HostModels, name: str) -> bool:
+    """Whether a name fits into every wording, and is none of the prompts that names are compared with."""
+    alone = normalise(name) not in {normalise(wording.base) for wording in _ASKED}
+    return alone and all(models.fits(wording.fill(name)) for wording in _ASKED)
 
 
 def _names(edit: Edit) -> tuple[Sequence[str], Sequence[str]]:
@@ -79,6 +112,8 @@ def _told(found: Strength, threshold: float, predictions: int) -> list[str]:
     return [line, said] if named else [line]
 
 
-def _few(edit: Edit) -> list[str]:
-    few = f"Asked of the {MOST_NAMES} names of which the projections keep most; Probe asks of all"
-    return [few] if len(edit.concepts) > MOST_NAMES else []
+def _few(edit: Edit, left_out: Sequence[str]) -> Iterator[str]:
+    if len(edit.concepts) > MOST_NAMES:
+        yield f"Asked of the {MOST_NAMES} names of which the projections keep most; Probe asks of all"
+    if left_out:
+        yield f"Not asked of {some(left_out, _SHOWN)}: too long, or a prompt that names are compared with"

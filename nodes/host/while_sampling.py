@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -27,14 +27,10 @@ from .adapter import Copies
 from .chain import chain
 from .injection import Moved, evaluated
 
-CONDITIONINGS: dict[str, frozenset[int]] = {
-    "both": frozenset({0, 1}),
-    "positive": frozenset({0}),
-    "negative": frozenset({1}),
-}
-"""Which prompts are changed, by where a sampler has them."""
+CONDITIONINGS: dict[str, frozenset[int] | None] = {"both": None, "positive": frozenset({0}), "negative": frozenset({1})}
+"""Which prompts are changed, by where a sampler has them; None for all."""
 _COMPILED = "torch.compile"  # the host's key
-_asking: ContextVar[bool] = ContextVar("asking", default=False)
+_asking: ContextVar[Change | None] = ContextVar("asking", default=None)
 Answer = Callable[[Any, tuple[Any, ...], Tensor], Tensor]
 
 
@@ -43,37 +39,53 @@ class When:
     """When a model is changed.
 
     Attributes:
-        first: The greatest σ at which it is.
-        last: The least.
+        start: Where it begins, as a share of the sampling.
+        end: Where it ends.
         conditioning: A key of `CONDITIONINGS`.
+
+    Raises:
+        ScaPreError: If there is nothing between them.
     """
 
-    first: float
-    last: float
+    start: float
+    end: float
     conditioning: str
 
-    @classmethod
-    def of(cls, model: Any, start: float, end: float, conditioning: str) -> When:
-        """From shares of the sampling.
-
-        Raises:
-            ScaPreError: If there is nothing between them.
-        """
-        if not 0 <= start < end <= 1:
+    def __post_init__(self) -> None:
+        """Checks the shares."""
+        if not 0 <= self.start < self.end <= 1:
             raise ScaPreError(
-                f"start_percent: {start:g} is not before end_percent, {end:g}. Give shares of the sampling, the first "
-                "less than the second, both from 0 to 1."
+                f"start_percent: {self.start:g} is not before end_percent, {self.end:g}. Give shares of the sampling, "
+                "the first less than the second, both from 0 to 1."
             )
-        sigma = model.get_model_object("model_sampling").percent_to_sigma
-        return cls(float(sigma(start)), float(sigma(end)), conditioning)
 
-    def holds(self, sigma: Tensor) -> bool:
+    def sigmas(self, sampling: Any) -> tuple[float, float]:
+        """The greatest and the least σ.
+
+        Args:
+            sampling: The host's, of the model that is drawn with: nodes behind this one may have changed it.
+        """
+        return float(sampling.percent_to_sigma(self.start)), float(sampling.percent_to_sigma(self.end))
+
+    def holds(self, sigma: Tensor, sampling: Any) -> bool:
         """Whether it is now."""
-        return self.last <= float(sigma.flatten()[0]) <= self.first
+        first, last = self.sigmas(sampling)
+        return last <= float(sigma.flatten()[0]) <= first
+
+    def chosen(self, given: Sequence[int]) -> list[int]:
+        """Places of the prompts that are meant, in a batch of prompts that a sampler has at these."""
+        wanted = CONDITIONINGS[self.conditioning]
+        return [place for place, which in enumerate(given) if wanted is None or which in wanted]
 
 
 class Change(ABC):
-    """What is done to the answers of some layers."""
+    """What is done to the answers of some layers.
+
+    Attributes:
+        edit: The edit that it is, if it is one.
+    """
+
+    edit: Edit | None = None
 
     @abstractmethod
     def answers(self, network: Any) -> dict[str, list[Answer]]:
@@ -97,10 +109,17 @@ def change_while_sampling(model: Any, change: Change, when: When) -> Any:
     _check_not_compiled(model.wrappers)
     clone = model.clone()
     key = f"scapre {uuid.uuid4().hex}"
-    clone.add_wrapper_with_key(WrappersMP.APPLY_MODEL, key, _Wrapper(change, when))
+    clone.add_wrapper_with_key(WrappersMP.APPLY_MODEL, key, Wrapper(change, when))
     for event in (CallbacksMP.ON_LOAD, CallbacksMP.ON_CLEANUP):
         clone.add_callback_with_key(event, key, change.drop)
     return clone
+
+
+def edits_while_sampling(model: Any) -> Iterator[Edit]:
+    """The edits that a model applies while it is sampled."""
+    wrappers = model.wrappers.get(WrappersMP.APPLY_MODEL, {}).values()
+    found = (one.edit for some in wrappers for one in some if isinstance(one, Wrapper))
+    return (edit for edit in found if edit is not None)
 
 
 def _check_not_compiled(wrappers: Mapping[str, Any]) -> None:
@@ -111,39 +130,45 @@ def _check_not_compiled(wrappers: Mapping[str, Any]) -> None:
         )
 
 
-class _Wrapper:
-    """Stands around a call of the host's model."""
+class Wrapper:
+    """Stands around a call of the host's model.
+
+    Attributes:
+        edit: The edit that it applies, if it does.
+    """
 
     def __init__(self, change: Change, when: When) -> None:
-        self._change, self._when = change, when
+        """Takes what is done, and when."""
+        self._change, self._when, self.edit = change, when, change.edit
 
     def __call__(self, executor: Any, x: Tensor, t: Tensor, *more: Any, **named: Any) -> Any:
         """Calls it, with hooks on its layers where that is meant."""
         options = named.get("transformer_options") or (more[3] if len(more) > 3 else {})
-        given = options.get("cond_or_uncond", [0])
-        chosen = [place for place, which in enumerate(given) if which in CONDITIONINGS[self._when.conditioning]]
-        if not chosen or not self._when.holds(t):
+        given, network = options.get("cond_or_uncond", [0]), executor.class_obj
+        chosen = self._when.chosen(given)
+        if not chosen or not self._when.holds(t, network.model_sampling):
             return executor(x, t, *more, **named)
         _check_not_compiled(options.get("wrappers", {}))
-        network = executor.class_obj
         with ExitStack() as hooks:
             for layer, answers in self._change.answers(network).items():
                 for answer in answers:
-                    hook = _only(answer, chosen, len(given)) if len(chosen) < len(given) else _unless_asking(answer)
+                    hook = _hook(self._change, answer, chosen, len(given))
                     hooks.callback(network.get_submodule(layer).register_forward_hook(hook).remove)
             return executor(x, t, *more, **named)
 
 
-def _unless_asking(answer: Answer) -> Answer:
-    return lambda layer, inputs, output: output if _asking.get() else answer(layer, inputs, output)
+def _hook(change: Change, answer: Answer, chosen: Sequence[int], count: int) -> Answer:
+    """An answer for some of the prompts that stand behind one another in a batch.
 
+    Names ask a layer what it answers to them: all that stands before them is done to that, and they themselves are not.
+    """
 
-def _only(answer: Answer, chosen: Sequence[int], count: int) -> Answer:
-    """An answer for some of the prompts that stand behind one another in a batch."""
-
-    def some(layer: Any, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
-        if _asking.get():
+    def changed(layer: Any, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
+        asked_by = _asking.get()
+        if asked_by is change:
             return output
+        if asked_by is not None or len(chosen) == count:
+            return answer(layer, inputs, output)
         if output.flatten(0, -2).shape[0] % count:
             raise ScaPreError(
                 "conditioning: this model joins its prompts at their own lengths, so that they cannot be told apart "
@@ -154,7 +179,7 @@ def _only(answer: Answer, chosen: Sequence[int], count: int) -> Answer:
         kept[list(chosen)] = new.reshape(kept.shape)[list(chosen)]
         return kept.reshape(output.shape)
 
-    return some
+    return changed
 
 
 class EditChange(Change):
@@ -162,7 +187,7 @@ class EditChange(Change):
 
     def __init__(self, model: Any, edit: Edit, strength: float) -> None:
         """Takes an edit of a model, as it is patched so far."""
-        names = list(edit.matrices)
+        names, self.edit = list(edit.matrices), edit
         self._model, self._names, self._strength, self._copies = model, names, strength, Copies(edit)
         self._before = {part(name).weight: chain(model, part(name).weight) for name in names}
         self._terms: dict[str, Any] = {}
@@ -221,7 +246,7 @@ class ValueChange(Change):
                 self._held[name] = directions(self._asked(layer, inputs[0])[:, mine])
             new = output.clone()
             new[..., mine] = without(output[..., mine], *self._held[name], self._strength, gate=self._gate)
-            if self._window:
+            if self._window and _asking.get() is None:
                 new[..., :: self._window, :] = output[..., :: self._window, :]
             return new
 
@@ -229,7 +254,7 @@ class ValueChange(Change):
 
     def _asked(self, layer: Any, like: Tensor) -> Tensor:
         """What a layer answers to the concepts' states, with all that others have hung on to it."""
-        token = _asking.set(True)
+        token = _asking.set(self)
         try:
             found: Tensor = layer(self._states.to(like)[None])[0]
         finally:

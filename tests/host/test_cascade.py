@@ -70,13 +70,18 @@ def stage(name: str) -> ModelPatcher:
     return models.patcher(models.fill(config.get_model({}, "", device=models.CPU), 0))
 
 
-@pytest.fixture(scope="module")
-def clip() -> comfy.sd.CLIP:
+def text_encoder() -> comfy.sd.CLIP:
+    """Stable Cascade's CLIP."""
     sizes = {"hidden_size": WIDTH, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 160}
     target = ClipTarget(sdxl_clip.StableCascadeTokenizer, sdxl_clip.StableCascadeClipModel)
     made = comfy.sd.CLIP(target, model_options={"clip_g_model_config": sizes, "dtype": torch.float32})
     models.fill(made.cond_stage_model, 0)
     return made
+
+
+@pytest.fixture(scope="module")
+def clip() -> comfy.sd.CLIP:
+    return text_encoder()
 
 
 @pytest.fixture(scope="module", params=list(_STAGES))

@@ -7,11 +7,14 @@ from typing import Any
 import comfy.hooks
 import comfy.model_management as management
 import comfy.sample
+import comfy.samplers
 import comfy.sd
 import pytest
 import torch
 from comfy.model_patcher import ModelPatcher
 from comfy.patcher_extension import WrappersMP
+from comfy_extras.nodes_custom_sampler import Guider_DualCFG
+from comfy_extras.nodes_model_advanced import ModelSamplingSD3
 from torch import Tensor
 
 from pack.nodes.erase_concepts import EraseConcepts
@@ -21,7 +24,7 @@ from pack.nodes.host.text_encoder import ClipEncoder
 from pack.scapre.adavd import directions, without
 from pack.scapre.errors import ScaPreError
 from pack.scapre.progress import silent
-from pack.tests.host import models, quantised
+from pack.tests.host import models, quantised, test_cascade
 from pack.tests.host.transformers import KINDS, transformer
 
 pytestmark = pytest.mark.usefixtures("nothing_left_loaded")
@@ -106,6 +109,51 @@ def test_only_the_prompts_that_are_meant_are_changed(clip: comfy.sd.CLIP, condit
     assert sorted(first[1]) == [0, 1]
 
 
+def test_both_means_every_prompt_that_a_sampler_has(clip: comfy.sd.CLIP) -> None:
+    """DualCFGGuider has three, the positive one last."""
+
+    def three(model: ModelPatcher) -> list[tuple[Any, list[int], Tensor]]:
+        watch = Values(model)
+        guider = Guider_DualCFG(watch.model)
+        encoder = ClipEncoder(clip)
+        guider.set_conds(*(encoder.conditioning(text) for text in (TEXT, "a cat", "house")))
+        guider.set_cfg(3.0, 2.0)
+        noise, sigmas = torch.randn(1, 4, 8, 8), torch.tensor([5.0, 0.0])
+        with torch.no_grad():
+            guider.sample(noise, torch.zeros_like(noise), comfy.samplers.sampler_object("euler"), sigmas)
+        return watch.seen
+
+    plain, changed = (three(one) for one in (models.unet(), wrapped(models.unet(), clip=clip, concepts="cat")))
+    moved: dict[int, bool] = {}
+    for (_, which, old), (_, _, new) in zip(plain, changed, strict=True):
+        for place, kind in enumerate(which):
+            rows = slice(place * len(old) // len(which), (place + 1) * len(old) // len(which))
+            moved[kind] = moved.get(kind, False) or not torch.equal(old[rows], new[rows])
+    assert moved == {0: True, 1: True, 2: True}
+
+
+def test_names_behind_an_edit_are_those_of_the_edited_model(clip: comfy.sd.CLIP) -> None:
+    model = models.unet()
+    edit = edit_of(model, clip)
+    both = wrapped(wrapped(model, edit=edit), clip=clip, concepts="dog")
+    wanted = drawn(wrapped(apply_edit(model, edit, 1.0), clip=clip, concepts="dog"), clip)
+    assert (drawn(both, clip) - wanted).abs().max() < 1e-4 * wanted.abs().max()
+
+
+def test_a_schedule_that_is_changed_behind_it_is_the_one_that_counts() -> None:
+    model, encoder, shape = transformer("wan"), KINDS["wan"].encoder(), KINDS["wan"].latent
+    edit = edit_of(model, encoder)
+
+    def shifted(one: ModelPatcher) -> ModelPatcher:
+        return ModelSamplingSD3().patch(one, 12.0)[0]
+
+    first, last = (
+        wrapped(shifted(model), edit=edit, end_percent=0.5),
+        shifted(wrapped(model, edit=edit, end_percent=0.5)),
+    )
+    assert torch.equal(drawn(first, encoder, shape, steps=6), drawn(last, encoder, shape, steps=6))
+
+
 @pytest.mark.parametrize("lowvram", [False, True])
 def test_an_edit_all_the_way_is_the_edit(clip: comfy.sd.CLIP, lowvram: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if lowvram:
@@ -188,6 +236,12 @@ def test_a_model_without_values_takes_an_edit_alone() -> None:
     assert (found - wanted).abs().max() < 1e-3 * wanted.abs().max()
 
 
+def test_values_of_one_vector_are_not_taken_for_those_of_tokens() -> None:
+    """Stable Cascade's stage B."""
+    with pytest.raises(ScaPreError, match=r"^model: a Stable Cascade B model has no values of a text alone"):
+        wrapped(test_cascade.stage("b"), clip=test_cascade.text_encoder(), concepts="cat")
+
+
 def test_scheduled_weights_are_asked_as_they_are(clip: comfy.sd.CLIP) -> None:
     """A LoRA in a hook is part of the values while it is applied."""
     model = wrapped(models.unet(), clip=clip, concepts="cat")
@@ -229,6 +283,8 @@ def test_names_and_an_edit_are_not_taken_together_and_no_edit_twice(clip: comfy.
         wrapped(model, clip=clip, concepts="cat", edit=edit)
     with pytest.raises(ScaPreError, match=r"^edit: the model already carries this edit"):
         wrapped(apply_edit(model, edit, 1.0), edit=edit)
+    with pytest.raises(ScaPreError, match=r"^edit: the model applies this edit while it is sampled"):
+        apply_edit(wrapped(model, edit=edit), edit, 1.0)
     with pytest.raises(ScaPreError, match=r"^edit: it was made for a SD1\.x model"):
         wrapped(transformer("wan"), edit=edit)
 
