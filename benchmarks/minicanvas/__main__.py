@@ -320,7 +320,9 @@ def measure_probed(options: argparse.Namespace) -> int:
 
     loaded = evaluation(options.folder).loaded
     for rows in probed.rows(loaded, options.split, RESULTS, known, tell):
+        known = rows
         keep(rows)
+    keep(known)
     print(json.dumps(json.loads(file.read_text(encoding="utf-8"))["ranks"], indent=1))
     return 0
 

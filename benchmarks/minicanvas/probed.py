@@ -100,14 +100,26 @@ def mean(values: Any) -> float:
 
 
 def ranked(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Spearman's rank correlations, each turned round: of what is left with UA, and of the drift with IRA."""
+    """Spearman's rank correlations, each turned round: of what is left with UA, and of the drift with IRA.
+
+    Over all edits, and within a task, where the question is which edit of the same names erases or keeps more.
+    """
     columns = {key: np.array([row[key] for row in rows]) for key in ("UA", "IRA", "left", "moved", "kept", "drift")}
-    return {
-        "left with UA": -spearman(columns["left"], columns["UA"]),
-        "drift with IRA": -spearman(columns["moved"], columns["IRA"]),
-        "report's kept with UA": -spearman(columns["kept"], columns["UA"]),
-        "report's drift with IRA": -spearman(columns["drift"], columns["IRA"]),
+    pairs = {
+        "left with UA": ("left", "UA"),
+        "drift with IRA": ("moved", "IRA"),
+        "report's kept with UA": ("kept", "UA"),
+        "report's drift with IRA": ("drift", "IRA"),
     }
+    found = {name: -spearman(columns[figure], columns[judged]) for name, (figure, judged) in pairs.items()}
+    names = np.array([row["task"] for row in rows])
+    tasks = [names == task for task in dict.fromkeys(names.tolist())]
+    for name, (figure, judged) in pairs.items():
+        some = [task for task in tasks if len(set(columns[judged][task])) > 1]
+        found[f"{name}, mean within a task"] = mean(
+            [-spearman(columns[figure][task], columns[judged][task]) for task in some]
+        )
+    return found
 
 
 def ranked_over(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:

@@ -17,7 +17,7 @@ from pack.nodes.apply_edit import ApplyEdit
 from pack.nodes.erase_concepts import EraseConcepts
 from pack.nodes.erase_neurons import EraseNeurons
 from pack.nodes.host.carried import ITSELF, MERGED, carried
-from pack.nodes.host.injection import _Moved, _Term
+from pack.nodes.host.injection import Moved, Term
 from pack.nodes.host.patch import apply_edit
 from pack.nodes.host.projections import HostProjections
 from pack.nodes.host.sampling import stock
@@ -315,19 +315,19 @@ def test_a_convolution_gets_its_change_too() -> None:
     generator = torch.Generator().manual_seed(0)
     layer = torch.nn.Conv2d(4, 6, 3, padding=1, bias=False)
     change = torch.randn(6, 36, generator=generator)
-    term = _Term.of(Change(change, None, layer.weight.detach().flatten(1)), Part("w"), (6, 4, 3, 3), _Moved(CPU))
+    term = Term.of(Change(change, None, layer.weight.detach().flatten(1)), Part("w"), (6, 4, 3, 3), Moved(CPU))
     states = torch.randn(1, 4, 8, 8, generator=generator)
     expected = layer(states) + 0.5 * torch.nn.functional.conv2d(states, change.view(6, 4, 3, 3), padding=1)
-    found = term.on(_Moved(CPU), 0.5)(layer, (states,), layer(states))
+    found = term.on(Moved(CPU), 0.5)(layer, (states,), layer(states))
     torch.testing.assert_close(found, expected)
 
 
 def test_the_first_columns_of_a_layer_get_their_change_alone() -> None:
     generator = torch.Generator().manual_seed(0)
     layer, change = torch.nn.Linear(10, 6), torch.randn(6, 4, generator=generator)
-    term = _Term.of(Change(change, None, layer.weight.detach()[:, :4]), Part("w", columns=4), (6, 4), _Moved(CPU))
+    term = Term.of(Change(change, None, layer.weight.detach()[:, :4]), Part("w", columns=4), (6, 4), Moved(CPU))
     states = torch.randn(3, 10, generator=generator)
-    found = term.on(_Moved(CPU), 0.5)(layer, (states,), layer(states))
+    found = term.on(Moved(CPU), 0.5)(layer, (states,), layer(states))
     torch.testing.assert_close(found, layer(states) + 0.5 * states[:, :4] @ change.T)
 
 
