@@ -153,7 +153,10 @@ class Evaluation:
 
     def ask(self, method: str, settings: Mapping[str, Settings], task: Task) -> Answers:
         """Ask the questions of a task."""
-        pictures, seconds, solving = self._sampled(method, settings, task)
+        return self.read(task, *self._sampled(method, settings, task))
+
+    def read(self, task: Task, pictures: Array, seconds: float = 0.0, solving: float = 0.0) -> Answers:
+        """Let the judge read a task's pictures."""
         shown = [question.shows for question in task.questions if compared(question) and question.shows]
         drawn = read(self.judge, draw_all(shown, DRAWING_SEED)).features if shown else torch.empty(0, FEATURES)
         return Answers(task, pictures, read(self.judge, pictures), drawn, seconds, solving)
