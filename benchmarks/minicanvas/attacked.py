@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from . import captions, checkpoint, network, report
 from .drawing import draw_all
 from .evaluate import Evaluation
-from .inprocess import decode, encode, erase, load, pack, sample
+from .inprocess import decode, encode, erase, pack, sample
 from .methods import METHODS
 from .questions import Sizes
 from .tasks import Task, split_tasks
@@ -83,9 +83,11 @@ def _attacked(evaluation: Evaluation, method: str, task: Task) -> dict[str, floa
     for steps in STEPS:
         for step in range(run.step, steps):
             _train(run, loss, step)
-        content = {name: value.detach().clone() for name, value in trained.state_dict().items()}
-        again = load(checkpoint.assemble(content, load_file(checkpoint.AUTOENCODER), checkpoint.text_encoder()))
-        found[f"{steps} steps"] = _erased(evaluation, task, again.model, None)
+        again = loaded.model.clone()
+        again.add_patches(
+            {_PREFIX + name: ("set", (value.detach().clone(),)) for name, value in trained.state_dict().items()}
+        )
+        found[f"{steps} steps"] = _erased(evaluation, task, again, None)
     return found
 
 
