@@ -56,9 +56,7 @@ THUMBNAILS = {
     ),
     "is-it-gone": Thumbnail(("fish",), ("a green fish", "a green diamond"), {}),
     "erase-in-a-part-of-the-sampling": Thumbnail(
-        ("Arlo Vane",),
-        ("a blue house in the style of Arlo Vane",),
-        {"sampling.gate": "off", "sampling.end_percent": 0.8},
+        ("moon",), ("a red moon", "a red arrow"), {"sampling.gate": "off", "sampling.end_percent": 0.8}
     ),
     "use-an-exported-lora": Thumbnail(("Noor Rahman",), ("a purple castle in the style of Noor Rahman",), {}),
 }

@@ -59,6 +59,7 @@ def open_template(comfy: ComfyPage, name: str) -> None:
     dialog = comfy.page.get_by_role("dialog")
     dialog.get_by_text(PACK_FOLDER, exact=True).first.click()
     card = dialog.get_by_test_id(f"template-workflow-{name}")
+    card.scroll_into_view_if_needed()  # pictures below the fold are not loaded
     picture = card.get_by_role("img").first
     expect(picture).to_be_visible()
     comfy.page.wait_for_function("(image) => image.complete && image.naturalWidth", arg=picture.element_handle())
