@@ -120,7 +120,7 @@ def sd3_clips(width: int = 4096, **loaded: bool) -> comfy.sd.CLIP:
 def bert_and_mt5(width: int = WIDTH) -> comfy.sd.CLIP:
     """HunyuanDiT's BERT and mT5."""
     bert = {"hidden_size": width, "intermediate_size": 48, "num_attention_heads": 2, "num_hidden_layers": 2}
-    t5 = {**_T5, "d_model": 2 * width, "vocab_size": 128}
+    t5 = {**_T5, "d_model": 48 if width == WIDTH else 2 * width, "vocab_size": 128}
     options = {"hydit_clip_model_config": bert, "mt5xl_model_config": t5, "dtype": torch.float32}
     data = {"mt5xl.spiece_model": vocabulary()}
     clip = comfy.sd.CLIP(ClipTarget(hydit.HyditTokenizer, hydit.HyditModel), model_options=options, tokenizer_data=data)

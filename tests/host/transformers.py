@@ -131,7 +131,7 @@ KINDS = {
         {
             "image_model": "hydit", "input_size": None, "patch_size": 2, "in_channels": 4, "hidden_size": 64,
             "depth": 4, "num_heads": 4, "mlp_ratio": 2.0, "qk_norm": True, "text_states_dim": WIDTH,
-            "text_states_dim_t5": 2 * WIDTH, "size_cond": True, "use_style_cond": True,
+            "text_states_dim_t5": 48, "size_cond": True, "use_style_cond": True,
         },
         encoders.bert_and_mt5, (1, 4, 8, 8), asked=True,
     ),
