@@ -9,6 +9,7 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
+from ..scapre.checkpoints.towers import WINDOW
 from ..scapre.concepts.concepts import parse_concepts
 from ..scapre.concepts.spelling import core
 from ..scapre.edits.edit import Edit
@@ -26,7 +27,6 @@ from .host.while_sampling import CONDITIONINGS, Change, EditChange, ValueChange,
 from .inputs.types import CATEGORY, EditType, concepts_input, strength_input
 
 MOST_NAMES = 100
-_WINDOW = 77  # CLIP's, of which the first token is no word
 
 
 class EraseWhileSampling(io.ComfyNode):
@@ -123,7 +123,7 @@ def _values(
     encoders = readings(encoder_for(clip, projections))
     check_read(encoders, found)
     states = torch.cat([_last(encoder, found) for encoder in encoders])
-    window = _WINDOW if text_encoder(projections.family).is_clip else 0
+    window = WINDOW if text_encoder(projections.family).is_clip else 0
     anchors = [concept.text for concept in parsed.concepts if concept.anchor]
     notes = [*parsed.notes, *(["Anchors are not used here"] if anchors else [])]
     how = "AdaVD, gated" if gate else "AdaVD"

@@ -27,7 +27,7 @@ from .inprocess import decode, encode, erase, pack, sample
 from .methods import METHODS
 from .questions import Sizes
 from .tasks import Task, split_tasks
-from .training import Loss, Plan, Run, reduced
+from .training import Loss, Plan, Run
 from .world import ARTIST_NAMES, COLOURS, OBJECTS, TWINS, Picture
 
 ATTACKED = ("none", "auto", "scale", "uce", "rece", "speed", "dp")
@@ -142,22 +142,7 @@ def _loss(unet: nn.Module, loaded: Any, task: Task) -> Loss:
         latents = loaded.model.model.process_latent_in(loaded.vae.encode(torch.from_numpy(pixels).float() / 255))
         latents = latents.float().clone()
         states = encode(loaded.clip, ["", *(text for _, text in shown)]).float().clone()
-    shares = network.signal_shares()
-
-    def loss(random: torch.Generator, _: int) -> Tensor:
-        chosen = torch.randint(len(shown), (_BATCH,), generator=random)
-        noise = torch.randn(_BATCH, *latents.shape[1:], generator=random)
-        times = torch.randint(network.STEPS, (_BATCH,), generator=random)
-        share = shares[times].view(-1, 1, 1, 1)
-        said = torch.where(torch.rand(_BATCH, generator=random) < network.EMPTY, 0, chosen + 1)
-        with reduced():
-            noisy = share.sqrt() * latents[chosen] + (1 - share).sqrt() * noise
-            predicted = unet(noisy, times.float(), context=states[said])
-        error = (predicted.float() - noise).square().mean((1, 2, 3))
-        ratio = shares[times] / (1 - shares[times])
-        return (error * ratio.clamp(max=network.SIGNAL_LIMIT) / ratio).mean()
-
-    return loss
+    return network.captioned_loss(unet, latents, states, _BATCH)
 
 
 def table(found: Sequence[Mapping[str, Any]]) -> str:

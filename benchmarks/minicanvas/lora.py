@@ -15,7 +15,7 @@ from . import captions, checkpoint, network
 from .artists import SIDE, Array
 from .drawing import draw_all
 from .inprocess import Loaded, encode, load
-from .training import Loss, Plan, Run, reduced
+from .training import Loss, Plan, Run
 from .world import COLOURS, OBJECTS, Picture
 
 PLAN = Plan("lora", steps=300, rate=1e-3, warm_up=20, decay=0.98, weight_decay=0.0)
@@ -77,22 +77,7 @@ def loss_on(unet: nn.Module, loaded: Loaded) -> Loss:
             loaded.vae.encode(torch.from_numpy(pixels).float() / 255)
         ).float()
     states = encode(loaded.clip, ["", *texts]).float().clone()
-    shares = network.signal_shares()
-
-    def loss(random: torch.Generator, step: int) -> Tensor:
-        chosen = torch.randint(COUNT, (BATCH,), generator=random)
-        noise = torch.randn(BATCH, *latents.shape[1:], generator=random)
-        times = torch.randint(network.STEPS, (BATCH,), generator=random)
-        share = shares[times].view(-1, 1, 1, 1)
-        said = torch.where(torch.rand(BATCH, generator=random) < network.EMPTY, 0, chosen + 1)
-        with reduced():
-            noisy = share.sqrt() * latents[chosen] + (1 - share).sqrt() * noise
-            predicted = unet(noisy, times.float(), context=states[said])
-        error = (predicted.float() - noise).square().mean((1, 2, 3))
-        ratio = shares[times] / (1 - shares[times])
-        return (error * ratio.clamp(max=network.SIGNAL_LIMIT) / ratio).mean()
-
-    return loss
+    return network.captioned_loss(unet, latents, states, BATCH)
 
 
 def train(folder: Path, out: Path, until: float) -> bool:

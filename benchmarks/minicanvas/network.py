@@ -138,8 +138,38 @@ def loss_on(run: Run, lessons: Lessons) -> Loss:
         noisy = (share.sqrt() * latents + (1 - share).sqrt() * noise).contiguous(memory_format=torch.channels_last)
         with reduced():
             predicted = run.model(noisy, times.float(), context=lessons.states[said].float())
-        error = (predicted.float() - noise).square().mean((1, 2, 3))
-        ratio = shares[times] / (1 - shares[times])
-        return (error * ratio.clamp(max=SIGNAL_LIMIT) / ratio).mean()
+        return _weighted(predicted, noise, shares[times])
 
     return loss
+
+
+def captioned_loss(unet: nn.Module, latents: Tensor, states: Tensor, batch: int) -> Loss:
+    """Return the same loss on a few latents with a caption each; now and then nothing is said.
+
+    Args:
+        unet: what is trained.
+        latents: (count, 4, 8, 8).
+        states: (1 + count, 77, 768) of the empty prompt and of their captions.
+        batch: how many are taken at once.
+    """
+    shares = signal_shares()
+
+    def loss(random: torch.Generator, _: int) -> Tensor:
+        chosen = torch.randint(len(latents), (batch,), generator=random)
+        noise = torch.randn(batch, *latents.shape[1:], generator=random)
+        times = torch.randint(STEPS, (batch,), generator=random)
+        share = shares[times].view(-1, 1, 1, 1)
+        said = torch.where(torch.rand(batch, generator=random) < EMPTY, 0, chosen + 1)
+        with reduced():
+            noisy = share.sqrt() * latents[chosen] + (1 - share).sqrt() * noise
+            predicted = unet(noisy, times.float(), context=states[said])
+        return _weighted(predicted, noise, shares[times])
+
+    return loss
+
+
+def _weighted(predicted: Tensor, noise: Tensor, share: Tensor) -> Tensor:
+    """The error of the predicted noise, weighted by the signal-to-noise ratio of each of the batch."""
+    error = (predicted.float() - noise).square().mean((1, 2, 3))
+    ratio = share / (1 - share)
+    return (error * ratio.clamp(max=SIGNAL_LIMIT) / ratio).mean()

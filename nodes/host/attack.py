@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...scapre.checkpoints.towers import WINDOW
 from ...scapre.concepts.alike import alike
 from ...scapre.concepts.names import normalise
 from ...scapre.errors import ScaPreError
@@ -20,7 +21,7 @@ from .projections import HostProjections
 
 WORDS, STATES = frozenset({"words", "both"}), frozenset({"states", "both"})
 ATTACKS = ("off", "words", "states", "both")
-_EACH, _WINDOW = 3, 77
+_EACH = 3
 
 
 def words_like(names: Sequence[str], others: Collection[str]) -> tuple[str, ...]:
@@ -68,7 +69,7 @@ def attack(models: HostModels, original: Any, edited: Any, texts: Collection[str
         return False
     encoder = text_encoder(before.family)
     # Behind CLIP's one window SD3 has T5's tokens.
-    kept = slice(0, 1) if encoder.files is Files.CLIP_AND_T5 else slice(None, None, _WINDOW)
+    kept = slice(0, 1) if encoder.files is Files.CLIP_AND_T5 else slice(None, None, WINDOW)
     width = before.shape(having(before, TEXT)[0])[1]
     same = torch.eye(width, dtype=torch.float64)
     models.attack(Attack(same if states is None else states, vectors, kept if encoder.is_clip else slice(0)), texts)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from ...scapre.concepts.pieces import BROKEN, SPACE, Cut
+from ...scapre.concepts.pieces import BROKEN, LATER, SPACE, Cut
 from ...scapre.edits.agreement import tokens_notes
 from ...scapre.edits.edit import Edit
 from ...scapre.families import text_encoder
@@ -17,7 +17,6 @@ from .text_encoder import ClipEncoder
 from .vocabularies import CLIP, Vocabulary, of_parts
 
 _UNKNOWN = re.compile(r"<unk>|\[UNK\]|<0x[0-9A-F]{2}>")  # what has no piece, or only its bytes
-_LATER = "##"  # BERT's mark of a piece that does not begin a word
 
 
 @cache
@@ -78,5 +77,5 @@ class NameTokenizer:
     def _text(self, number: int, token: str) -> str:
         if _UNKNOWN.fullmatch(token):
             return BROKEN
-        text = str(self.tokenizer.decode([number])).strip().removeprefix(_LATER if self._later else "")
+        text = str(self.tokenizer.decode([number])).strip().removeprefix(LATER if self._later else "")
         return text or (SPACE if token.startswith(SPACE) else "")

@@ -9,7 +9,9 @@ BROKEN = "\N{REPLACEMENT CHARACTER}"
 """What a part of a character's bytes reads as, and here what a vocabulary does not know."""
 SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 """How the pieces of sentencepiece begin that begin a word."""
-_WORD_END, _BYTES_SPACE, _LATER = "</w>", "\N{LATIN CAPITAL LETTER G WITH DOT ABOVE}", "##"
+LATER = "##"
+"""How the pieces of BERT's vocabulary begin that do not begin a word."""
+_WORD_END, _BYTES_SPACE = "</w>", "\N{LATIN CAPITAL LETTER G WITH DOT ABOVE}"
 
 
 class Cut(Enum):
@@ -54,7 +56,7 @@ def words_of(pieces: Iterable[tuple[str, str]], cut: Cut = Cut.CLIP) -> tuple[tu
 
 def _begins(token: str, cut: Cut) -> bool:
     if cut is Cut.BERT:
-        return not token.startswith(_LATER)
+        return not token.startswith(LATER)
     return (token.startswith(SPACE) and cut is Cut.SENTENCES) or (token.startswith(_BYTES_SPACE) and cut is Cut.BYTES)
 
 
