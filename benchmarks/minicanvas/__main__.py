@@ -7,9 +7,9 @@ import json
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..host.base import PACK_ROOT
 from ..host.places import cache_folder, comfy_root
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 RESULTS = PACK_ROOT / "benchmarks" / "results" / "minicanvas"
 STUDIES = RESULTS / "studies"
+Rows: TypeAlias = "list[Mapping[str, Any]]"
 MODELS = ("unet", "dit")
 _MODEL = {"choices": MODELS, "default": MODELS[0], "help": "MiniCanvas, or MiniCanvas-DiT (%(default)s)"}
 
@@ -280,14 +281,10 @@ def measure_probed_curves(options: argparse.Namespace) -> int:
     """Compare the probe with the judge over strengths; what was asked is kept."""
     from . import probed, probed_curves
 
-    file = STUDIES / "probed-curves.json"
-    known = json.loads(file.read_text(encoding="utf-8"))["rows"] if file.is_file() else []
     counted = json.loads((STUDIES / "curves.json").read_text(encoding="utf-8"))
-    for rows in probed_curves.rows(evaluation(options.folder).loaded, counted, known, tell):
-        known = rows
-        file.write_text(json.dumps({"rows": rows}, indent=1) + "\n", encoding="utf-8")
-    print(file=sys.stderr)
-    print(json.dumps(probed.ranked_over(known), indent=1))
+    loaded = evaluation(options.folder).loaded
+    rows = resumed("probed-curves", lambda known: probed_curves.rows(loaded, counted, known, tell))
+    print(json.dumps(probed.ranked_over(rows), indent=1))
     return 0
 
 
@@ -295,15 +292,21 @@ def measure_attacked(options: argparse.Namespace) -> int:
     """Measure what attacks call up; what was measured is kept, and never measured again."""
     from . import attacked
 
-    file = STUDIES / "attacked.json"
-    known = json.loads(file.read_text(encoding="utf-8"))["rows"] if file.is_file() else []
+    found = evaluation(options.folder)
+    print(attacked.table(resumed("attacked", lambda known: attacked.rows(found, known, tell))))
+    return 0
+
+
+def resumed(name: str, go_on: Callable[[Rows], Iterable[Rows]]) -> Rows:
+    """Go on with a study from the rows that its file has, and keep all rows there are after each new one."""
+    file = STUDIES / f"{name}.json"
+    known: Rows = json.loads(file.read_text(encoding="utf-8"))["rows"] if file.is_file() else []
     STUDIES.mkdir(parents=True, exist_ok=True)
-    for rows in attacked.rows(evaluation(options.folder), known, tell):
-        known = rows
+    rows = known
+    for rows in go_on(known):
         file.write_text(json.dumps({"rows": rows}, indent=1) + "\n", encoding="utf-8")
     print(file=sys.stderr)
-    print(attacked.table(known))
-    return 0
+    return rows
 
 
 def measure_probed(options: argparse.Namespace) -> int:
