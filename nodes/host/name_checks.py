@@ -13,12 +13,14 @@ from torch import Tensor
 from ...scapre.checkpoints.tensor_file import TensorFile
 from ...scapre.concepts.name_check import NameCheck
 from ...scapre.errors import ScaPreError
+from .gguf_encoders import in_gguf
 from .measure import NameMeasure
 from .vocabularies import BERT, CLIP, Vocabulary, in_file
 
 log = logging.getLogger("scapre")
 
 _FOLDERS = ("text_encoders", "checkpoints")
+_GGUF, _GGUF_FOLDER = ".gguf", "clip_gguf"  # how the packs that read such files list them
 _KEPT = 6  # vocabularies, and what was read of them
 
 Found = tuple[Vocabulary | None, NameCheck | None]
@@ -54,8 +56,12 @@ class NameChecks:
         Raises:
             ScaPreError: If it cannot be read.
         """
-        with TensorFile(path, "clip") as file:
-            return [(known, self._check(known, data)) for known, data in in_file(file)]
+        if path.suffix.lower() == _GGUF:
+            found = list(in_gguf(path))
+        else:
+            with TensorFile(path, "clip") as file:
+                found = list(in_file(file))
+        return [(known, self._check(known, data)) for known, data in found]
 
     def _check(self, known: Vocabulary | None, data: Tensor | None) -> NameCheck | None:
         if known is None or known is CLIP:
@@ -80,7 +86,15 @@ def _first(found: Sequence[Found]) -> NameCheck | None:
 def _paths(lines: Iterable[str]) -> Iterator[Path]:
     for line in lines:
         folder, _, name = line.partition("/")
-        if folder in _FOLDERS and name in folder_paths.get_filename_list(folder):
+        if folder in _FOLDERS and name in _listed(folder, name):
             path = folder_paths.get_full_path(folder, name)
-            if path and path.endswith((".safetensors", ".sft")):
+            if path and path.lower().endswith((".safetensors", ".sft", _GGUF)):
                 yield Path(path)
+
+
+def _listed(folder: str, name: str) -> Sequence[str]:
+    """What the host lists where a file of this name may be."""
+    if not name.lower().endswith(_GGUF):
+        return list(folder_paths.get_filename_list(folder))
+    there = _GGUF_FOLDER in folder_paths.folder_names_and_paths
+    return list(folder_paths.get_filename_list(_GGUF_FOLDER)) if there else []

@@ -20,7 +20,7 @@ from comfy.text_encoders.wan import UMT5XXlTokenizer
 from comfy.text_encoders.z_image import Qwen3Tokenizer
 from torch import Tensor
 
-from ...scapre.checkpoints.t5_file import T5File, t5_prefix
+from ...scapre.checkpoints.t5_file import T5_WORDS, T5File, t5_prefix
 from ...scapre.checkpoints.tensor_file import TensorFile
 from ...scapre.concepts.pieces import Cut
 from ...scapre.errors import ScaPreError, shorten
@@ -79,7 +79,7 @@ _LAYER = "model.layers.0."
 _OF_LANGUAGE = f"{_LAYER}self_attn.q_proj.weight"
 _NORM = f"{_LAYER}input_layernorm.weight"
 _LETTERS = 10_000  # more tokens than an encoder of single letters has, whose texts are what is written in a picture
-_ANIMA = 1024  # width of its Qwen3, beside which the host cuts T5's tokens
+_ANIMA = 1024
 _LLAMA = 4096
 
 
@@ -103,16 +103,34 @@ def in_file(file: TensorFile) -> Iterator[tuple[Vocabulary | None, Tensor | None
     yield from ((BERT, None) for name in names if name.endswith(_OF_BERT))
     prefix = t5_prefix(file)
     if prefix is not None:
-        yield from _of_sentences(T5File(file, prefix))
+        encoder = T5File(file, prefix)
+        found = of_t5(encoder.shape(encoder.embeddings)[0], own_positions=encoder.own_positions)
+        yield from [_with_data(file, found)] if found else []
     for name in names:
         if name.endswith(_OF_LANGUAGE):
             yield _with_data(file, _language_model(file, name.removesuffix(_OF_LANGUAGE)))
 
 
-def _of_sentences(encoder: T5File) -> Iterator[tuple[Vocabulary | None, Tensor | None]]:
-    if encoder.shape(encoder.embeddings)[0] > _LETTERS:
-        own = PILE_T5 if encoder.own_positions else T5
-        yield _with_data(encoder.file, UMT5 if encoder.multilingual else own)
+def of_t5(tokens: int, *, own_positions: bool) -> Vocabulary | None:
+    """What cuts texts for a T5; None for one of single letters.
+
+    Args:
+        tokens: How many it knows.
+        own_positions: Whether every layer has a table of positions of its own.
+    """
+    if tokens <= _LETTERS:
+        return None
+    return UMT5 if tokens > T5_WORDS else PILE_T5 if own_positions else T5
+
+
+def of_qwen3(width: int) -> Vocabulary:
+    """What cuts texts for a Qwen3: beside Anima's the host cuts T5's tokens."""
+    return T5 if width == _ANIMA else QWEN
+
+
+def of_llama(width: int) -> Vocabulary:
+    """What cuts texts for a Llama or a Mistral."""
+    return LLAMA if width == _LLAMA else MISTRAL
 
 
 def _language_model(file: TensorFile, prefix: str) -> Vocabulary | None:
@@ -124,10 +142,10 @@ def _language_model(file: TensorFile, prefix: str) -> Vocabulary | None:
     if there("post_feedforward_layernorm.weight"):
         return GEMMA
     if there("self_attn.q_norm.weight"):
-        return T5 if width == _ANIMA else QWEN
+        return of_qwen3(width)
     if there("self_attn.k_proj.bias"):
         return QWEN
-    return LLAMA if width == _LLAMA else MISTRAL
+    return of_llama(width)
 
 
 def _with_data(file: TensorFile, found: Vocabulary | None) -> tuple[Vocabulary | None, Tensor | None]:

@@ -14,13 +14,15 @@ from ..errors import ScaPreError, shorten
 from .entries import DTYPES
 from .tensor_file import TensorFile
 
+T5_WORDS = 40_000
+"""T5's own vocabulary has fewer tokens, 32,128, and those of its multilingual relatives more than 250,000."""
+
 _FIRST = "encoder.block.0.layer.0.SelfAttention."
 _BIAS = "layer.0.SelfAttention.relative_attention_bias"
 _EMBEDDINGS = ("shared", "encoder.embed_tokens")  # the same: files have one of them, or both
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _EIGHT_BITS = tuple(DTYPES[name] for name in ("F8_E4M3", "F8_E5M2") if name in DTYPES)
 _SCALES = ("scale_weight", "weight_scale")
-_T5_WORDS = 40_000  # T5's own vocabulary has 32,128 tokens, those of its multilingual relatives more than 250,000
 
 # What has been published, by width, feed-forward width, gate, and whether every layer has its own positions.
 _KNOWN: Mapping[tuple[int, int, bool, bool], str] = {
@@ -95,7 +97,7 @@ class T5File:
     @cached_property
     def multilingual(self) -> bool:
         """Whether its vocabulary is larger than T5's."""
-        return self.shape(self.embeddings)[0] > _T5_WORDS
+        return self.shape(self.embeddings)[0] > T5_WORDS
 
     @property
     def traits(self) -> Traits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ _LOAD = "(workflow) => app.loadGraphData(workflow)"
 _SELECT = "(ids) => app.canvas.selectItems(ids.map((id) => app.graph.getNodeById(id)))"
 _SHOWN = """() => app.graph.nodes.map((node) => node.widgets.map(({ element }) => element)
     .filter((one) => one?.className.startsWith("scapre-")).every((one) => one.isConnected))"""
+_CHECK_STATE = "() => app.extensionManager.workflow.activeWorkflow.changeTracker.checkState()"
+CLIP_WAY, T5_WAY = "2 tokens: carav · aggio", "4 tokens: Car · ava · ggi · o"
 _PROMOTE = """(id) => {
     const { subgraph } = app.graph.getNodeById(id);
     const inner = subgraph.nodes.find((node) => node.type === "ScaPreEraseConcepts");
@@ -413,27 +416,56 @@ def test_the_editor_speaks_chinese(comfy: ComfyPage) -> None:
     expect(editing.box.locator(".notes").nth(2)).to_have_text("与第 1 行相同")
 
 
-def test_names_are_cut_as_the_text_encoder_at_the_end_of_the_links_cuts_them(editing: Editing, checkpoint: str) -> None:
-    comfy, folder = editing.comfy, editing.comfy.server.base / "models" / "text_encoders"
+@pytest.fixture
+def small_t5(editing: Editing) -> Iterator[str]:
+    """The name of a file that tells T5."""
+    folder = editing.comfy.server.base / "models" / "text_encoders"
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "small-t5.safetensors"
     save_file(
         {"shared.weight": torch.zeros(32_128, 1), "encoder.block.0.layer.0.SelfAttention.q.weight": torch.zeros(1)},
         file,
     )
-    try:
-        editing.text = "Caravaggio"
-        tokens = editing.box.locator(".row .tokens").first
-        expect(tokens).to_have_attribute("title", "2 tokens: carav · aggio")
-        comfy.command("Comfy.RefreshNodeDefinitions")
-        loader = comfy.add("CLIPLoader", (-400, 100), clip_name=file.name, type="pixart")
-        between = comfy.add("CLIPSetLastLayer", (-200, 300))
-        comfy.connect(loader, 0, between, "clip")
-        comfy.connect(between, 0, editing.node, "clip")
-        expect(tokens).to_have_attribute("title", "4 tokens: Car · ava · ggi · o")
-        whole = comfy.add("CheckpointLoaderSimple", (-400, 500), ckpt_name=checkpoint)
-        comfy.connect(whole, 1, between, "clip")
-        comfy.page.evaluate("() => app.extensionManager.workflow.activeWorkflow.changeTracker.checkState()")
-        expect(tokens).to_have_attribute("title", "2 tokens: carav · aggio")
-    finally:
-        file.unlink()
+    editing.comfy.command("Comfy.RefreshNodeDefinitions")
+    yield file.name
+    file.unlink()
+
+
+def test_names_are_cut_as_the_text_encoder_at_the_end_of_the_links_cuts_them(
+    editing: Editing, checkpoint: str, small_t5: str
+) -> None:
+    comfy, tokens = editing.comfy, editing.box.locator(".row .tokens").first
+    editing.text = "Caravaggio"
+    expect(tokens).to_have_attribute("title", CLIP_WAY)
+    loader = comfy.add("CLIPLoader", (-400, 100), clip_name=small_t5, type="pixart")
+    between = comfy.add("CLIPSetLastLayer", (-200, 300))
+    comfy.connect(loader, 0, between, "clip")
+    comfy.connect(between, 0, editing.node, "clip")
+    expect(tokens).to_have_attribute("title", T5_WAY)
+    whole = comfy.add("CheckpointLoaderSimple", (-400, 500), ckpt_name=checkpoint)
+    comfy.connect(whole, 1, between, "clip")
+    comfy.page.evaluate(_CHECK_STATE)
+    expect(tokens).to_have_attribute("title", CLIP_WAY)
+
+
+@pytest.mark.parametrize("packed", ["the loader", "the node", "one in the other"])
+def test_the_text_encoder_is_found_past_the_borders_of_subgraphs(editing: Editing, small_t5: str, packed: str) -> None:
+    comfy, tokens = editing.comfy, editing.box.locator(".row .tokens").first
+    editing.text = "Caravaggio"
+    loader = comfy.add("CLIPLoader", (-400, 100), clip_name=small_t5, type="pixart")
+    between = comfy.add("CLIPSetLastLayer", (-200, 300))
+    comfy.connect(loader, 0, between, "clip")
+    comfy.connect(between, 0, editing.node, "clip")
+    inner = {"the loader": [[loader]], "the node": [[editing.node]], "one in the other": [[loader], [between]]}[packed]
+    for nodes in inner:
+        made = comfy.page.evaluate(
+            "() => app.graph.nodes.filter((node) => node.isSubgraphNode?.()).map(({ id }) => id)"
+        )
+        comfy.page.evaluate(_SELECT, [*nodes, *made])
+        comfy.command("Comfy.Graph.ConvertToSubgraph")
+    comfy.page.wait_for_function("() => app.graph.nodes.some((node) => node.isSubgraphNode?.())")
+    assert comfy.page.evaluate("() => app.rootGraph.subgraphs.size") == len(inner)
+    if packed == "the node":
+        comfy.page.evaluate("() => app.canvas.setGraph(app.graph.nodes.find((node) => node.subgraph).subgraph)")
+    comfy.page.evaluate(_CHECK_STATE)
+    expect(tokens).to_have_attribute("title", T5_WAY)

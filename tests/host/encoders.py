@@ -57,11 +57,15 @@ def _t5(tokenizer: Any, encoder: Any, width: int, name: str = "t5xxl", **more: A
 
 
 @cache
-def vocabulary(start: int = -1) -> Tensor:
-    """A vocabulary such as UMT5's, or with a start such as Gemma's, in the form that files have it in."""
+def vocabulary(start: int = -1, *, of_bytes: bool = False) -> Tensor:
+    """A vocabulary such as UMT5's, or with a start such as Gemma's, in the form that files have it in.
+
+    The real ones have a piece for each byte, too.
+    """
     made, words = io.BytesIO(), "a the cat dog red house painting by van gogh style of in tulip picture art"
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter([words] * 50), model_writer=made, vocab_size=60, hard_vocab_limit=False,
+        sentence_iterator=iter([words] * 50), model_writer=made, hard_vocab_limit=False,
+        vocab_size=256 * of_bytes + 60, byte_fallback=of_bytes,
         pad_id=0, eos_id=1, unk_id=3 if start == 2 else 2, bos_id=start, minloglevel=2,
     )  # fmt: skip
     return torch.frombuffer(bytearray(made.getvalue()), dtype=torch.uint8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import folder_paths
 import pytest
@@ -86,6 +87,36 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder_paths.filename_list_cache.clear()
 
 
+@pytest.fixture(scope="module")
+def packed(folder: Path) -> Iterator[Path]:
+    """The folder of text encoders with GGUF files, which a pack that reads such files lists under a name of its own."""
+    from pack.tests.host import gguf_files  # skips where its package is not installed
+
+    there = folder / "text_encoders"
+    for name, options in PACKED.items():
+        gguf_files.write(there / f"{name}.gguf", **options)
+    (there / "broken.gguf").write_bytes(b"GGUF" + bytes(8))
+    folder_paths.folder_names_and_paths["clip_gguf"] = ([str(there)], {".gguf"})
+    yield there
+    del folder_paths.folder_names_and_paths["clip_gguf"]
+
+
+PACKED: dict[str, dict[str, Any]] = {
+    "t5": {"kind": "t5encoder", "tokens": 32_128},
+    "pile t5": {"kind": "t5", "tokens": 32_128, "own_positions": True},
+    "umt5": {"kind": "t5encoder", "tokens": 256_384, "vocabulary": encoders.vocabulary(of_bytes=True)},
+    "umt5 without bytes": {"kind": "t5encoder", "tokens": 256_384, "vocabulary": encoders.vocabulary()},
+    "umt5 without words": {"kind": "t5encoder", "tokens": 256_384},
+    "letters": {"kind": "t5encoder", "tokens": 1510},
+    "anima": {"kind": "qwen3", "tokens": 8, "width": 1024},
+    "qwen3": {"kind": "qwen3", "tokens": 8, "width": 2560},
+    "qwen2.5": {"kind": "qwen2vl", "tokens": 8, "width": 3584},
+    "llama": {"kind": "llama", "tokens": 8, "width": 4096},
+    "mistral": {"kind": "llama", "tokens": 8, "width": 5120},
+    "other": {"kind": "gemma3", "tokens": 8, "width": 2560},
+}
+
+
 def write(path: Path, content: dict[str, Tensor]) -> None:
     save_file(content, path)
 
@@ -134,6 +165,48 @@ def pieces(checks: NameChecks, *files: str) -> list[str]:
 )
 def test_names_are_cut_as_the_encoder_of_a_file_cuts_them(files: list[str], way: list[str]) -> None:
     assert pieces(NameChecks(), *(f"{file}.safetensors" for file in files)) == way
+
+
+@pytest.mark.usefixtures("packed")
+@pytest.mark.parametrize(
+    ("files", "way"),
+    [
+        (["t5.gguf"], T5_WAY),
+        (["pile t5.gguf"], PILE_WAY),
+        (["anima.gguf"], T5_WAY),
+        (["qwen3.gguf"], QWEN_WAY),
+        (["qwen2.5.gguf"], QWEN_WAY),
+        (["qwen2.5.gguf", "letters.gguf"], QWEN_WAY),
+        (["clip.safetensors", "t5.gguf"], T5_WAY),
+        (["clip.safetensors", "llama.gguf"], LLAMA_WAY),
+        (["bert.safetensors", "umt5.gguf"], BERT_WAY),
+        (["umt5 without words.gguf"], CLIP_WAY),
+        (["umt5 without bytes.gguf"], CLIP_WAY),
+        (["letters.gguf"], CLIP_WAY),
+        (["mistral.gguf"], CLIP_WAY),
+        (["other.gguf"], CLIP_WAY),
+        (["broken.gguf"], CLIP_WAY),
+        (["gone.gguf"], CLIP_WAY),
+    ],
+)
+def test_names_are_cut_as_the_encoder_of_a_gguf_file_cuts_them(files: list[str], way: list[str]) -> None:
+    assert pieces(NameChecks(), *(f"text_encoders/{file}" for file in files)) == way
+
+
+@pytest.mark.usefixtures("packed")
+def test_a_vocabulary_in_a_gguf_file_is_read_there() -> None:
+    checks, wanted = NameChecks(), NameCheck(NameMeasure(UMT5, encoders.vocabulary(of_bytes=True)))
+    for name in ("red cat", "Vincent van Gogh", "tulip  picture", "Beksiński"):
+        (found,), (other,) = (
+            checks.of(f"text_encoders/{one}.gguf").check(name, "", "")["rows"] for one in ("umt5", "t5")
+        )
+        assert found == wanted.check(name, "", "")["rows"][0] != other
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_gguf_file_that_no_pack_lists_is_left_alone(folder: Path) -> None:
+    (folder / "text_encoders" / "unlisted.gguf").write_bytes(b"GGUF")
+    assert pieces(NameChecks(), "text_encoders/unlisted.gguf") == CLIP_WAY
 
 
 @pytest.mark.usefixtures("folder")

@@ -3,7 +3,7 @@
 const FOLDERS = { clip_name: "text_encoders", ckpt_name: "checkpoints" };
 
 /**
- * Each file in a line, behind the folder that it is in. Empty where no loader is found, as in a subgraph.
+ * Each file in a line, behind the folder that it is in. Empty where no loader is found.
  * @param {any} node
  */
 export function encoderOf(node) {
@@ -19,5 +19,29 @@ export function encoderOf(node) {
 
 function source({ inputs = [], graph }) {
   const input = inputs.find(({ name }) => name === "clip") ?? inputs.find(({ type }) => ["CLIP", "*"].includes(type));
-  return graph?.getNodeById(graph.getLink(input?.link)?.origin_id);
+  return origin(graph, input);
+}
+
+/** The node that an input is linked to: past the borders of subgraphs, of which the first use counts. */
+function origin(graph, input) {
+  const link = graph?.getLink(input?.link);
+  if (!link) return undefined;
+  if (link.origin_id === graph.inputNode?.id) {
+    const user = users(graph)[0];
+    return user && origin(user.graph, user.inputs[link.origin_slot]);
+  }
+  const found = graph.getNodeById(link.origin_id);
+  return found?.isSubgraphNode?.() ? inside(found, link.origin_slot) : found;
+}
+
+function inside({ subgraph }, slot) {
+  const link = subgraph.getLink(subgraph.outputs[slot]?.linkIds[0]);
+  const found = link && subgraph.getNodeById(link.origin_id);
+  return found?.isSubgraphNode?.() ? inside(found, link.origin_slot) : found;
+}
+
+/** The nodes that stand for a subgraph. */
+function users(subgraph) {
+  const graphs = [subgraph.rootGraph, ...(subgraph.rootGraph?.subgraphs?.values() ?? [])];
+  return graphs.flatMap((graph) => graph?.nodes ?? []).filter((node) => node.subgraph === subgraph);
 }
