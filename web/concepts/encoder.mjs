@@ -19,29 +19,19 @@ export function encoderOf(node) {
 
 function source({ inputs = [], graph }) {
   const input = inputs.find(({ name }) => name === "clip") ?? inputs.find(({ type }) => ["CLIP", "*"].includes(type));
-  return origin(graph, input);
+  return origin(graph, input?.link);
 }
 
-/** The node that an input is linked to: past the borders of subgraphs, of which the first use counts. */
-function origin(graph, input) {
-  const link = graph?.getLink(input?.link);
+/** The node where a link begins, past the borders of subgraphs, of which the first use counts. */
+function origin(graph, number) {
+  const link = graph?.getLink(number);
   if (!link) return undefined;
-  if (link.origin_id === graph.inputNode?.id) {
-    const user = users(graph)[0];
-    return user && origin(user.graph, user.inputs[link.origin_slot]);
+  const { origin_id: id, origin_slot: slot } = link;
+  if (id === graph.inputNode?.id) {
+    const graphs = [graph.rootGraph, ...graph.rootGraph.subgraphs.values()];
+    const user = graphs.flatMap(({ nodes }) => nodes).find(({ subgraph }) => subgraph === graph);
+    return origin(user?.graph, user?.inputs[slot].link);
   }
-  const found = graph.getNodeById(link.origin_id);
-  return found?.isSubgraphNode?.() ? inside(found, link.origin_slot) : found;
-}
-
-function inside({ subgraph }, slot) {
-  const link = subgraph.getLink(subgraph.outputs[slot]?.linkIds[0]);
-  const found = link && subgraph.getNodeById(link.origin_id);
-  return found?.isSubgraphNode?.() ? inside(found, link.origin_slot) : found;
-}
-
-/** The nodes that stand for a subgraph. */
-function users(subgraph) {
-  const graphs = [subgraph.rootGraph, ...(subgraph.rootGraph?.subgraphs?.values() ?? [])];
-  return graphs.flatMap((graph) => graph?.nodes ?? []).filter((node) => node.subgraph === subgraph);
+  const found = graph.getNodeById(id);
+  return found?.subgraph ? origin(found.subgraph, found.subgraph.outputs[slot].linkIds[0]) : found;
 }
