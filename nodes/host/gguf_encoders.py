@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from ...scapre.checkpoints.gguf_header import GgufHeader, read_gguf_header
+from ...scapre.checkpoints.language_models import QWEN3, of_llama
 from ...scapre.errors import ScaPreError, shorten
-from .vocabularies import QWEN, Vocabulary, of_llama, of_qwen3, of_t5
+from .vocabularies import QWEN, Vocabulary, of_language_model, of_t5
 
 _EMBEDDINGS, _OWN_POSITIONS = "token_embd.weight", "enc.blk.1.attn_rel_b.weight"
 _VOCABULARY = "tokenizer.ggml."
@@ -42,10 +43,10 @@ def _t5(header: GgufHeader, tokens: int, _width: int) -> Vocabulary | None:
 _KINDS: Mapping[str, Callable[[GgufHeader, int, int], Vocabulary | None]] = {
     "t5": _t5,
     "t5encoder": _t5,
-    "qwen3": lambda _header, _tokens, width: of_qwen3(width),
+    "qwen3": lambda _header, _tokens, width: of_language_model(QWEN3, width),
     "qwen2vl": lambda *_: QWEN,
     "qwen3vl": lambda *_: QWEN,
-    "llama": lambda _header, _tokens, width: of_llama(width),
+    "llama": lambda _header, tokens, width: of_language_model(of_llama(tokens), width),
 }
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from comfy.sd1_clip import SD1Tokenizer, SDTokenizer
 from comfy.text_encoders.aura_t5 import PT5XlTokenizer
@@ -20,6 +19,16 @@ from comfy.text_encoders.wan import UMT5XXlTokenizer
 from comfy.text_encoders.z_image import Qwen3Tokenizer
 from torch import Tensor
 
+from ...scapre.checkpoints.language_models import (
+    GEMMA2,
+    GEMMA3,
+    LLAMA3,
+    MISTRAL3,
+    QWEN3,
+    QWEN25,
+    Build,
+    language_models,
+)
 from ...scapre.checkpoints.t5_file import T5_WORDS, T5File, t5_prefix
 from ...scapre.checkpoints.tensor_file import TensorFile
 from ...scapre.concepts.pieces import Cut
@@ -75,12 +84,11 @@ MISTRAL = Vocabulary(("mistral3_24b",), Cut.BYTES, Mistral3Tokenizer, "tekken_mo
 _HERE = (BERT, T5, PILE_T5, QWEN, LLAMA, CLIP)
 
 _OF_CLIP, _OF_BERT = "token_embedding.weight", "bert.embeddings.word_embeddings.weight"
-_LAYER = "model.layers.0."
-_OF_LANGUAGE = f"{_LAYER}self_attn.q_proj.weight"
-_NORM = f"{_LAYER}input_layernorm.weight"
 _LETTERS = 10_000  # more tokens than an encoder of single letters has, whose texts are what is written in a picture
 _ANIMA = 1024
-_LLAMA = 4096
+_OF_LANGUAGE_MODELS = {
+    QWEN3: QWEN, QWEN25: QWEN, LLAMA3: LLAMA, MISTRAL3: MISTRAL, GEMMA2: GEMMA, GEMMA3: GEMMA,
+}  # fmt: skip
 
 
 def of_parts(names: frozenset[str]) -> Vocabulary | None:
@@ -106,9 +114,8 @@ def in_file(file: TensorFile) -> Iterator[tuple[Vocabulary | None, Tensor | None
         encoder = T5File(file, prefix)
         found = of_t5(encoder.shape(encoder.embeddings)[0], own_positions=encoder.own_positions)
         yield from [_with_data(file, found)] if found else []
-    for name in names:
-        if name.endswith(_OF_LANGUAGE):
-            yield _with_data(file, _language_model(file, name.removesuffix(_OF_LANGUAGE)))
+    for model in language_models(file):
+        yield _with_data(file, of_language_model(model.build, model.width))
 
 
 def of_t5(tokens: int, *, own_positions: bool) -> Vocabulary | None:
@@ -123,29 +130,9 @@ def of_t5(tokens: int, *, own_positions: bool) -> Vocabulary | None:
     return UMT5 if tokens > T5_WORDS else PILE_T5 if own_positions else T5
 
 
-def of_qwen3(width: int) -> Vocabulary:
-    """What cuts texts for a Qwen3: beside Anima's the host cuts T5's tokens."""
-    return T5 if width == _ANIMA else QWEN
-
-
-def of_llama(width: int) -> Vocabulary:
-    """What cuts texts for a Llama or a Mistral."""
-    return LLAMA if width == _LLAMA else MISTRAL
-
-
-def _language_model(file: TensorFile, prefix: str) -> Vocabulary | None:
-    def there(name: str) -> bool:
-        return f"{prefix}{_LAYER}{name}" in file.entries
-
-    norm: Any = file.entries.get(prefix + _NORM)
-    width = norm.shape[0] if norm and norm.shape else 0
-    if there("post_feedforward_layernorm.weight"):
-        return GEMMA
-    if there("self_attn.q_norm.weight"):
-        return of_qwen3(width)
-    if there("self_attn.k_proj.bias"):
-        return QWEN
-    return of_llama(width)
+def of_language_model(build: Build, width: int) -> Vocabulary:
+    """What cuts texts for a language model: beside Anima's the host cuts T5's tokens."""
+    return T5 if build is QWEN3 and width == _ANIMA else _OF_LANGUAGE_MODELS[build]
 
 
 def _with_data(file: TensorFile, found: Vocabulary | None) -> tuple[Vocabulary | None, Tensor | None]:

@@ -11,8 +11,8 @@ from torch import Tensor
 from ..families.contexts import Read
 from ..states.lexicon import Lexicon
 from ..states.sentences import END, literal, ordered
+from .language_model import NOTHING, LanguageStates
 from .pieces import Pieces
-from .qwen3 import NOTHING, Qwen3
 from .rotary import rotated
 from .sentences import Ids, SentenceCutter, WholeEncoder
 from .t5 import Told
@@ -74,9 +74,9 @@ class Adapter:
 class AdaptedEncoder(WholeEncoder):
     """The states that a host's Anima reads; behind a text's end it has zeros."""
 
-    def __init__(self, model: Qwen3, network: Adapter, cut: SentenceCutter, pieces: Pieces) -> None:
+    def __init__(self, model: LanguageStates, network: Adapter, cut: SentenceCutter, pieces: Pieces) -> None:
         """Takes the language model, the network, what cuts texts for T5, and for the language model."""
-        super().__init__(model.file, cut, torch.empty(0, model.width))
+        super().__init__(model.model.file, cut, torch.empty(0, model.width))
         self._model, self._network, self._pieces = model, network, pieces
 
     def lexicon(self) -> Lexicon:
@@ -92,7 +92,7 @@ class AdaptedEncoder(WholeEncoder):
         return key[0]
 
     def _run(self, keys: Sequence[Ids], told: Told) -> list[Tensor]:
-        states = self._model([key[key[0] + 1 :] for key in keys], told)
+        states = self._model([key[key[0] + 1 :] for key in keys], told).texts
         texts = ((*key[1 : key[0] + 1], END) for key in keys)
         return [self._network(ids, read) for ids, read in zip(texts, states, strict=True)]
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -14,17 +11,14 @@ from torch import Tensor
 from ..errors import ScaPreError, shorten
 from ..states.sentences import WINDOW, bracketed, check_length, ordered
 from .float8 import layers_of, read_weight
-from .pieces import Pieces
+from .rows import Rows
 from .sentences import Ids, SentenceCutter, WholeEncoder
 from .t5 import Told, batches
 from .tensor_file import TensorFile
-from .tokenizer import vocabulary_folder
 
 _START, _END = 101, 102
 _HEAD = 64
 _EPSILON = 1e-12
-_IN_COMFYUI = Path("comfy") / "text_encoders" / "hydit_clip_tokenizer"
-_FILE = "vocab.txt"
 
 
 class BertCutter(SentenceCutter):
@@ -34,51 +28,6 @@ class BertCutter(SentenceCutter):
         ids = self._pieces(bracketed(text))
         check_length(text, ids)
         return ids
-
-
-def bert_pieces(folder: Path | None = None, environment: Mapping[str, str] = os.environ) -> Pieces:
-    """The vocabulary of HunyuanDiT's BERT.
-
-    Args:
-        folder: With `vocab.txt`; None looks for one.
-        environment: `SCAPRE_TOKENIZER` names the folder, `COMFYUI_PATH` a ComfyUI that has it.
-
-    Raises:
-        ScaPreError: If it is not there, or cannot be read.
-    """
-    named, found = vocabulary_folder(folder, environment, _IN_COMFYUI, (_FILE,))
-    if found is None:
-        raise ScaPreError(
-            f"tokenizer: BERT's vocabulary was not found{f' in {shorten(named)}' if named else ''}. Give --tokenizer "
-            f"the folder with {_FILE} ({_IN_COMFYUI.as_posix()} in ComfyUI), or set COMFYUI_PATH."
-        )
-    try:
-        from transformers import BertTokenizer
-
-        cut: Any = BertTokenizer.from_pretrained(str(found), local_files_only=True)
-    except Exception as error:  # the library for vocabularies raises nothing narrower
-        raise ScaPreError(f"tokenizer: {shorten(found)} cannot be read ({shorten(error)}).") from None
-    return Pieces(lambda text: cut(text)["input_ids"][1:-1], cut.get_vocab)
-
-
-class Rows:
-    """Embeddings that stay in the file: what is asked for is read."""
-
-    device = torch.device("cpu")
-
-    def __init__(self, file: TensorFile, name: str) -> None:
-        """Takes the file, and the name of the embeddings."""
-        self._file, self._name = file, name
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(tokens, width)."""
-        return tuple(self._file.entries[self._name].shape)
-
-    def __getitem__(self, ids: Tensor, /) -> Tensor:
-        """Rows, float32."""
-        found = self._file.rows(self._name, ids.flatten())
-        return found.view(*ids.shape, found.shape[-1]).float()
 
 
 class BertEncoder(WholeEncoder):

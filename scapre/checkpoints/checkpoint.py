@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -10,16 +9,18 @@ from types import TracebackType
 import torch
 from torch import Tensor
 
+from ..edits.fingerprint import by_numbers
 from ..errors import ScaPreError, shorten
-from ..families import FAMILIES, find_projections, part, supported
+from ..families import FAMILIES, Role, find_projections, part, supported
 from ..families.marks import find_class, part_of_a_model
 from ..families.signatures import detect
 from ..states.encoder import Encoder
 from ..states.tokens import Tokenise
 from .float8 import FLOAT8, read_float8
 from .other_files import HEAD, begins_as_tensors, what_it_is
+from .source import Source
 from .tensor_file import TensorFile
-from .text_encoders import Source, encoder_of, tokens_of
+from .text_encoders import encoder_of, tokens_of
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -50,8 +51,7 @@ class Checkpoint:
         try:
             self.prefix, detected = self._find()
             inside = (name.removeprefix(self.prefix) for name in self.file.entries if name.startswith(self.prefix))
-            # A file may keep its tensors in any order, and a fingerprint depends on it.
-            ordered = (_MODEL + name for name in sorted(inside, key=_by_numbers))
+            ordered = (_MODEL + name for name in sorted(inside, key=by_numbers))  # a file may have any order
             self.family, self.roles = find_projections(detected, ordered, "checkpoint")
         except BaseException:
             self.file.__exit__(None, None, None)
@@ -121,7 +121,9 @@ class Checkpoint:
         return encoder_of(self._source(vocabulary, others))
 
     def _source(self, vocabulary: Path | None, others: Sequence[TensorFile]) -> Source:
-        return Source(self.family, self.file, others, self.parameter, self._values, vocabulary)
+        words = next(name for name, role in self.roles.items() if role is not Role.POOLED)
+        width = self.shape(words)[1]
+        return Source(self.family, self.file, others, self.parameter, self._values, vocabulary, width)
 
     def tokens(self, vocabulary: Path | None = None, others: Sequence[TensorFile] = ()) -> Tokenise:
         """What cuts names into the tokens of its text encoder; see `encoder`.
@@ -188,8 +190,3 @@ def _known_by_content(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(HEAD)
     return begins_as_tensors(head) or what_it_is(head) is not None
-
-
-def _by_numbers(name: str) -> list[int | str]:
-    """Sorts blocks by their numbers, as a model holds them."""
-    return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"(\d+)", name))]

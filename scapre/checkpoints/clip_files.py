@@ -11,6 +11,7 @@ from ..errors import ScaPreError, shorten
 from ..families.marks import find_class, part_of_a_model
 from .encoder import CheckpointEncoder
 from .float8 import read_weight
+from .language_models import language_models
 from .t5_file import T5File, t5_prefix
 from .tensor_file import TensorFile
 from .tokenizer import Tokenizer
@@ -60,6 +61,8 @@ def what_encoder(file: TensorFile) -> str:
     shapes = {name: entry.shape for name, entry in file.entries.items()}
     if (prefix := t5_prefix(file)) is not None:
         return T5File(file, prefix).title
+    if models := language_models(file):
+        return f"a language model, {models[0].build.title}, of width {models[0].width:,}"
     if any(name.endswith(_UNET) for name in shapes):
         return "a Stable Diffusion model"
     if known := find_class(shapes):

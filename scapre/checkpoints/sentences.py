@@ -13,7 +13,7 @@ from ..errors import ScaPreError, shorten
 from ..families import TextEncoder
 from ..progress import Progress, silent
 from ..states.lexicon import Embeddings, Lexicon
-from ..states.sentences import END, PADDING, WINDOW, check_length, literal, ordered
+from ..states.sentences import END, WINDOW, check_length, literal, ordered
 from .encoder import CheckpointEncoder
 from .pieces import Pieces
 from .t5 import T5, Rows, Told
@@ -34,9 +34,9 @@ class SentenceCutter:
         vocabulary: Gives the number of each token.
     """
 
-    def __init__(self, pieces: Pieces) -> None:
-        """Takes what cuts texts into pieces."""
-        self._pieces, self.vocabulary = pieces, pieces.vocabulary
+    def __init__(self, pieces: Pieces, end: int = END) -> None:
+        """Takes what cuts texts into pieces, and the token for the end of a text."""
+        self._pieces, self.vocabulary, self._end = pieces, pieces.vocabulary, end
         self._known = lru_cache(_REMEMBERED)(self._cut)  # a method asks of a text again and again
 
     def __call__(self, text: str) -> Ids:
@@ -49,7 +49,7 @@ class SentenceCutter:
 
     def _cut(self, text: str) -> Ids:
         ids = self._pieces(literal(text))
-        ids = ids[: ids.index(END)] if END in ids else ids
+        ids = ids[: ids.index(self._end)] if self._end in ids else ids
         check_length(text, ids)
         return ids
 
@@ -144,8 +144,12 @@ class WholeEncoder(ABC):
         return self._windows(texts, length)
 
     def _windows(self, texts: Sequence[str], length: int) -> Tensor:
-        start, keys = self._held[self._key("")][0], [self._key(text) for text in texts]
+        start, keys = self._start(), [self._key(text) for text in texts]
         return torch.stack([self._window(self._held[key], self._words(key), start)[:length] for key in keys])
+
+    def _start(self) -> Tensor:
+        """What stands for the start of a text, (width,): what the empty prompt's end says."""
+        return self._held[self._key("")][0]
 
     def _tokens(self, keys: Iterable[Ids]) -> int:
         """Of texts with their ends, and with what fills them up."""
@@ -158,25 +162,21 @@ class SentenceEncoder(WholeEncoder):
     def __init__(self, file: T5File, cut: SentenceCutter, reads: TextEncoder) -> None:
         """Takes the weights, what cuts texts, and how the model reads behind a text's end."""
         super().__init__(file.file, cut, Rows(file), reads.filled)
-        self.model, self._behind = T5(file), reads.behind
+        self.model, self._behind, self._special = T5(file), reads.behind, (reads.end, reads.padding)
 
     def _run(self, keys: Sequence[Ids], told: Told) -> list[Tensor]:
-        return self.model([(*ids, END, *[PADDING] * (self._filled - len(ids) - 1)) for ids in keys], told)
+        end, padding = self._special
+        return self.model([(*ids, end, *[padding] * (self._filled - len(ids) - 1)) for ids in keys], told)
 
     def _window(self, rows: Tensor, words: int, start: Tensor) -> Tensor:
         return ordered(rows, words, start, rows[words + 1 :] if self._behind is None else self._behind)
 
 
-class VectorsBeside(SentenceEncoder):
-    """T5, with CLIP beside it for the pooled vectors alone."""
+class Vectors:
+    """CLIP beside another encoder, for the pooled vectors alone."""
 
-    def __init__(
-        self, file: T5File, cut: SentenceCutter, reads: TextEncoder, clip: Callable[[], CheckpointEncoder]
-    ) -> None:
-        """Takes what a `SentenceEncoder` does, and what gives CLIP when it is asked for."""
-        super().__init__(file, cut, reads)
-        self._clip = clip
-        self._found: CheckpointEncoder | None = None
+    _clip: Callable[[], CheckpointEncoder]
+    _found: CheckpointEncoder | None = None
 
     def pooled(self, texts: Sequence[str]) -> Tensor:
         """CLIP's pooled vectors, (texts, width), float32.
@@ -192,3 +192,14 @@ class VectorsBeside(SentenceEncoder):
             raise ScaPreError(
                 f"{error} It is for the pooled vector of CLIP-L, which --pooled off leaves out."
             ) from None
+
+
+class VectorsBeside(Vectors, SentenceEncoder):
+    """T5, and CLIP for the vectors."""
+
+    def __init__(
+        self, file: T5File, cut: SentenceCutter, reads: TextEncoder, clip: Callable[[], CheckpointEncoder]
+    ) -> None:
+        """Takes what a `SentenceEncoder` does, and what gives CLIP when it is asked for."""
+        super().__init__(file, cut, reads)
+        self._clip = clip

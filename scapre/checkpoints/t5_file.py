@@ -24,6 +24,8 @@ _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _EIGHT_BITS = tuple(DTYPES[name] for name in ("F8_E4M3", "F8_E5M2") if name in DTYPES)
 _SCALES = ("scale_weight", "weight_scale")
 
+_PILE = "Pile-T5-XL"
+
 # What has been published, by width, feed-forward width, gate, and whether every layer has its own positions.
 _KNOWN: Mapping[tuple[int, int, bool, bool], str] = {
     (4096, 10240, True, False): "T5-XXL",
@@ -38,7 +40,7 @@ _KNOWN: Mapping[tuple[int, int, bool, bool], str] = {
     (768, 2048, True, False): "T5-base 1.1",
     (1024, 2816, True, False): "T5-large 1.1",
     (2048, 5120, True, False): "T5-XL",
-    (2048, 5120, True, True): "Pile-T5-XL or UMT5-XL",
+    (2048, 5120, True, True): _PILE,
 }
 
 
@@ -122,6 +124,8 @@ class T5File:
         inner = "wi_0" if self.gated else "wi"
         sizes = self.shape(self.embeddings)[1], self.shape(f"encoder.block.0.layer.1.DenseReluDense.{inner}")[0]
         found = _KNOWN.get((*sizes, self.gated, self.own_positions))
+        if found == _PILE and self.multilingual:
+            return "UMT5-XL"
         return f"m{found}" if found and self.multilingual and not self.own_positions else found
 
     @property

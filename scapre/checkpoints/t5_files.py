@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import ScaPreError, shorten
 from ..families import TextEncoder, text_encoder
 from .clip_files import what_encoder
-from .pieces import Pieces, own_pieces, t5_pieces
+from .pieces import T5, Pieces, own_pieces, pieces_in
 from .t5_file import T5File, t5_prefix, traits_of
 from .tensor_file import TensorFile
 
@@ -67,7 +67,7 @@ def pieces_of(file: T5File, vocabulary: Path | None = None) -> Pieces:
         ScaPreError: If the vocabulary is missing or cannot be read.
     """
     if not file.own_positions:
-        return t5_pieces(vocabulary)
+        return pieces_in(T5, vocabulary)
     own = next((name for name in (_VOCABULARY, INSIDE + _VOCABULARY) if name in file.file.entries), None)
     if own is None:
         raise ScaPreError(

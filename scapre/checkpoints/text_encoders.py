@@ -3,94 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 from ..errors import ScaPreError, shorten
-from ..families import Context, Files, TextEncoder, contexts, of_vectors, padding, text_encoder
-from ..families.contexts import Read
+from ..families import Files, of_vectors, padding
 from ..states.context import ContextEncoder
 from ..states.encoder import Encoder
 from ..states.pooled import PooledEncoder
 from ..states.readings import TwoReadings
+from ..states.sentences import END
 from ..states.tokens import Tokenise
 from .adapted import AdaptedEncoder, Adapter
-from .bert import BertCutter, BertEncoder, bert_pieces
-from .clip_files import clip_from_files, clip_name, what_encoder
-from .encoder import CheckpointEncoder
-from .pieces import own_pieces, t5_pieces
-from .qwen3 import Qwen3, qwen_pieces, qwen_prefix
+from .bert import BertCutter, BertEncoder
+from .chats import ChatCutter, ChatEncoder, VectorsBesideChat, chat_pieces
+from .language_model import LanguageStates
+from .pieces import BERT, PILE_T5, QWEN, T5, own_pieces, pieces_in
 from .sentences import SentenceCutter, SentenceEncoder, VectorsBeside
+from .source import Source, holds_language_model, holds_t5
 from .t5_file import T5File, t5_prefix
-from .t5_files import INSIDE, OPTION, pieces_of, t5_file, wanted_file
-from .tensor_file import TensorFile
+from .t5_files import INSIDE, OPTION, wanted_file
 from .tokenizer import Tokenizer
-from .towers import TOWERS
 
 _BERT, _MT5 = f"{INSIDE}hydit_clip.transformer.bert.", f"{INSIDE}mt5xl."
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a model's text encoders are.
-
-    Attributes:
-        family: Title of the model's family.
-        inside: The checkpoint.
-        others: Files of text encoders; with none, the checkpoint must hold its own.
-        own: Reads the model's own weights.
-        any_of: Reads any tensor of the checkpoint.
-        vocabulary: Folder of CLIP's, T5's or BERT's vocabulary; None looks for one.
-    """
-
-    family: str
-    inside: TensorFile
-    others: Sequence[TensorFile]
-    own: Read
-    any_of: Read
-    vocabulary: Path | None
-
-    @property
-    def wanted(self) -> TextEncoder:
-        """What reads the family's prompts."""
-        return text_encoder(self.family)
-
-    @cached_property
-    def contexts(self) -> tuple[Context | None, Context | None]:
-        """What lies between the encoders' states and the projections."""
-        return contexts(self.family, self.own)
-
-    def clip(self, files: Sequence[TensorFile], width: int = 0) -> CheckpointEncoder:
-        """CLIP, from files or from the checkpoint; see `CheckpointEncoder` for the width."""
-        towers, cut = TOWERS[self.family], Tokenizer(self.vocabulary)
-        if files:
-            return clip_from_files(files, towers, self.family, cut, width)
-        return CheckpointEncoder(self.inside.entries, self.any_of, cut, towers, width)
-
-    def clip_beside(self, files: Sequence[TensorFile], width: int = 0) -> CheckpointEncoder:
-        """The same beside T5, with a word of what is missing."""
-        names = " and ".join(clip_name(tower) for tower in TOWERS[self.family])
-        there = any(name.startswith(TOWERS[self.family][0].prefixes) for name in self.inside.entries)
-        if not files and not there:
-            raise ScaPreError(
-                f"{OPTION}: {self.family} models also read {names}, and neither the checkpoint nor a file has it. Give "
-                f"{OPTION} once for each file."
-            )
-        return self.clip(files, width)
-
-    def t5(self, files: Sequence[TensorFile]) -> tuple[T5File, SentenceCutter]:
-        """T5, from a file or from the checkpoint, and what cuts texts for it."""
-        file = t5_file(self.family, self.inside, files)
-        return file, SentenceCutter(pieces_of(file, self.vocabulary))
-
-    def parted(self) -> tuple[list[TensorFile], list[TensorFile]]:
-        """The files of T5, and the others."""
-        found: tuple[list[TensorFile], list[TensorFile]] = [], []
-        for file in self.others:
-            found[t5_prefix(file) is None].append(file)
-        return found
 
 
 def _clip(source: Source) -> Encoder:
@@ -112,12 +46,12 @@ def _sentences(source: Source) -> Encoder:
 
 
 def _with_vectors(source: Source) -> Encoder:
-    sentences, clips = source.parted()
-    return VectorsBeside(*source.t5(sentences), source.wanted, lambda: source.clip_beside(clips))
+    sentences, clips = source.parted(holds_t5)
+    return VectorsBeside(*source.t5(sentences), source.wanted, source.vectors(clips))
 
 
 def _clip_and_sentences(source: Source) -> Encoder:
-    sentences, clips = source.parted()
+    sentences, clips = source.parted(holds_t5)
     width = source.own("diffusion_model.context_embedder.weight").shape[1]
     clip = source.clip_beside(clips, width)
     if not sentences and t5_prefix(source.inside, INSIDE) is None:  # SD3 is drawn with without T5, too
@@ -144,7 +78,7 @@ def _bert_and_sentences(source: Source) -> Encoder:
             f"checkpoint: {shorten(source.inside.path.name)} has no mT5 with its vocabulary in it ({_MT5}…), and "
             f"{source.family} models read {source.wanted.title}. Give the checkpoint that ComfyUI's examples name."
         )
-    bert = BertEncoder(source.inside, _BERT, BertCutter(bert_pieces(source.vocabulary)))
+    bert = BertEncoder(source.inside, _BERT, BertCutter(pieces_in(BERT, source.vocabulary)))
     cut = SentenceCutter(own_pieces(source.inside.read(vocabulary)))
     sentences = SentenceEncoder(T5File(source.inside, prefix), cut, source.wanted)
     leads = source.contexts[1]
@@ -153,24 +87,29 @@ def _bert_and_sentences(source: Source) -> Encoder:
 
 
 def _through_network(source: Source) -> Encoder:
-    if len(source.others) > 1:
-        raise ScaPreError(
-            f"{OPTION}: a {source.family} model reads one text encoder, and {len(source.others)} files were given. "
-            f"Give the file of {source.wanted.title} alone."
-        )
-    file = source.others[0] if source.others else source.inside
-    prefix = qwen_prefix(file)
-    if prefix is None:
-        name = shorten(file.path.name)
-        told = f"{OPTION}: {name} is {what_encoder(file)}" if source.others else f"checkpoint: {name} has no encoder"
-        raise ScaPreError(
-            f"{told}, and {source.family} models read {source.wanted.title}. Give {OPTION} its file, such as "
-            "qwen_3_06b_base.safetensors."
-        )
+    model = source.language_model(source.others, "Qwen3")
     mark = re.compile(r".*llm_adapter\.blocks\.(\d+)\.mlp\.0\.weight")
     blocks = sum(bool(mark.fullmatch(name)) for name in source.inside.entries)
-    cut = SentenceCutter(t5_pieces(None))
-    return AdaptedEncoder(Qwen3(file, prefix), Adapter(source.own, blocks), cut, qwen_pieces(source.vocabulary))
+    network, cut = Adapter(source.own, blocks), SentenceCutter(pieces_in(T5))
+    return AdaptedEncoder(LanguageStates(model), network, cut, pieces_in(QWEN, source.vocabulary))
+
+
+def _chat(source: Source) -> Encoder:
+    chat, leads = source.wanted.chat, source.contexts[0]
+    if chat is None:
+        raise TypeError("the family does not say how its language model is read")
+    beside = source.wanted.files is Files.CHAT_WITH_VECTORS
+    chats, clips = source.parted(holds_language_model) if beside else (source.others, [])
+    model = source.language_model(chats, chat.model)
+    cut = ChatCutter(chat_pieces(chat.model, lambda: model, source.vocabulary), chat)
+    encoder = VectorsBesideChat(model, cut, chat, source.vectors(clips)) if beside else ChatEncoder(model, cut, chat)
+    takes = leads.width if leads else source.width
+    if encoder.width != takes:
+        raise ScaPreError(
+            f"{model.file.field}: {shorten(model.file.path.name)} gives states of width {encoder.width:,}, and this "
+            f"{source.family} model takes {takes:,}. Give the file of {source.wanted.title} that belongs to it."
+        )
+    return ContextEncoder(encoder, leads) if leads else encoder
 
 
 # By how a family's encoders lie in files.
@@ -181,6 +120,8 @@ BUILDERS: Mapping[Files, Callable[[Source], Encoder]] = {
     Files.CLIP_AND_T5: _clip_and_sentences,
     Files.BERT_AND_T5: _bert_and_sentences,
     Files.NETWORK: _through_network,
+    Files.CHAT: _chat,
+    Files.CHAT_WITH_VECTORS: _chat,
 }
 
 
@@ -204,15 +145,23 @@ def tokens_of(source: Source) -> Tokenise:
     """What cuts names into the tokens of a family's text encoder: of two, those of the first.
 
     Raises:
-        ScaPreError: If the vocabulary is missing.
+        ScaPreError: If the vocabulary is missing, or files were given of which one is no text encoder of the family.
     """
     wanted = source.wanted
+    if source.others:
+        encoder_of(source)
     if wanted.is_clip:
         return Tokenizer(source.vocabulary)
     if wanted.files is Files.BERT_AND_T5:
-        return BertCutter(bert_pieces(source.vocabulary))
+        return BertCutter(pieces_in(BERT, source.vocabulary))
     if wanted.files not in BUILDERS:
         raise ScaPreError(f"checkpoint: the tokens of {wanted.title} cannot be told here.")
     if wanted.by_layer:
         return source.t5(source.others)[1]
-    return SentenceCutter(t5_pieces(source.vocabulary))
+    if wanted.end != END:
+        return SentenceCutter(pieces_in(PILE_T5, source.vocabulary), wanted.end)
+    if chat := wanted.chat:
+        chats = [file for file in source.others if holds_language_model(file)]
+        pieces = chat_pieces(chat.model, lambda: source.language_model(chats, chat.model), source.vocabulary)
+        return ChatCutter(pieces, chat)
+    return SentenceCutter(pieces_in(T5, source.vocabulary))

@@ -156,13 +156,13 @@ _L_BESIDE = replace(
 )
 _G_BESIDE = replace(_clip_g("text_encoders.clip_g.transformer.text_model."), open_clip=False)
 
-# By the family's title; the states of several towers are joined in this order. Flux reads the vector alone.
+# By the family's title; the states of several towers are joined in this order. Flux and its like read the vector alone.
 TOWERS: Mapping[str, tuple[Tower, ...]] = {
     "SD1.x": _SD1,
     "SD2.x": _SD2,
     "SDXL refiner": _REFINER,
     "SD3": (_L_BESIDE, _G_BESIDE),
-    "Flux": (_L_BESIDE,),
+    **dict.fromkeys(("Flux", "HunyuanVideo", "Kandinsky 5", "Kandinsky 5 Image"), (_L_BESIDE,)),
     **dict.fromkeys(("Stable Cascade C", "Stable Cascade B"), _CASCADE),
     **dict.fromkeys(("SDXL", "SSD-1B", "Segmind Vega", "KOALA"), _SDXL),
 }

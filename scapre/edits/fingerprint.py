@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Iterable, Mapping
 
 import torch
@@ -33,11 +34,16 @@ def _places(rows: int, columns: int) -> slice:
 
 
 def fingerprint(samples: Iterable[tuple[str, Tensor]]) -> str:
-    """Hash of (name, sample) in the given order, 32 hexadecimal digits."""
+    """Hash of (name, sample), 32 hexadecimal digits, whatever their order: files keep another one than models."""
     digest = hashlib.blake2b(digest_size=16)
-    for name, values in samples:
+    for name, values in sorted(samples, key=lambda one: by_numbers(one[0])):
         digest.update(name.encode() + b"\0" + values.numpy().tobytes())
     return digest.hexdigest()
+
+
+def by_numbers(name: str) -> list[int | str]:
+    """Sorts names of blocks by their numbers."""
+    return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"(\d+)", name))]
 
 
 def sketch(values: Tensor) -> Tensor:

@@ -188,6 +188,7 @@ LABELS: Mapping[str, Labels] = {
     "HunyuanVideo": _transformer("hunyuan-video", _TENCENT + "HunyuanVideo"),
     "HunyuanVideo 1.5": _transformer("hunyuan-video-1.5", _TENCENT + "HunyuanVideo-1.5"),
     "HunyuanImage 2.1": _transformer("hunyuan-image-2.1", _TENCENT + "HunyuanImage-2.1"),
+    "Kandinsky 5 Image": _transformer("kandinsky-5-image", "https://github.com/kandinskylab/kandinsky-5"),
     "Kandinsky 5": _transformer("kandinsky-5", "https://github.com/kandinskylab/kandinsky-5"),
     "AuraFlow": _transformer("auraflow", "https://huggingface.co/fal/AuraFlow"),
     "Mochi": _transformer("mochi", "https://github.com/genmoai/mochi"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .family import Files, TextEncoder
+from .family import TextEncoder
 from .inputs import Inputs, of_inputs
 from .roles import Role
 
@@ -12,6 +12,7 @@ PILE_T5 = TextEncoder(
     frozenset({"pile_t5xl"}),
     "the CLIP output of the checkpoint loader, or Load CLIP with Pile-T5-XL",
     behind=0.0,
-    files=Files.HOST,
+    end=2,
+    padding=1,
 )
 FAMILIES = of_inputs({"AuraFlow": "AuraFlow"}, AURA, PILE_T5)

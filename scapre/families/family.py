@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any
 
 from .blocks import Blocks
+from .chat import Chat
 from .contexts import Context, Read
 from .roles import Role
 
@@ -22,6 +23,8 @@ class Files(Enum):
     T5_WITH_VECTORS = "T5, and pooled vectors of CLIP's"
     CLIP_AND_T5 = "CLIP and T5 side by side"
     BERT_AND_T5 = "a BERT and T5 side by side"
+    CHAT = "a language model in its file"
+    CHAT_WITH_VECTORS = "a language model, and pooled vectors of CLIP's"
     NETWORK = "what a network of the model makes of a language model's states and T5's tokens"
     HOST = "what a host alone runs"
 
@@ -38,8 +41,11 @@ class TextEncoder:
             reads nothing there, 0 for zeros; None for padding that the text is read with.
         by_layer: Whether every layer has positions of its own, as UMT5's have, and T5's only the first.
         filled: How many tokens padding fills a text up to.
+        end: T5's token for the end of a text.
+        padding: Its token behind that.
         files: How the command line reads it.
         sentences: Title of the T5 among several encoders.
+        chat: How a language model is read.
     """
 
     title: str
@@ -48,8 +54,11 @@ class TextEncoder:
     behind: float | None = 1.0
     by_layer: bool = False
     filled: int = 0
+    end: int = 1
+    padding: int = 0
     files: Files = Files.T5
     sentences: str = ""
+    chat: Chat | None = None
 
     @property
     def is_clip(self) -> bool:

@@ -90,6 +90,8 @@ def test_a_fingerprint_tells_weights_apart():
     prints = {fingerprint([("a", sample(w))]) for w in (weight, weight.clone(), changed)}
     assert len(prints) == 2
     assert fingerprint([("a", sample(weight))]) != fingerprint([("b", sample(weight))])
+    named = [("blocks.10", sample(weight)), ("blocks.9", sample(changed))]
+    assert fingerprint(named) == fingerprint(named[::-1])
     assert torch.equal(sample(weight.half()), sample(weight.half().float()))
 
 

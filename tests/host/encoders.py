@@ -38,7 +38,6 @@ from pack.tests.host import models
 
 WIDTH = 32  # of the text encoder's states
 _T5 = {"d_ff": 48, "d_kv": 16, "num_heads": 2, "num_layers": 2}
-_CLIP_L = {"hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 48}
 # Wide enough to be told by their heads, of 64 each.
 _WIDE_L = {"hidden_size": 128, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 48}
 _WIDE_G = {"hidden_size": 192, "num_hidden_layers": 3, "num_attention_heads": 3, "intermediate_size": 48}
@@ -144,7 +143,7 @@ def pile_t5xl(width: int = WIDTH) -> comfy.sd.CLIP:
 
 def _chat(tokenizer: Any, encoder: Any, width: int, name: str, data: Any = None, **more: Any) -> comfy.sd.CLIP:
     sizes = {**_CHAT, "hidden_size": width, **more}
-    options = {f"{name}_model_config": sizes, "clip_l_model_config": _CLIP_L, "dtype": torch.float32}
+    options = {f"{name}_model_config": sizes, "clip_l_model_config": _WIDE_L, "dtype": torch.float32}
     with patch("comfy.text_encoders.qwen_vl.Qwen2VLVisionTransformer", torch.nn.Identity):  # no pictures are read here
         clip = comfy.sd.CLIP(ClipTarget(tokenizer, encoder), model_options=options, tokenizer_data=data or {})
     models.fill(clip.cond_stage_model, 0)
@@ -193,5 +192,10 @@ def hunyuan_image_qwen(width: int = WIDTH) -> comfy.sd.CLIP:
 
 
 def kandinsky_qwen_and_clip(width: int = WIDTH) -> comfy.sd.CLIP:
-    """Kandinsky 5's."""
+    """Kandinsky 5's, with its template for films."""
+    return _chat(kandinsky5.Kandinsky5Tokenizer, kandinsky5.te(), width, "qwen25_7b")
+
+
+def kandinsky_image_qwen_and_clip(width: int = WIDTH) -> comfy.sd.CLIP:
+    """The same with its template for pictures."""
     return _chat(kandinsky5.Kandinsky5TokenizerImage, kandinsky5.te(), width, "qwen25_7b")

@@ -1,4 +1,4 @@
-"""Flux and SD3 from files: T5 with CLIP beside it, for the vectors or for words of its own, as the host reads them."""
+"""CLIP beside another encoder, for the vectors or for words of its own, from files as the host reads them."""
 
 from __future__ import annotations
 
@@ -32,16 +32,19 @@ from pack.scapre.states.readings import SECOND, TwoReadings
 from pack.tests.host.transformers import KINDS, transformer
 
 TEXTS = ["", "cat", "a red cat in the style of van gogh"]
-PARTS = {"flux": ("t5xxl", "clip_l"), "sd3": ("t5xxl", "clip_l", "clip_g")}
+PARTS = {
+    "flux": ("t5xxl", "clip_l"), "sd3": ("t5xxl", "clip_l", "clip_g"), "hunyuan video": ("llama", "clip_l"),
+    "kandinsky 5": ("qwen25_7b", "clip_l"),
+}  # fmt: skip
 INSIDE = "text_encoders."
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Encoders as small as those of the tests."""
-    for family in ("SD3", "Flux"):
+    for family in ("SD3", "Flux", "HunyuanVideo", "Kandinsky 5"):
         towers = tuple(replace(one, heads=heads, layers=2) for one, heads in zip(TOWERS[family], (2, 3), strict=False))
-        monkeypatch.setitem(text_encoders.TOWERS, family, towers)
+        monkeypatch.setitem(TOWERS, family, towers)
 
 
 def weights_of(kind: str) -> dict[str, Tensor]:
@@ -65,12 +68,12 @@ def files(kind: str, folder: Path) -> tuple[Path, dict[str, Path]]:
     return folder / "model.safetensors", found
 
 
-@pytest.fixture(params=["apart", "inside"])
+@pytest.fixture(params=[(kind, place) for kind in PARTS if kind != "sd3" for place in ("apart", "inside")])
 def read(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Encoder]]:
-    """The encoder of Flux's files, or of a checkpoint that holds them."""
-    kind = "flux"
+    """The encoder of a model's files, or of a checkpoint that holds them."""
+    kind, place = request.param
     model, others = files(kind, tmp_path)
-    if request.param == "inside":
+    if place == "inside":
         inside = {
             f"{INSIDE}{name}.transformer.{key}": value
             for name, held in encoders_of(kind).items()
@@ -87,7 +90,7 @@ def close(one: Tensor, other: Tensor) -> bool:
     return bool((one - other).norm() <= 1e-5 * other.norm())
 
 
-def test_flux_s_words_and_vectors_are_the_host_s(read: tuple[str, Encoder]) -> None:
+def test_words_and_vectors_are_the_host_s(read: tuple[str, Encoder]) -> None:
     kind, ours = read
     host = encoder_for(KINDS[kind].encoder(), HostProjections(transformer(kind)))
     assert [tuple(ours.tokens(text)) for text in TEXTS] == [tuple(host.tokens(text)) for text in TEXTS]
@@ -244,7 +247,7 @@ def test_anima_s_encoder_is_asked_for_by_name(tmp_path: Path) -> None:
     model, _ = anima(tmp_path)
     save_file(encoders_of("flux")["t5xxl"], tmp_path / "t5.safetensors")
     with Checkpoint(model) as checkpoint, TensorFile(tmp_path / "t5.safetensors", OPTION) as file:
-        for others, said in (([], "has no encoder"), ([file], "is a T5"), ([file, file], "2 files were given")):
+        for others, said in (([], "has no text encoder"), ([file], "is a T5"), ([file, file], "2 files were given")):
             with pytest.raises(ScaPreError, match=rf"{said}.*Qwen3-0.6B"):
                 checkpoint.encoder(None, others)
 

@@ -27,10 +27,10 @@ CLIP = {"text_model.embeddings.token_embedding.weight": torch.zeros(1)}
 BERT_FILE = {"bert.embeddings.word_embeddings.weight": torch.zeros(1)}
 
 
-def language_model(width: int, *names: str, **more: Tensor) -> dict[str, Tensor]:
+def language_model(width: int, *names: str, tokens: int = 8, **more: Tensor) -> dict[str, Tensor]:
     """What tells a language model."""
-    there = ("self_attn.q_proj.weight", "input_layernorm.weight", *names)
-    return {f"{_LAYER}{name}": torch.zeros(width) for name in there} | more
+    embeddings = {"model.embed_tokens.weight": torch.zeros(tokens, width)}
+    return embeddings | {f"{_LAYER}{name}": torch.zeros(1) for name in ("self_attn.q_proj.weight", *names)} | more
 
 
 FILES = {
@@ -44,8 +44,8 @@ FILES = {
     "qwen2.5": language_model(3584, "self_attn.k_proj.bias"),
     "gemma": language_model(2304, "post_feedforward_layernorm.weight", spiece_model=encoders.vocabulary(start=2)),
     "llama": language_model(4096),
-    "mistral without words": language_model(5120),
-    "mistral with broken ones": language_model(5120, tekken_model=torch.zeros(4, dtype=torch.uint8)),
+    "mistral without words": language_model(1, tokens=131_072),
+    "mistral with broken ones": language_model(1, tokens=131_072, tekken_model=torch.zeros(4, dtype=torch.uint8)),
     "umt5 with broken ones": {**MT5, "spiece_model": torch.zeros(4, dtype=torch.uint8)},
     "bert": BERT_FILE,
     "clip": CLIP,
@@ -111,8 +111,8 @@ PACKED: dict[str, dict[str, Any]] = {
     "anima": {"kind": "qwen3", "tokens": 8, "width": 1024},
     "qwen3": {"kind": "qwen3", "tokens": 8, "width": 2560},
     "qwen2.5": {"kind": "qwen2vl", "tokens": 8, "width": 3584},
-    "llama": {"kind": "llama", "tokens": 8, "width": 4096},
-    "mistral": {"kind": "llama", "tokens": 8, "width": 5120},
+    "llama": {"kind": "llama", "tokens": 128_256},
+    "mistral": {"kind": "llama", "tokens": 131_072},
     "other": {"kind": "gemma3", "tokens": 8, "width": 2560},
 }
 

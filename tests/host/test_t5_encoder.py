@@ -24,7 +24,8 @@ from pack.nodes.host.text_encoder import ClipEncoder, encoder_for
 from pack.scapre import cli
 from pack.scapre.checkpoints import sentences
 from pack.scapre.checkpoints.checkpoint import Checkpoint
-from pack.scapre.checkpoints.pieces import Pieces, own_pieces, t5_pieces
+from pack.scapre.checkpoints.pieces import PILE_T5, Pieces, own_pieces, pieces_in
+from pack.scapre.checkpoints.pieces import T5 as VOCABULARY
 from pack.scapre.checkpoints.sentences import SentenceCutter, SentenceEncoder
 from pack.scapre.checkpoints.t5 import T5, Told
 from pack.scapre.checkpoints.t5_file import T5File
@@ -43,7 +44,7 @@ from pack.tests.host.transformers import KINDS, transformer
 
 TITLES = {
     "pixart": "PixArt Sigma", "wan": "Wan", "ltxv": "LTXV", "cosmos": "Cosmos", "stable audio": "Stable Audio",
-    "ace-step": "ACE-Step", "chroma": "Chroma", "mochi": "Mochi",
+    "ace-step": "ACE-Step", "aura flow": "AuraFlow", "chroma": "Chroma", "mochi": "Mochi",
 }  # fmt: skip
 TEXTS = [
     "", "cat", "a red cat in the style of van gogh", "(cat:1.3) [dog] \\(escaped\\)", "embedding:something",
@@ -66,11 +67,14 @@ def reading(path: Path, stored: dict[str, Tensor], kind: str) -> Iterator[Senten
     """The encoder of a file with this content."""
     save_file(stored, path)
     with TensorFile(path) as file:
-        yield SentenceEncoder(T5File(file), SentenceCutter(pieces(kind)), text_encoder(TITLES[kind]))
+        reads = text_encoder(TITLES[kind])
+        yield SentenceEncoder(T5File(file), SentenceCutter(pieces(kind), reads.end), reads)
 
 
 def pieces(kind: str) -> Pieces:
-    return own_pieces(vocabulary()) if kind in ("wan", "ace-step") else t5_pieces()
+    if kind in ("wan", "ace-step"):
+        return own_pieces(vocabulary())
+    return pieces_in(PILE_T5 if kind == "aura flow" else VOCABULARY)
 
 
 @pytest.mark.parametrize("kind", TITLES)
@@ -352,7 +356,7 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     with pytest.raises(ScaPreError, match=r"^--text-encoder: .other.safetensors. is cut short"):
         TensorFile(other, OPTION)
     with pytest.raises(ScaPreError, match=r"^tokenizer: T5's vocabulary was not found in"):
-        t5_pieces(tmp_path)
+        pieces_in(VOCABULARY, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -438,4 +442,4 @@ def test_without_sentencepiece_the_error_says_what_to_do(monkeypatch: pytest.Mon
 def test_without_transformers_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(ScaPreError, match="transformers is not installed"):
-        t5_pieces()
+        pieces_in(VOCABULARY)

@@ -230,7 +230,7 @@ KINDS = {
         encoders.omnigen2_qwen, (1, 16, 8, 8), asked=True,
     ),
     "hunyuan video": Kind(
-        supported.HunyuanVideo, {**_HUNYUAN, "vec_in_dim": 24}, encoders.llama_and_clip, (1, 16, 1, 8, 8),
+        supported.HunyuanVideo, {**_HUNYUAN, "vec_in_dim": 128}, encoders.llama_and_clip, (1, 16, 1, 8, 8),
         asked=True,
     ),
     "hunyuan video 1.5": Kind(
@@ -245,10 +245,10 @@ KINDS = {
         encoders.hunyuan_image_qwen, (1, 64, 8, 8), asked=True,
     ),
     "kandinsky 5": Kind(
-        supported.Kandinsky5Image,
+        supported.Kandinsky5,
         {
             "image_model": "kandinsky5", "model_dim": 48, "ff_dim": 64, "time_dim": 32, "visual_embed_dim": 64,
-            "in_text_dim": WIDTH, "in_text_dim2": 24, "num_text_blocks": 1, "num_visual_blocks": 2,
+            "in_text_dim": WIDTH, "in_text_dim2": 128, "num_text_blocks": 1, "num_visual_blocks": 2,
             "axes_dims": (8, 8, 8),
         },
         encoders.kandinsky_qwen_and_clip, (1, 16, 1, 8, 8), asked=True,

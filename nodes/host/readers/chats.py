@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ....scapre.states.sentences import WINDOW, ordered
-from .reader import PROBE, Sections, plain
+from ....scapre.states.chats import APART, Ids, literal, template_of, window_of
+from ....scapre.states.sentences import WINDOW
+from .reader import PROBE, Sections
 from .whole import WholeReader
 
-_SPECIAL = re.compile(r"<(?=\S)|\[(?=/?[A-Z])")
 _TOGETHER = 16
-_APART = ("cat", "red house", "")  # texts that begin and end with different tokens
-
-Ids = tuple[int, ...]
 
 
 class ChatReader(WholeReader):
-    """Brings the states of a text inside a template into the engine's order.
-
-    What the template has before a text is the same for all; where a model reads that, too, it is the frame. What it has
-    behind a text takes the place of the end and of what stands behind it, up to padding, if there is any.
-    """
+    """Brings the states of a text inside a template into the engine's order; see `states.chats`."""
 
     _batch = True
 
     def literal(self, text: str) -> str:
-        """Without special tokens, and without spaces at the ends and double ones."""
-        return " ".join(_SPECIAL.sub(lambda found: f"{found[0]} ", plain(text)).split())
+        """Without special tokens."""
+        return literal(text)
 
     def frame(self) -> Tensor:
         """What a model reads before every text, (positions, width), float32 on the CPU; maybe nothing."""
@@ -40,10 +31,7 @@ class ChatReader(WholeReader):
 
     def _ordered(self, rows: Tensor, words: int) -> Tensor:
         """The engine's window of a text, (window, width), from its words' states and what is read behind them."""
-        if len(rows) == words:  # no template behind it
-            rows = torch.cat([rows, rows[-1:] if words else self._start[None]])
-        behind = torch.cat([rows[words + 1 :], rows[-1:].expand(WINDOW, -1)])
-        return ordered(rows, words, self._start, behind)
+        return window_of(rows, words, self._start)
 
     def _batches(self, texts: Sequence[Sections]) -> Iterator[list[int]]:
         order = sorted(range(len(texts)), key=lambda place: len(self._bare(texts[place])))
@@ -91,14 +79,13 @@ class ChatReader(WholeReader):
     @cached_property
     def _padded(self) -> bool:
         """Whether texts are filled up to a length, so that all short ones are equally long."""
-        one, other = (self.clip.tokenize(text)[self.name][0] for text in (_APART[0], PROBE))
+        one, other = (self.clip.tokenize(text)[self.name][0] for text in (APART[0], PROBE))
         return len(one) == len(other)
 
     @cached_property
-    def _template(self) -> tuple[int, ...]:
+    def _template(self) -> tuple[int, int]:
         """How many tokens of every text the template has before it, and behind it."""
-        one, *others = (self._bare(self.clip.tokenize(text)) for text in _APART)
-        return tuple(min(_alike(one[::step], other[::step]) for other in others) for step in (1, -1))
+        return template_of(lambda text: self._bare(self.clip.tokenize(text)))
 
     @property
     def _before(self) -> int:
@@ -123,9 +110,3 @@ class ChatReader(WholeReader):
     @property
     def _start(self) -> Tensor:
         return self._empty[0]
-
-
-def _alike(one: Ids, other: Ids) -> int:
-    """How many tokens two texts begin alike with."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((place for place, (mine, its) in pairs if mine != its), min(len(one), len(other)))
