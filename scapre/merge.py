@@ -33,8 +33,8 @@ from .states.prompts import NULL, renamed
 from .states.token_states import TokenStates, gather
 
 _SUMMED = (
-    "what these edits know was added up, and each may hold names of the others that are near to its own; connect the "
-    "text encoder (clip) to solve them as if all names were typed"
+    "what these edits know was added up, and each may hold names of the others that are near to its own; give the "
+    "text encoder, too (clip, or --text-encoder), to solve them as if all names were typed"
 )
 _ADDED = "these edits were trained apart, and their changes are added up: not the same as training all names together"
 _WORSE, _FEW = 0.05, 6

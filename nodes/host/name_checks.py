@@ -45,17 +45,19 @@ class NameChecks:
         try:
             paths = _paths(encoder.splitlines())
             found = [one for path in paths for one in self._found(path, path.stat().st_mtime_ns)]
-        except (ScaPreError, OSError) as error:
-            log.info("the text encoder cannot be told from its file, names are cut as CLIP does: %s", error)
+        except OSError:  # it has gone meanwhile
             return self._usual
         return _first(found) or self._usual
 
     def _in(self, path: Path, _changed: int) -> Sequence[Found]:
-        """What is in a file.
+        """What is in a file; nothing that is known where it cannot be read, which is said once."""
+        try:
+            return self._read(path)
+        except ScaPreError as error:
+            log.info("the text encoder cannot be told from its file, names are cut as CLIP does: %s", error)
+            return [(None, None)]
 
-        Raises:
-            ScaPreError: If it cannot be read.
-        """
+    def _read(self, path: Path) -> Sequence[Found]:
         if path.suffix.lower() == _GGUF:
             found = list(in_gguf(path))
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from comfy.patcher_extension import CallbacksMP
@@ -34,8 +35,10 @@ def apply_edit(model: Any, edit: Edit, strength: float) -> Any:
 
     Raises:
         ScaPreError: If the edit was made for another architecture or is on the model already, or a weight does not give
-            its values.
+            its values, or the strength is no number.
     """
+    if not math.isfinite(strength):
+        raise ScaPreError(f"strength: {strength} is no number. Give one, such as 1.")
     projections = HostProjections(model)
     _check_match(projections, edit)
     if not strength:

@@ -19,6 +19,7 @@ from torch.nn import Parameter
 from ...scapre.edits.fingerprint import sample
 from ...scapre.errors import ScaPreError
 from ...scapre.families import find_projections, note, part
+from ...scapre.families.contexts import finite
 from .chain import Beside, chain
 from .device import compute_device
 from .quantised import is_quantised
@@ -77,7 +78,7 @@ class HostProjections:
             name: Of the module.
 
         Raises:
-            ScaPreError: If the model has no such part, or it does not give its values.
+            ScaPreError: If the model has no such part, or it does not give its values, or they are not finite.
         """
         try:
             module = self.model.model.get_submodule(name)
@@ -89,7 +90,7 @@ class HostProjections:
         own = copy.deepcopy(module, {id(weight): weight for weight in (*module.parameters(), *module.buffers())})
         for layer in own.modules():
             vars(layer).update({part: [] for part in ("weight_function", "bias_function") if hasattr(layer, part)})
-        weights = {key: self.parameter(f"{name}.{key}") for key in module.state_dict()}
+        weights = {key: finite(f"{name}.{key}", self.parameter) for key in module.state_dict()}
         return lambda *inputs: functional_call(own, weights, inputs)
 
     def _original(self, name: str) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..families.contexts import Read
+from ..families.contexts import Read, finite
 from ..states.lexicon import Lexicon
 from ..states.sentences import END, literal, ordered
 from .language_model import NOTHING, LanguageStates
@@ -32,7 +32,7 @@ class Adapter:
 
     def _named(self, name: str) -> Tensor:
         if name not in self._held:
-            self._held[name] = self._read(_NETWORK + name)
+            self._held[name] = finite(_NETWORK + name, self._read)
         return self._held[name]
 
     @torch.no_grad()

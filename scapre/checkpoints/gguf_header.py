@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import ScaPreError, shorten
 
 _MOST = 2**25  # bytes of a header; one with a vocabulary of 256,384 pieces takes 7 MB
+_MOST_ITEMS = 2**21  # values, and members of lists; that vocabulary has 800,000
 _VERSIONS = (2, 3)
 _STRING, _ARRAY = 8, 9
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
@@ -54,7 +55,7 @@ class _Bytes:
     """Bytes that are read one thing after another."""
 
     def __init__(self, data: bytes) -> None:
-        self._data, self._at = data, 0
+        self._data, self._at, self._items = data, 0, 0
 
     def take(self, size: int) -> bytes:
         start, self._at = self._at, self._at + size
@@ -80,6 +81,9 @@ class _Bytes:
         return self._values(inner, count)
 
     def _values(self, kind: int, count: int) -> list[Any]:
+        self._items += count
+        if self._items > _MOST_ITEMS:
+            raise ValueError("it has more values than any text encoder's")
         if kind == _STRING:
             return [self.text() for _ in range(count)]
         if kind not in _NUMBERS:
@@ -94,6 +98,8 @@ def _header(data: _Bytes) -> GgufHeader:
     for _ in range(values):
         name = data.text()
         found.values[name] = data.value()
+    if tensors > _MOST_ITEMS:
+        raise ValueError("it has more tensors than any text encoder's")
     for _ in range(tensors):
         name, dimensions = data.text(), data.number("I")
         if dimensions > _MOST_DIMENSIONS:

@@ -17,8 +17,8 @@ _PICKLE = (
     ".safetensors first"
 )
 _GGUF = (
-    "is a GGUF file, in which weights are rounded too coarsely to be edited. Give the .safetensors file that it was "
-    "made from, in fp16, bf16 or fp32"
+    "is a GGUF file, which is read by loaders of ComfyUI and Forge and not here. Give the .safetensors file that it "
+    "was made from, in fp16, bf16, fp32 or fp8, or erase in one of those"
 )
 _POINTER = (
     "is a Git LFS pointer: a few lines in place of the file itself. Run git lfs pull where it lies, or download the "

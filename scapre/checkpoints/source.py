@@ -111,8 +111,8 @@ class Source:
         """
         if len(files) > 1:
             raise ScaPreError(
-                f"{OPTION}: a {self.family} model reads one language model, and {len(files)} files were given. Give "
-                f"the file of {self.wanted.title} alone."
+                f"{OPTION}: {self.family} models read one language model, and {len(files)} files were given. Give the "
+                f"file of {self.wanted.title} alone."
             )
         file = files[0] if files else self.inside
         there = language_models(file)

@@ -175,7 +175,8 @@ def add_tokenizer(parser: argparse.ArgumentParser) -> None:
         "--tokenizer",
         type=Path,
         metavar="DIR",
-        help="folder with CLIP's vocab.json and merges.txt (T5: tokenizer.json, HunyuanDiT's BERT: vocab.txt)",
+        help="folder with CLIP's or Qwen's vocab.json and merges.txt (T5, Llama: tokenizer.json, HunyuanDiT's BERT: "
+        "vocab.txt, Pile-T5: tokenizer.model)",
     )
 
 
@@ -187,7 +188,8 @@ def add_text_encoder(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="the text encoder of a model that comes without one (T5, UMT5, CLIP, Anima's Qwen3); once for each file",
+        help="the text encoder of a model that comes without one (T5 and its relatives, CLIP, Qwen, Llama, Gemma); "
+        "once for each file",
     )
 
 
@@ -221,10 +223,10 @@ def names_here(
     try:
         tokenise = checkpoint.tokens(vocabulary, others)
         return tuple(dict.fromkeys(sentence for edit in edits for sentence in tokens_notes(edit, tokenise)))
-    except ScaPreError:
+    except ScaPreError as error:
         if vocabulary or others:
             raise
-        return ("the tokens of names were not compared, because no vocabulary was found (--tokenizer names one)",)
+        return (f"the tokens of names were not compared: {str(error).rstrip('.')}",)
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..checkpoints.checkpoint import FLOATS, Checkpoint
 from ..errors import shorten
-from ..families import Role, by_weight, place
+from ..families import Role, adapter, by_weight, place
 from .names import by_blocks, by_path
 
 # Dots and underscores are left out by some who write such names, and changed into each other by others.
@@ -84,8 +84,12 @@ def find_copies(checkpoint: Checkpoint, edited: Collection[str]) -> Copies:
     def alike(bare: str) -> bool:
         return any(pattern.search(bare) for pattern in known)
 
+    network = adapter(checkpoint.family)  # the model's own, with attentions that are not edited
+    inside = checkpoint.stored_name(network) + "." if network else None
     copies, left = {}, []
     for name in sorted(entries.keys() - own.keys()):
+        if inside and name.startswith(inside):
+            continue
         bare = name.translate(_SEPARATORS)
         found = _ending(bare, places) if None in patterns or alike(bare) else None
         if found and found not in edited:

@@ -31,6 +31,7 @@ from . import (
 )
 from .contexts import Context, Read
 from .family import CLIP, Family, Files, TextEncoder
+from .gaps import missing
 from .parts import Part, by_weight, part
 from .roles import TEXT, VALUES, Projections, Role, having
 
@@ -101,7 +102,7 @@ def find_projections(detected: str, parameters: Iterable[str], field: str = "mod
         field: The input that names the model, for messages.
 
     Raises:
-        ScaPreError: For a family that is not supported, or a model without text projections.
+        ScaPreError: For a family that is not supported, or a model without text projections, or without some.
     """
     if detected not in FAMILIES:
         raise ScaPreError(f"{field}: {detected} models are not supported. Supported: {supported()}.")
@@ -110,6 +111,11 @@ def find_projections(detected: str, parameters: Iterable[str], field: str = "mod
     if not any(role.reads_text for role in found.values()):
         raise ScaPreError(
             f"{field}: this {family.title} model has no text cross-attention, so there is nothing to edit."
+        )
+    if lacking := missing(found, family.place):
+        raise ScaPreError(
+            f"{field}: it has no {lacking}, which other blocks of this {family.title} model have. The file is damaged "
+            "or not whole; get it again."
         )
     return family.title, found
 

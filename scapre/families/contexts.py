@@ -112,17 +112,17 @@ class RootMeanSquare:
         Raises:
             ScaPreError: If it is not finite.
         """
-        weight = _finite(f"diffusion_model.{self.name}.weight", read)
+        weight = finite(f"diffusion_model.{self.name}.weight", read)
         return Context(
             len(weight), digest([weight]), lambda states: F.rms_norm(states, weight.shape, weight, self.epsilon)
         )
 
 
 def _layer(read: Read, layer: str, *, biased: bool = True) -> tuple[Tensor, Tensor | None]:
-    weight = _finite(f"diffusion_model.{layer}.weight", read)
+    weight = finite(f"diffusion_model.{layer}.weight", read)
     if not biased:
         return weight, None
-    bias = _finite(f"diffusion_model.{layer}.bias", read)
+    bias = finite(f"diffusion_model.{layer}.bias", read)
     if bias.shape != weight.shape[:1]:
         raise ScaPreError(
             f"model: weight and bias of {layer} do not fit each other. The file is damaged; get it again."
@@ -130,7 +130,12 @@ def _layer(read: Read, layer: str, *, biased: bool = True) -> tuple[Tensor, Tens
     return weight, bias
 
 
-def _finite(name: str, read: Read) -> Tensor:
+def finite(name: str, read: Read) -> Tensor:
+    """A parameter of what leads a text to the projections.
+
+    Raises:
+        ScaPreError: If it is not finite.
+    """
     weight = read(name)
     if not bool(weight.isfinite().all()):
         raise ScaPreError(

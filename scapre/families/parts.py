@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ..errors import ScaPreError
+
 _ROWS = re.compile(r"(.+)\[([1-9]\d?)/([1-9]\d?)\]")
 _COLUMNS = re.compile(r"(.+)\[:([1-9]\d{0,5})\]")
 
@@ -44,7 +46,16 @@ class Part:
         return 0, self.index * (rows // self.count), rows // self.count
 
     def of(self, weight: Tensor) -> Tensor:
-        """It as a view of its weight, (n, d)."""
+        """It as a view of its weight, (n, d).
+
+        Raises:
+            ScaPreError: If the weight cannot be cut so.
+        """
+        if len(weight) % self.count or weight.shape[-1] < self.columns:
+            raise ScaPreError(
+                f"model: {self.weight} has the shape {tuple(weight.shape)}, which {self.name} is no part of. The file "
+                "is damaged; get it again."
+            )
         return weight.narrow(*self.place(len(weight))) if not self.whole else weight
 
     def shape(self, rows: int, *rest: int) -> tuple[int, ...]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+import torch
 
 from pack.scapre.errors import ScaPreError
 from pack.scapre.families import Role, find_projections, stable_diffusion
+from pack.scapre.families import part as part_of
 from pack.scapre.families.marks import part_of_a_model
 from pack.scapre.families.signatures import detect
 
@@ -93,3 +97,33 @@ def test_a_model_that_is_refused_is_called_what_the_host_calls_it() -> None:
     shapes = {"x_embedder.proj.weight": (1536, 16, 2, 2), "joint_blocks.0.x_block.attn.qkv.weight": (4608, 1536)}
     with pytest.raises(ScaPreError, match=r"^model: its diffusion model is none that is supported"):
         detect(shapes, field="model")
+
+
+def blocks(*layers: str, start: str) -> list[str]:
+    return [f"diffusion_model.{start}.{number}.{layer}.weight" for number in range(3) for layer in layers]
+
+
+@pytest.mark.parametrize(
+    ("detected", "layers", "gone"),
+    [
+        ("PixArtSigma", ("attn.qkv", "cross_attn.kv_linear"), "blocks.1.cross_attn.kv_linear.weight[1/2]"),
+        ("WAN21_T2V", ("cross_attn.k", "cross_attn.v"), "blocks.2.cross_attn.v.weight"),
+        (
+            "SD15",
+            ("1.transformer_blocks.0.attn2.to_k", "1.transformer_blocks.0.attn2.to_v"),
+            "input_blocks.2.1.transformer_blocks.0.attn2.to_v.weight",
+        ),
+    ],
+)
+def test_a_text_projection_that_one_block_lacks_is_named(detected: str, layers: tuple[str, ...], gone: str) -> None:
+    whole = blocks(*layers, start=gone.split(".")[0])
+    assert find_projections(detected, whole)
+    lacking = [name for name in whole if name != f"diffusion_model.{gone.split('[')[0]}"]
+    with pytest.raises(ScaPreError, match=rf"^model: it has no diffusion_model\.{re.escape(gone)}, which other blocks"):
+        find_projections(detected, lacking)
+
+
+@pytest.mark.parametrize(("name", "shape"), [("a.weight[1/2]", (5, 4)), ("a.weight[:8]", (6, 4))])
+def test_a_weight_that_cannot_be_cut_is_refused(name: str, shape: tuple[int, int]) -> None:
+    with pytest.raises(ScaPreError, match=r"^model: a\.weight has the shape"):
+        part_of(name).of(torch.zeros(shape))

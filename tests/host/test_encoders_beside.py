@@ -243,6 +243,30 @@ def test_anima_s_states_are_the_host_s(tmp_path: Path) -> None:
             assert found is not None and not found.words and not found.clip
 
 
+def test_damage_in_anima_s_own_network_is_said_to_be_there(tmp_path: Path) -> None:
+    model, encoder = anima(tmp_path)
+    weights = load_file(model)
+    for layer in ("blocks.0.cross_attn.q_proj", "out_proj"):
+        name = f"model.diffusion_model.llm_adapter.{layer}.weight"
+        save_file(weights | {name: torch.full_like(weights[name], float("nan"))}, model)
+        with (
+            Checkpoint(model) as checkpoint,
+            TensorFile(encoder, OPTION) as file,
+            pytest.raises(ScaPreError, match=rf"^model: .*llm_adapter\.{layer}.* contains NaN or infinity"),
+        ):
+            checkpoint.encoder(None, [file]).encode(["cat"], silent)
+
+
+def test_anima_s_own_network_is_no_copy_of_what_is_edited(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, encoder = anima(tmp_path)
+    (tmp_path / "names.txt").write_text("cat")
+    given = ["--concepts", tmp_path / "names.txt", "--method", "uce", "--out", tmp_path / "out.safetensors"]
+    asked = ["erase", model, OPTION, encoder, *given, "--export", "checkpoint"]
+    assert cli.main([str(part) for part in asked]) == 0
+    said = capsys.readouterr()
+    assert "may still know" not in said.out + said.err
+
+
 def test_anima_s_encoder_is_asked_for_by_name(tmp_path: Path) -> None:
     model, _ = anima(tmp_path)
     save_file(encoders_of("flux")["t5xxl"], tmp_path / "t5.safetensors")

@@ -171,7 +171,51 @@ def test_edits_are_verified_without_a_word_about_names(folder: Path, capsys: pyt
     assert "Same weights" in said.out and "Note" not in said.err
     assert run(folder, "verify", "model.safetensors", "0.safetensors") == 0
     said = capsys.readouterr().err
-    assert ("names were not compared" in said) == (folder.name.startswith("wan"))  # UMT5's vocabulary is in its file
+    apart = "names were not compared: " in said and "Give --text-encoder the file of UMT5-XXL" in said
+    assert apart == (folder.name.startswith("wan"))  # UMT5's vocabulary is in its file
+
+
+@pytest.mark.parametrize("command", ["verify", "merge"])
+def test_an_encoder_of_another_model_is_refused_where_it_only_cuts_names(
+    folder: Path, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = "wan" if folder.name.startswith("pixart") else "pixart"
+    saved(tmp_path / "other.safetensors", content(KINDS[other].encoder(), other))
+    asked = {
+        "verify": ("verify", folder / "model.safetensors", folder / "0.safetensors"),
+        "merge": ("merge", folder / "0.safetensors", folder / "1.safetensors", "--checkpoint",
+                  folder / "model.safetensors", "--out", tmp_path / "out.safetensors"),
+    }[command]  # fmt: skip
+    assert main([*map(str, asked), OPTION, str(tmp_path / "other.safetensors")]) == 2
+    assert "other.safetensors" in (said := capsys.readouterr().err) and "models read" in said
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_an_empty_vocabulary_is_named(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stored = load_file(folder / "encoder.safetensors")
+    if "spiece_model" not in stored:
+        pytest.skip("its vocabulary is not in the file")
+    file = saved(tmp_path / "encoder.safetensors", stored | {"spiece_model": torch.zeros(0, dtype=torch.uint8)})
+    given = ["--concepts", str(folder / "0.txt"), "--out", str(tmp_path / "out.safetensors")]
+    assert main(["erase", str(folder / "model.safetensors"), OPTION, str(file), *given]) == 2
+    assert "spiece_model" in capsys.readouterr().err
+
+
+def test_a_model_that_lacks_a_projection_is_refused(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = load_file(folder / "model.safetensors")
+    name = next(
+        name for name in weights if name.endswith(("blocks.1.cross_attn.kv_linear.weight", "1.cross_attn.v.weight"))
+    )
+    cases = [({key: value for key, value in weights.items() if key != name}, "which other blocks of this")]
+    if "kv" in name:
+        cases.append((weights | {name: weights[name][:-1]}, "has the shape"))
+    given = [OPTION, str(folder / "encoder.safetensors"), "--concepts", str(folder / "0.txt"), "--method", "uce"]
+    for held, said in cases:
+        file = saved(tmp_path / "model.safetensors", held)
+        assert main(["erase", str(file), *given, "--out", str(tmp_path / "out.safetensors")]) == 2
+        assert said in capsys.readouterr().err
 
 
 def test_edits_are_merged_as_if_solved_at_once(

@@ -595,7 +595,7 @@ def test_sums_of_edits_whose_kin_are_each_other_say_what_they_lack() -> None:
     settings = Settings(hold=1, keep=20)
     one, two = (edit_of(request(name, settings, preserve=()), encoder, torch.float32) for name in ("aae", "aaf"))
     summed = merge_edits({"a": one, "b": two}, WEIGHTS)
-    assert any("was added up" in note and "connect the text encoder" in note for note in summed.report.notes)
+    assert any("was added up" in note and "give the text encoder" in note for note in summed.report.notes)
     assert any(note.startswith("less erased than in the edits themselves: ") for note in summed.report.notes)
     read = merge_edits({"a": one, "b": two}, WEIGHTS, encoder=encoder)
     assert not any("added up" in note or "less erased" in note for note in read.report.notes)
