@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import ScaPreError, shorten
 from .float8 import layers_of, read_weight
-from .language_models import Build, LanguageModel
-from .rotary import rotated
+from .language_layer import Layer, Read, norm
+from .language_models import LanguageModel
 from .t5 import Told, batches
 
 NOTHING = 151643
@@ -21,14 +20,6 @@ NOTHING = 151643
 _MAY_LACK = (".bias", "q_norm.weight", "k_norm.weight")
 
 Ids = Sequence[int]
-Read = Callable[[str], Tensor | None]
-
-
-class Keys(NamedTuple):
-    """What later tokens attend to, (texts, heads, tokens, head)."""
-
-    keys: Tensor
-    values: Tensor
 
 
 class States(NamedTuple):
@@ -99,7 +90,7 @@ class LanguageStates:
         taken: dict[int, list[Tensor]] = {}
         for number in range(max(wanted)):
             told(number, max(wanted))
-            layer = _Layer(self._reader(f"layers.{number}."), self.model.build)
+            layer = Layer(self._reader(f"layers.{number}."), self.model.build)
             first, earlier = layer(states[0], ends[0]) if ends[0] else (states[0], None)
             later = (layer(batch, end, earlier)[0] for batch, end in zip(states[1:], ends[1:], strict=True))
             states = [first, *later]
@@ -112,7 +103,7 @@ class LanguageStates:
         if not self._normed:
             return states
         weight = read_weight(self.model.file, f"{self.model.prefix}norm.weight")
-        return [_norm(state, weight, self.model.build) for state in states]
+        return [norm(state, weight, self.model.build) for state in states]
 
     def _embedded(self, texts: Sequence[Ids]) -> Tensor:
         ids, width = torch.tensor(texts, dtype=torch.long), self.model.width
@@ -136,67 +127,3 @@ class LanguageStates:
             return held[name]
 
         return read
-
-
-class _Layer:
-    """A layer: x + attention(norm x), and then x + feed-forward(norm x); Gemma norms what is added, too."""
-
-    def __init__(self, read: Read, build: Build) -> None:
-        self._read, self._build = read, build
-
-    def __call__(self, states: Tensor, end: int, earlier: Keys | None = None) -> tuple[Tensor, Keys]:
-        """States (texts, tokens, width) of texts that end at a token, behind tokens of which these are the keys."""
-        gemma = self._build.gemma
-        found, keys = self._attention(self._normed("input_layernorm", states), end, earlier)
-        states = states + (self._normed("post_attention_layernorm", found) if gemma else found)
-        inside = self._normed("pre_feedforward_layernorm" if gemma else "post_attention_layernorm", states)
-        inner = self._linear("mlp.gate_proj", inside)
-        inner = F.gelu(inner, approximate="tanh") if gemma else F.silu(inner)
-        inner = self._linear("mlp.down_proj", inner * self._linear("mlp.up_proj", inside))
-        return states + (self._normed("post_feedforward_layernorm", inner) if gemma else inner), keys
-
-    def _attention(self, states: Tensor, end: int, earlier: Keys | None) -> tuple[Tensor, Keys]:
-        first = earlier.keys.shape[2] if earlier else 0
-        query, key = (self._heads(name, states, first) for name in "qk")
-        keys = Keys(key, self._split(self._linear("self_attn.v_proj", states)))
-        every = _behind(earlier, keys) if earlier else keys
-        shared = query.shape[1] // key.shape[1]
-        all_keys, values = (one.repeat_interleave(shared, 1) for one in every)
-        found = F.scaled_dot_product_attention(query, all_keys, values, attn_mask=_seen(states.shape[1], first, end))
-        return self._linear("self_attn.o_proj", found.transpose(1, 2).flatten(2)), keys
-
-    def _heads(self, name: str, states: Tensor, first: int) -> Tensor:
-        """Rotated queries or keys by head."""
-        found = self._split(self._linear(f"self_attn.{name}_proj", states))
-        norm = self._read(f"self_attn.{name}_norm.weight")
-        return rotated(found if norm is None else _norm(found, norm, self._build), self._build.base, first)
-
-    def _split(self, states: Tensor) -> Tensor:
-        found: Tensor = states.unflatten(-1, (-1, self._build.head))
-        return found.transpose(1, 2)
-
-    def _linear(self, name: str, states: Tensor) -> Tensor:
-        weight = self._read(f"{name}.weight")
-        assert weight is not None  # only biases and norms may be missing
-        return F.linear(states, weight, self._read(f"{name}.bias"))
-
-    def _normed(self, name: str, states: Tensor) -> Tensor:
-        weight = self._read(f"{name}.weight")
-        assert weight is not None
-        return _norm(states, weight, self._build)
-
-
-def _behind(earlier: Keys, keys: Keys) -> Keys:
-    """The keys and values of what stands before every text, and those of the texts behind them."""
-    texts = len(keys.keys)
-    return Keys(*(torch.cat((one.expand(texts, -1, -1, -1), its), 2) for one, its in zip(earlier, keys, strict=True)))
-
-
-def _seen(tokens: int, first: int, end: int) -> Tensor:
-    """What each token attends to, (tokens, first + tokens): itself and what stands before it, up to the end."""
-    places = torch.arange(first + tokens)
-    return (places <= places[first:, None]) & (places < first + end)
-
-
-def _norm(states: Tensor, weight: Tensor, build: Build) -> Tensor:
-    return F.rms_norm(states, weight.shape, weight + build.gemma, build.epsilon)

@@ -87,7 +87,7 @@ def test_erase_writes_an_edit_that_inspect_and_verify_read(
 def test_erase_exports_at_once(
     folder: Path, tiny_checkpoint: Path, form: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    files = [str(tiny_checkpoint), "--concepts", "list.txt", "--out", "new.safetensors"]
+    files = [str(tiny_checkpoint), "--concepts", "list.txt", "--method", "uce", "--out", "new.safetensors"]
     assert run(folder, "erase", *files, "--export", form, "--rank", "4") == 0
     assert "Residual" in capsys.readouterr().out
     found = load_file(folder / "new.safetensors")
@@ -100,7 +100,7 @@ def test_erase_exports_at_once(
 def test_names_can_be_left_out(folder: Path, tiny_checkpoint: Path) -> None:
     files = [str(tiny_checkpoint), "--concepts", "list.txt", "--no-names", "--out"]
     assert run(folder, "erase", *files, "edit.safetensors") == 0
-    assert run(folder, "erase", *files, "lora.safetensors", "--export", "lora") == 0
+    assert run(folder, "erase", *files, "lora.safetensors", "--method", "uce", "--export", "lora") == 0
     assert not [name for name, data in content(folder).items() if b"Gogh" in data and name != "list.txt"]
 
 
