@@ -55,7 +55,7 @@ class Layer:
         """Rotated queries or keys by head."""
         found = self._split(self._linear(f"self_attn.{name}_proj", states))
         norm = self._read(f"self_attn.{name}_norm.weight")
-        return rotated(found if norm is None else norm(found, norm, self._build), self._build.base, first)
+        return rotated(found if norm is None else mean_normed(found, norm, self._build), self._build.base, first)
 
     def _split(self, states: Tensor) -> Tensor:
         found: Tensor = states.unflatten(-1, (-1, self._build.head))
@@ -69,7 +69,7 @@ class Layer:
     def _normed(self, name: str, states: Tensor) -> Tensor:
         weight = self._read(f"{name}.weight")
         assert weight is not None
-        return norm(states, weight, self._build)
+        return mean_normed(states, weight, self._build)
 
 
 def _behind(earlier: Keys, keys: Keys) -> Keys:
@@ -84,6 +84,6 @@ def _seen(tokens: int, first: int, end: int) -> Tensor:
     return (places <= places[first:, None]) & (places < first + end)
 
 
-def norm(states: Tensor, weight: Tensor, build: Build) -> Tensor:
+def mean_normed(states: Tensor, weight: Tensor, build: Build) -> Tensor:
     """States of mean square 1, times a weight."""
-    return F.rmsnorm(states, weight.shape, weight + build.gemma, build.epsilon)
+    return F.rms_norm(states, weight.shape, weight + build.gemma, build.epsilon)

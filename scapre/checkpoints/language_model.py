@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import ScaPreError, shorten
 from .float8 import layers_of, read_weight
-from .language_layer import Layer, Read, norm
+from .language_layer import Layer, Read, mean_normed
 from .language_models import LanguageModel
 from .t5 import Told, batches
 
@@ -103,7 +103,7 @@ class LanguageStates:
         if not self._normed:
             return states
         weight = read_weight(self.model.file, f"{self.model.prefix}norm.weight")
-        return [norm(state, weight, self.model.build) for state in states]
+        return [mean_normed(state, weight, self.model.build) for state in states]
 
     def _embedded(self, texts: Sequence[Ids]) -> Tensor:
         ids, width = torch.tensor(texts, dtype=torch.long), self.model.width
