@@ -9,6 +9,7 @@ from typing import Any
 
 import comfy.model_management as management
 import torch
+from comfy.model_base import BaseModel
 from torch import Tensor
 
 from ...scapre.errors import ScaPreError
@@ -93,6 +94,8 @@ class HostModels:
         family = FAMILIES.get(type(original.model.model_config).__name__)
         self._encoder = ClipEncoder(clip, family.title if family else None)
         check_width(original, self._encoder.conditioning("")[0][0].shape[-1])
+        # Stable Diffusion 1 and 2 keep the host's own method, which takes no vector.
+        self._vectors = type(original.model).encode_adm is not BaseModel.encode_adm
         self._known: dict[str, Any] = {}
         self._attacked: dict[str, Any] = {}
         self._batch = fitting_batch(original, sampling, _MOST)
@@ -139,7 +142,7 @@ class HostModels:
         """The host's conditionings of texts, each of which is encoded once."""
         new = [text for text in dict.fromkeys(["", *texts]) if text not in self._known]
         if new:
-            self._known |= zip(new, self._encoder.conditionings(new), strict=True)
+            self._known |= zip(new, self._encoder.conditionings(new, vectors=self._vectors), strict=True)
         return [self._known[text] for text in texts]
 
     def _stepped(self, model: Any, latents: Tensor, prompts: Sequence[Any], sampling: Sampling, step: int) -> Tensor:

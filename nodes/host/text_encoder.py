@@ -183,8 +183,13 @@ class ClipEncoder:
         self.tokens(text)
         return self.clip.encode_from_tokens_scheduled(self._tokens(text))
 
-    def conditionings(self, texts: Sequence[str]) -> list[Any]:
-        """The same of several texts, in one batch where the host keeps nothing of a text but states and a vector."""
+    def conditionings(self, texts: Sequence[str], *, vectors: bool = True) -> list[Any]:
+        """The same of several texts, in one batch where the host keeps nothing of a text but states and a vector.
+
+        Args:
+            texts: Literal.
+            vectors: Whether each has its own pooled vector; else all have the first one's, for models that read none.
+        """
         first = self.conditioning(texts[0])
         (states, more), *others = first
         if others or len(texts) < _FEW or not self._reader.windows or set(more) - {_POOLED}:
@@ -192,8 +197,9 @@ class ClipEncoder:
         found = []
         for start in range(1, len(texts), _BATCH):
             cut = self._cut(texts[start : start + _BATCH])
-            rows, vectors = self._reader.whole(cut), more.get(_POOLED)
-            pooled = [vectors] * len(cut) if vectors is None else self._reader.vectors(cut).to(vectors).split(1)
+            rows, vector = self._reader.whole(cut), more.get(_POOLED)
+            own = vectors and vector is not None
+            pooled = self._reader.vectors(cut).to(vector).split(1) if own else [vector] * len(cut)
             found += [
                 [[row[None].to(states), {**more, **({_POOLED: one} if _POOLED in more else {})}]]
                 for row, one in zip(rows, pooled, strict=True)

@@ -225,6 +225,16 @@ def test_conditionings_of_several_texts_are_those_of_each(clip: comfy.sd.CLIP) -
                 assert (more["pooled_output"] - other["pooled_output"]).abs().max() <= 1e-5
 
 
+def test_a_vector_that_no_model_reads_is_not_computed(clip: comfy.sd.CLIP, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(self: ClipEncoder, *_: Any) -> Any:
+        raise AssertionError("a pooled vector was computed")
+
+    model, other = models.unet(), models.unet(seed=1)
+    wanted = ask(model, other, clip, "cat\ndog\na red house")[2]
+    monkeypatch.setattr(type(ClipEncoder(clip)._reader), "vectors", forbidden)
+    assert json.loads(ask(model, other, clip, "cat\ndog\na red house")[2]) == json.loads(wanted)
+
+
 def test_with_little_memory_fewer_are_asked_at_once(clip: comfy.sd.CLIP, monkeypatch: pytest.MonkeyPatch) -> None:
     model = models.unet()
     wanted, sizes, own = ask(model, model, clip)[2], [], host_probe.one_step
