@@ -110,7 +110,7 @@ def _values(
     names = [name for name, role in projections.roles.items() if role is Role.VALUE]
     if not names or of_vectors(projections.family):
         raise ScaPreError(
-            f"model: a {projections.family} model has no values of a text alone that names could be taken out of while "
+            f"model: {projections.family} models have no values of a text alone that names could be taken out of while "
             "it draws. Connect an edit of Erase Concepts to edit, or use that node."
         )
     parsed = parse_concepts(concepts)

@@ -12,6 +12,8 @@ class ScaPreError(ValueError):
 def shorten(value: object, limit: int = 60) -> str:
     """Quotes a user's value for a message, cut to `limit` characters so that the message stays readable."""
     text = str(value).encode(errors="backslashreplace").decode()  # halves of characters cannot be shown or sent
+    if text and not any(char.isprintable() for char in text):
+        text = text.encode("unicode_escape").decode()  # else nobody sees what was given
     return f'"{text}"' if len(text) <= limit else f'"{text[: limit - 1]}…" ({len(text):,} characters)'
 
 

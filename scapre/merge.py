@@ -158,7 +158,7 @@ def merge_edits(
     for label, edit in edits.items():
         if edit.family != projections.family:
             raise ScaPreError(
-                f"edits: {label} was made for {edit.family} models, and this is a {projections.family} model. Load a "
+                f"edits: {label} was made for {edit.family} models, and this model is {projections.family}. Load a "
                 "model of that family."
             )
     _check_pooled(edits)

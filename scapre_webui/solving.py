@@ -126,7 +126,7 @@ def _from_file(model: LoadedModel, choices: Choices) -> Solved:
     here = {name: model.shape(name) for name in wanted}
     if here != dict(edit.matrices) or edit.family != model.family:
         raise ScaPreError(
-            f"file: {shorten(choices.file)} was made for a {edit.family} model with {len(edit.matrices)} "
+            f"file: {shorten(choices.file)} was made for {edit.family} models with {len(edit.matrices)} "
             f"matrices to change, and this {model.family} model has {len(wanted)}, or others. Erase the list on this "
             "model instead; a refiner needs a list, too."
         )

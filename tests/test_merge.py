@@ -217,7 +217,7 @@ def test_edits_for_other_models_are_refused():
         family = "SD2.x"
 
     wide = edit_of(ask("two", Settings()), Wide([(8, 64)]), torch.float32, 64)
-    with pytest.raises(ScaPreError, match=r"edit_2 was made for SD2\.x models, and this is a SD1\.x"):
+    with pytest.raises(ScaPreError, match=r"edit_2 was made for SD2\.x models, and this model is SD1\.x"):
         merged(solved("one"), wide)
     with pytest.raises(ScaPreError, match=r"edit_1 was made for SD1\.x .*48.*edit_2 for SD2\.x .*64"):
         combine({"edit_1": solved("one"), "edit_2": wide})

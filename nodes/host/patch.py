@@ -103,6 +103,6 @@ def _check_match(projections: HostProjections, edit: Edit) -> None:
     here, there = projections.shapes(names), dict(edit.matrices)
     if here != there or edit.family != projections.family:
         raise ScaPreError(
-            f"edit: it was made for a {edit.family} model with {len(there)} matrices to change, and this "
+            f"edit: it was made for {edit.family} models with {len(there)} matrices to change, and this "
             f"{projections.family} model has {len(here)}, or others. Make the edit again on this model."
         )

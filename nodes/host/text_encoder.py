@@ -87,7 +87,7 @@ class ClipEncoder:
         wanted = family and text_encoder(family)
         if wanted and not wanted.names.intersection(names):
             raise ScaPreError(
-                f"clip: it is {shorten(', '.join(names))}, and a {family} model reads {wanted.title}. Connect "
+                f"clip: it is {shorten(', '.join(names))}, and {family} models read {wanted.title}. Connect "
                 f"{wanted.loader}."
             )
         self._readers = found

@@ -39,7 +39,7 @@ def t5_file(family: str, inside: TensorFile, others: Sequence[TensorFile]) -> T5
     wanted = text_encoder(family)
     if len(others) > 1:
         raise ScaPreError(
-            f"{OPTION}: a {family} model reads one {wanted.sentences or 'text encoder'}, and {len(others)} files were "
+            f"{OPTION}: {family} models read one {wanted.sentences or 'text encoder'}, and {len(others)} files were "
             f"given. Give {wanted_file(wanted)} alone."
         )
     file = others[0] if others else inside

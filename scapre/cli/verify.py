@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     """Compares."""
     edit, progress = read_edit(options.edit), ConsoleProgress()
     with Checkpoint(options.checkpoint) as checkpoint, text_encoder_files(options.text_encoder) as others:
-        matrices = Matrices(edit, checkpoint, progress)
+        matrices = Matrices(edit, checkpoint, progress, "compare")
         for name in edit.matrices:  # reads and checks each
             matrices.read(name)
         apart = matrices.apart()

@@ -21,8 +21,14 @@ from ..progress import Progress
 class Matrices:
     """Reads the weights of an edit one at a time, and checks that they are the ones it is for."""
 
-    def __init__(self, edit: Edit, weights: Projections, progress: Progress) -> None:
+    def __init__(self, edit: Edit, weights: Projections, progress: Progress, stage: str = "export") -> None:
         """Compares the names.
+
+        Args:
+            edit: Its weights are read.
+            weights: Of a model.
+            progress: Told of each weight; may raise to stop.
+            stage: What they are read for.
 
         Raises:
             ScaPreError: If the edit is of another architecture than the weights.
@@ -30,10 +36,10 @@ class Matrices:
         here = having(weights, edit.roles)
         if set(edit.matrices) != set(here) or edit.family != weights.family:
             raise ScaPreError(
-                f"edit: it was made for a {edit.family} model with {len(edit.matrices)} matrices to change, and this "
+                f"edit: it was made for {edit.family} models with {len(edit.matrices)} matrices to change, and this "
                 f"{weights.family} model has {len(here)}, or others. Make the edit again on this model."
             )
-        self.edit, self.weights, self.progress = edit, weights, progress
+        self.edit, self.weights, self.progress, self.stage = edit, weights, progress, stage
         self.parts = by_weight(edit.matrices)
         self.samples: dict[str, Tensor] = {}
 
@@ -51,7 +57,7 @@ class Matrices:
         Raises:
             ScaPreError: If it has another shape, or is not finite.
         """
-        self.progress("export", len(self.samples), len(self.edit.matrices))
+        self.progress(self.stage, len(self.samples), len(self.edit.matrices))
         weight = self.weights.read(name, torch.device("cpu"))
         if tuple(weight.shape) != self.edit.matrices[name]:
             raise ScaPreError(
@@ -64,7 +70,7 @@ class Matrices:
 
     def apart(self) -> float:
         """‖W' - W‖ / ‖W‖ between the weights and those the edit was solved from; all must have been read."""
-        self.progress("export", len(self.samples), len(self.edit.matrices))
+        self.progress(self.stage, len(self.samples), len(self.edit.matrices))
         return self.edit.difference({name: self.samples[name] for name in self.edit.matrices})
 
     def notes(self) -> tuple[str, ...]:

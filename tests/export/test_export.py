@@ -270,7 +270,7 @@ def test_every_family_is_exported_under_its_names(kind: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("form", FORMATS)
 def test_another_architecture_is_refused_and_nothing_written(form: str, source: Path, tmp_path: Path) -> None:
     edit = checkpoint_files.edit_for(source)
-    for kind, said in (("SDXL", "made for a SD1.x model with 32"), ("SD20", "this SD2.x model")):
+    for kind, said in (("SDXL", "made for SD1.x models with 32"), ("SD20", "this SD2.x model")):
         other = checkpoint_files.write(tmp_path / f"{kind}.safetensors", checkpoint_files.tensors(kind))
         with pytest.raises(ScaPreError, match=re.escape(said)):
             write(form, edit, other, tmp_path / "out.safetensors")

@@ -206,7 +206,7 @@ def test_exports_are_read_by_the_stock_loader(stages: tuple[str, ModelPatcher], 
 
 def test_other_encoders_and_drawing_are_refused(stages: tuple[str, ModelPatcher], clip: comfy.sd.CLIP) -> None:
     model = stages[1]
-    with pytest.raises(ScaPreError, match=r"clip: it is .l., and a Stable Cascade . model reads CLIP-G"):
+    with pytest.raises(ScaPreError, match=r"clip: it is .l., and Stable Cascade . models read CLIP-G"):
         erased(model, models.text_encoder("sd15"))
     with pytest.raises(ScaPreError, match="one stage of Stable Cascade"):
         empty_latent(model, Sampling(0, 1, 1.0, "euler", "normal", 64, 64))

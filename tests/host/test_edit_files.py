@@ -285,7 +285,7 @@ def test_an_edit_is_solved_anew_for_another_model(clip: comfy.sd.CLIP) -> None:
         ({"remove": "cat\nbird -> x"}, "remove: line 2 has an arrow"),
         ({"remove": "cat"}, "remove: nothing would be left"),
         ({"settings_from": "edit_2"}, "settings_from: edit_2 is not connected"),
-        ({"model": "sdxl"}, r"edits: edit_1 was made for SD1\.x models, and this is a SDXL model"),
+        ({"model": "sdxl"}, r"edits: edit_1 was made for SD1\.x models, and this model is SDXL"),
         ({"model": "edited"}, "model: it carries an edit already"),
         ({"edits": {}}, "edits: there is none"),
     ],

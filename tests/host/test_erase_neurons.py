@@ -169,7 +169,7 @@ def test_a_schedule_with_fewer_steps_is_refused(clip: comfy.sd.CLIP) -> None:
 
 def test_an_edit_of_another_family_is_refused_though_the_layers_are_as_large(edit: Edit) -> None:
     other = unet("sd20", use_linear_in_transformer=False)
-    with pytest.raises(ScaPreError, match=r"made for a SD1\.x model .* this SD2\.x"):
+    with pytest.raises(ScaPreError, match=r"made for SD1\.x models .* this SD2\.x"):
         apply_edit(other, edit, 1.0)
 
 

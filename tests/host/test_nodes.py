@@ -405,7 +405,7 @@ def test_a_text_of_another_input_with_too_many_tokens_names_that_input(
 def test_an_edit_for_another_model_is_refused_by_apply_edit(model: ModelPatcher, clip: comfy.sd.CLIP) -> None:
     edit: Edit = run(EraseConcepts, model=model, clip=clip, concepts="cat")[1]
     other = unet("sdxl")
-    with pytest.raises(ScaPreError, match=r"edit: it was made for a SD1\.x model .*SDXL"):
+    with pytest.raises(ScaPreError, match=r"edit: it was made for SD1\.x models .*SDXL"):
         run(ApplyEdit, model=other, edit=edit)
     assert other.patches == {}
 

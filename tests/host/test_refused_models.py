@@ -149,6 +149,6 @@ def test_an_edit_of_another_architecture_is_refused(
 ) -> None:
     model = other()
     before = snapshot(model)
-    with pytest.raises(ScaPreError, match=r"edit: it was made for a SD1\.x model"):
+    with pytest.raises(ScaPreError, match=r"edit: it was made for SD1\.x models"):
         apply_edit(model, edit, strength)
     assert untouched(model, before, {})

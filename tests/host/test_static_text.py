@@ -300,9 +300,9 @@ def test_edits_are_saved_loaded_and_merged(kind: str, method: str, tmp_path: Pat
 @pytest.mark.parametrize(
     ("kind", "other", "said"),
     [
-        ("pixart", "wan", "it is .umt5xxl., and a PixArt Sigma model reads T5-XXL.*type pixart"),
-        ("wan", "pixart", "it is .t5xxl., and a Wan model reads UMT5-XXL.*type wan"),
-        ("stable audio", "ltxv", "it is .t5xxl., and a Stable Audio model reads T5-base"),
+        ("pixart", "wan", "it is .umt5xxl., and PixArt Sigma models read T5-XXL.*type pixart"),
+        ("wan", "pixart", "it is .t5xxl., and Wan models read UMT5-XXL.*type wan"),
+        ("stable audio", "ltxv", "it is .t5xxl., and Stable Audio models read T5-base"),
     ],
 )
 def test_the_encoder_of_another_family_is_refused(kind: str, other: str, said: str) -> None:
@@ -311,9 +311,9 @@ def test_the_encoder_of_another_family_is_refused(kind: str, other: str, said: s
 
 
 def test_clip_is_refused_for_t5_and_t5_for_clip() -> None:
-    with pytest.raises(ScaPreError, match=r"^clip: it is .l., and a Wan model reads UMT5-XXL"):
+    with pytest.raises(ScaPreError, match=r"^clip: it is .l., and Wan models read UMT5-XXL"):
         encoder_for(models.text_encoder(), HostProjections(transformer("wan")))
-    with pytest.raises(ScaPreError, match=r"^clip: it is .t5xxl., and a SD1.x model reads CLIP"):
+    with pytest.raises(ScaPreError, match=r"^clip: it is .t5xxl., and SD1.x models read CLIP"):
         encoder_for(text_encoder("pixart"), HostProjections(models.unet()))
 
 

@@ -122,7 +122,7 @@ def test_a_stock_graph_loses_the_name_and_little_else(server: Server, kind: str)
 def test_the_encoder_of_another_family_is_refused_in_words(server: Server) -> None:
     wrong = graph("wan", ("a cat",), {"concepts": "cat"})
     wrong["clip"] = node("SmallTextEncoder", kind="pixart", width=4096)
-    with pytest.raises(PromptFailed, match="a Wan model reads UMT5-XXL"):
+    with pytest.raises(PromptFailed, match="Wan models read UMT5-XXL"):
         server.run(wrong)
 
 

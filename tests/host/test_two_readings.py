@@ -192,9 +192,9 @@ def test_what_does_not_reach_the_vector_is_said_of_hunyuan_dit() -> None:
 
 def test_the_encoder_of_another_family_is_refused() -> None:
     flux = encoders.flux_clip()
-    with pytest.raises(ScaPreError, match=r"a SD3 model reads CLIP-L, CLIP-G and T5-XXL.*Triple"):
+    with pytest.raises(ScaPreError, match=r"SD3 models read CLIP-L, CLIP-G and T5-XXL.*Triple"):
         encoder_for(flux, HostProjections(transformer("sd3")))
-    with pytest.raises(ScaPreError, match=r"a HunyuanDiT model reads a BERT and mT5-XL"):
+    with pytest.raises(ScaPreError, match=r"HunyuanDiT models read a BERT and mT5-XL"):
         encoder_for(flux, HostProjections(transformer("hunyuan dit")))
 
 

@@ -229,7 +229,7 @@ def test_other_families_forget_while_they_draw(kind: str) -> None:
 
 def test_a_model_without_values_takes_an_edit_alone() -> None:
     model, encoder, shape = transformer("flux"), KINDS["flux"].encoder(), KINDS["flux"].latent
-    with pytest.raises(ScaPreError, match=r"^model: a Flux model has no values of a text alone"):
+    with pytest.raises(ScaPreError, match=r"^model: Flux models have no values of a text alone"):
         wrapped(model, clip=encoder, concepts="cat")
     edit = edit_of(model, encoder)
     found, wanted = (drawn(one, encoder, shape) for one in (wrapped(model, edit=edit), apply_edit(model, edit, 1.0)))
@@ -238,7 +238,7 @@ def test_a_model_without_values_takes_an_edit_alone() -> None:
 
 def test_values_of_one_vector_are_not_taken_for_those_of_tokens() -> None:
     """Stable Cascade's stage B."""
-    with pytest.raises(ScaPreError, match=r"^model: a Stable Cascade B model has no values of a text alone"):
+    with pytest.raises(ScaPreError, match=r"^model: Stable Cascade B models have no values of a text alone"):
         wrapped(test_cascade.stage("b"), clip=test_cascade.text_encoder(), concepts="cat")
 
 
@@ -285,7 +285,7 @@ def test_names_and_an_edit_are_not_taken_together_and_no_edit_twice(clip: comfy.
         wrapped(apply_edit(model, edit, 1.0), edit=edit)
     with pytest.raises(ScaPreError, match=r"^edit: the model applies this edit while it is sampled"):
         apply_edit(wrapped(model, edit=edit), edit, 1.0)
-    with pytest.raises(ScaPreError, match=r"^edit: it was made for a SD1\.x model"):
+    with pytest.raises(ScaPreError, match=r"^edit: it was made for SD1\.x models"):
         wrapped(transformer("wan"), edit=edit)
 
 
