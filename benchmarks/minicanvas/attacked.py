@@ -30,7 +30,7 @@ from .tasks import Task, split_tasks
 from .training import Loss, Plan, Run
 from .world import ARTIST_NAMES, COLOURS, OBJECTS, TWINS, Picture
 
-ATTACKED = ("none", "auto", "scale", "uce", "rece", "speed", "dp")
+ATTACKED = ("none", "auto", "precise", "scale", "uce", "rece", "speed", "dp", "oce")
 ROWS = ("one style/held-out", "one object/held-out")
 STEPS = (100,)
 SIZES = Sizes(12, 1, 1)
