@@ -258,7 +258,7 @@ def test_a_model_of_every_family_is_solved_and_edited(kind: str) -> None:
     assert (after - before).abs().max() > 0.01
 
 
-_BY_SIZE = {"z-image": "Lumina2", "kandinsky 5": "Kandinsky5"}
+_BY_SIZE = {"z-image": "Lumina2", "kandinsky 5 image": "Kandinsky5"}
 """What small models are told as, where only the size of a large one shows which it is."""
 
 

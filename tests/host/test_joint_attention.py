@@ -24,8 +24,14 @@ from pack.scapre.states.prompts import NULL
 from pack.tests.host import models
 from pack.tests.host.transformers import KINDS, transformer
 
-POOLED = {"flux": "vector_in", "hunyuan video": "vector_in", "kandinsky 5": "pooled_text_embeddings"}
-CHATS = ("flux 2", "qwen image", "z-image", "omnigen2", "hunyuan video", "hunyuan video 1.5", "kandinsky 5")
+POOLED = {
+    "flux": "vector_in", "hunyuan video": "vector_in", "kandinsky 5": "pooled_text_embeddings",
+    "kandinsky 5 image": "pooled_text_embeddings",
+}  # fmt: skip
+CHATS = (
+    "flux 2", "qwen image", "z-image", "omnigen2", "hunyuan video", "hunyuan video 1.5",
+    "kandinsky 5", "kandinsky 5 image",
+)  # fmt: skip
 
 
 def erased(kind: str, **more: Any) -> Any:

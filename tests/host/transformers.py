@@ -50,6 +50,10 @@ _HUNYUAN = {
     "patch_size": [1, 2, 2], "qkv_bias": True, "guidance_embed": False, "byt5": False, "meanflow": False,
     "use_cond_type_embedding": False, "vision_in_dim": None, "meanflow_sum": False,
 }  # fmt: skip
+_KANDINSKY = {
+    "image_model": "kandinsky5", "model_dim": 48, "ff_dim": 64, "time_dim": 32, "in_text_dim": WIDTH,
+    "in_text_dim2": 128, "num_text_blocks": 1, "num_visual_blocks": 2, "axes_dims": (8, 8, 8),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -244,14 +248,13 @@ KINDS = {
          "axes_dim": [12, 12]},
         encoders.hunyuan_image_qwen, (1, 64, 8, 8), asked=True,
     ),
-    "kandinsky 5": Kind(
-        supported.Kandinsky5,
-        {
-            "image_model": "kandinsky5", "model_dim": 48, "ff_dim": 64, "time_dim": 32, "visual_embed_dim": 64,
-            "in_text_dim": WIDTH, "in_text_dim2": 128, "num_text_blocks": 1, "num_visual_blocks": 2,
-            "axes_dims": (8, 8, 8),
-        },
-        encoders.kandinsky_qwen_and_clip, (1, 16, 1, 8, 8), asked=True,
+    "kandinsky 5": Kind(  # films: a picture to begin with, and where it is, lie beside the latent
+        supported.Kandinsky5, {**_KANDINSKY, "visual_embed_dim": 132}, encoders.kandinsky_qwen_and_clip,
+        (1, 16, 1, 8, 8), asked=True,
+    ),
+    "kandinsky 5 image": Kind(
+        supported.Kandinsky5Image, {**_KANDINSKY, "visual_embed_dim": 64}, encoders.kandinsky_image_qwen_and_clip,
+        (1, 16, 1, 8, 8), asked=True,
     ),
 }  # fmt: skip
 
