@@ -266,7 +266,8 @@ def test_help_needs_no_set_up(command: str, commands: Commands, capfd: pytest.Ca
 def test_pinned_tools_are_those_of_the_project() -> None:
     names = [tool.split("==")[0] for tool in dev.pinned_tools(ROOT / "pyproject.toml")]
     assert names == ["pytest", "hypothesis", "ruff", "mypy", "playwright"]
-    assert [reader.split("==")[0] for reader in dev.pinned_readers(ROOT / "pyproject.toml")] == ["diffusers", "peft"]
+    readers = [reader.split("==")[0] for reader in dev.pinned_readers(ROOT / "pyproject.toml")]
+    assert readers == ["diffusers", "peft", "gguf", "protobuf"]
 
 
 def test_group_that_is_missing_is_an_error(tmp_path: Path) -> None:
