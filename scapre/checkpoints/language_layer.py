@@ -62,14 +62,15 @@ class Layer:
         return found.transpose(1, 2)
 
     def _linear(self, name: str, states: Tensor) -> Tensor:
-        weight = self._read(f"{name}.weight")
-        assert weight is not None  # only biases and norms may be missing
-        return F.linear(states, weight, self._read(f"{name}.bias"))
+        return F.linear(states, self._weight(name), self._read(f"{name}.bias"))
 
     def _normed(self, name: str, states: Tensor) -> Tensor:
+        return mean_normed(states, self._weight(name), self._build)
+
+    def _weight(self, name: str) -> Tensor:
         weight = self._read(f"{name}.weight")
-        assert weight is not None
-        return mean_normed(states, weight, self._build)
+        assert weight is not None  # only biases, and the norms of heads, may be missing
+        return weight
 
 
 def _behind(earlier: Keys, keys: Keys) -> Keys:

@@ -14,10 +14,10 @@ from ..states.sentences import END
 from .clip_files import clip_from_files, clip_name, what_encoder
 from .encoder import CheckpointEncoder
 from .language_models import MISTRAL3, LanguageModel, language_models
-from .pieces import PILE_T5, pieces_in
+from .pieces import PILE_T5, T5, pieces_in
 from .sentences import SentenceCutter
 from .t5_file import T5File, t5_prefix
-from .t5_files import OPTION, pieces_of, t5_file
+from .t5_files import OPTION, own_pieces_of, t5_file
 from .tensor_file import TensorFile
 from .tokenizer import Tokenizer
 from .towers import TOWERS
@@ -86,9 +86,12 @@ class Source:
     def t5(self, files: Sequence[TensorFile]) -> tuple[T5File, SentenceCutter]:
         """T5, from a file or from the checkpoint, and what cuts texts for it."""
         file = t5_file(self.family, self.inside, files)
+        return file, SentenceCutter(own_pieces_of(file)) if self.wanted.by_layer else self.t5_cutter()
+
+    def t5_cutter(self) -> SentenceCutter:
+        """What cuts texts for a T5 whose vocabulary ComfyUI has."""
         end = self.wanted.end
-        pieces = pieces_of(file, self.vocabulary) if end == END else pieces_in(PILE_T5, self.vocabulary)
-        return file, SentenceCutter(pieces, end)
+        return SentenceCutter(pieces_in(T5 if end == END else PILE_T5, self.vocabulary), end)
 
     def vectors(self, files: Sequence[TensorFile]) -> Callable[[], CheckpointEncoder]:
         """What gives CLIP for pooled vectors when it is asked for; files that were given are checked now."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from ..errors import ScaPreError, shorten
 from ..families import TextEncoder, text_encoder
 from .clip_files import what_encoder
-from .pieces import T5, Pieces, own_pieces, pieces_in
+from .pieces import Pieces, own_pieces
 from .t5_file import T5File, t5_prefix, traits_of
 from .tensor_file import TensorFile
 
@@ -56,18 +55,15 @@ def t5_file(family: str, inside: TensorFile, others: Sequence[TensorFile]) -> T5
     )
 
 
-def pieces_of(file: T5File, vocabulary: Path | None = None) -> Pieces:
-    """What cuts texts for a T5.
+def own_pieces_of(file: T5File) -> Pieces:
+    """What cuts texts for a UMT5, whose file brings its vocabulary.
 
     Args:
         file: Its weights.
-        vocabulary: Folder of T5's vocabulary; None looks for one. UMT5 brings its own.
 
     Raises:
         ScaPreError: If the vocabulary is missing or cannot be read.
     """
-    if not file.own_positions:
-        return pieces_in(T5, vocabulary)
     own = next((name for name in (_VOCABULARY, INSIDE + _VOCABULARY) if name in file.file.entries), None)
     if own is None:
         raise ScaPreError(

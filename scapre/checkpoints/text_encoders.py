@@ -11,13 +11,12 @@ from ..states.context import ContextEncoder
 from ..states.encoder import Encoder
 from ..states.pooled import PooledEncoder
 from ..states.readings import TwoReadings
-from ..states.sentences import END
 from ..states.tokens import Tokenise
 from .adapted import AdaptedEncoder, Adapter
 from .bert import BertCutter, BertEncoder
 from .chats import ChatCutter, ChatEncoder, VectorsBesideChat, chat_pieces
 from .language_model import LanguageStates
-from .pieces import BERT, PILE_T5, QWEN, T5, own_pieces, pieces_in
+from .pieces import BERT, QWEN, T5, own_pieces, pieces_in
 from .sentences import SentenceCutter, SentenceEncoder, VectorsBeside
 from .source import Source, holds_language_model, holds_t5
 from .t5_file import T5File, t5_prefix
@@ -158,10 +157,8 @@ def tokens_of(source: Source) -> Tokenise:
         raise ScaPreError(f"checkpoint: the tokens of {wanted.title} cannot be told here.")
     if wanted.by_layer:
         return source.t5(source.others)[1]
-    if wanted.end != END:
-        return SentenceCutter(pieces_in(PILE_T5, source.vocabulary), wanted.end)
     if chat := wanted.chat:
         chats = [file for file in source.others if holds_language_model(file)]
         pieces = chat_pieces(chat.model, lambda: source.language_model(chats, chat.model), source.vocabulary)
         return ChatCutter(pieces, chat)
-    return SentenceCutter(pieces_in(T5, source.vocabulary))
+    return source.t5_cutter()

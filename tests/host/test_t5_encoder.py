@@ -416,7 +416,7 @@ def test_published_encoders_are_told_by_their_sizes(family: str, wanted: str, ti
 
 
 def test_two_files_are_one_too_many(tmp_path: Path) -> None:
-    path, said = large(tmp_path / "encoder.safetensors", "T5-XXL"), "reads one text encoder, and 2 files were given"
+    path, said = large(tmp_path / "encoder.safetensors", "T5-XXL"), "read one text encoder, and 2 files were given"
     with TensorFile(path, OPTION) as file, pytest.raises(ScaPreError, match=said):
         t5_file("PixArt Sigma", file, [file, file])
 
