@@ -42,10 +42,6 @@ def pixels(server: Server, entry: dict[str, Any]) -> bytes:
     return Image.open(io.BytesIO(server.image(images(entry, picture_node(0))[0]))).convert("RGB").tobytes()
 
 
-def milliseconds(entry: dict[str, Any], kind: str) -> int:
-    return next(data["timestamp"] for message, data in entry["status"]["messages"] if message == kind)
-
-
 @pytest.mark.parametrize("node", [ERASE_NODE, "ScaPreApplyEdit", "ScaPreConceptList"])
 def test_node_is_served_with_a_tooltip_on_every_input(server: Server, node: str) -> None:
     info = server.object_info(node)
@@ -101,16 +97,14 @@ def test_sampling_can_be_interrupted(server: Server, name: str) -> None:
         server.wait(run, timeout=30)
 
 
-def test_the_node_answers_an_interrupt_within_half_a_second(server: Server, name: str) -> None:
+def test_the_node_is_left_at_an_interrupt(server: Server, name: str) -> None:
     server.run(text_to_image(name, ["a photo of a cat"], QUICK))  # so that the loader is cached and the node starts
     run = server.queue(erasing(name, MANY))
     time.sleep(0.7)
-    asked = time.time()
     server.interrupt(run)
     with pytest.raises(PromptInterrupted) as stopped:
         server.wait(run, timeout=60)
-    assert stopped.value.node_type == ERASE_NODE
-    assert milliseconds(stopped.value.entry, "execution_interrupted") / 1000 - asked < 0.5
+    assert stopped.value.node_type == ERASE_NODE  # not after it; how soon it answers, the benchmarks say
     assert pixels(server, server.run(erasing(name)))  # and the server stays usable
 
 

@@ -90,10 +90,9 @@ def test_interrupt_while_it_solves(web: Web, plain: bytes) -> None:
     thread = threading.Thread(target=draw)
     thread.start()
     time.sleep(2)
-    began = time.monotonic()
     web.post("/sdapi/v1/interrupt", {})
     thread.join(60)
-    assert time.monotonic() - began < 20
+    assert not thread.is_alive()
     assert not isinstance(answers[0], HostError)
     assert all("ScaPre" not in text for text in answers[0].info["infotexts"])
     assert web.draw(PROMPT).pixels[0] == plain
