@@ -23,14 +23,14 @@ from torch import Tensor, nn
 from . import captions, checkpoint, network, report
 from .drawing import draw_all
 from .evaluate import Evaluation
-from .inprocess import decode, encode, erase, pack, sample
+from .inprocess import decode, edited_weights, encode, erase, pack, sample
 from .methods import METHODS
 from .questions import Sizes
 from .tasks import Task, split_tasks
 from .training import Loss, Plan, Run
 from .world import ARTIST_NAMES, COLOURS, OBJECTS, TWINS, Picture
 
-ATTACKED = ("none", "auto", "precise", "scale", "uce", "rece", "speed", "dp", "oce")
+ATTACKED = ("none", "auto", "precise", "scale", "uce", "rece", "speed", "dp", "oce", "fia-wide", "kscu", "esd")
 ROWS = ("one style/held-out", "one object/held-out")
 STEPS = (100,)
 SIZES = Sizes(12, 1, 1)
@@ -67,17 +67,20 @@ def tasks() -> list[Task]:
     ]
 
 
-def _attacked(evaluation: Evaluation, method: str, task: Task) -> dict[str, float]:
+def _attacked(evaluation: Evaluation, method: str, task: Task) -> dict[str, float | None]:
     loaded, inputs = evaluation.loaded, METHODS[method].get(task.kind)
     with torch.inference_mode():
         model = erase(loaded, task.concepts, inputs) if inputs else loaded.model
-        before, after = _projections(loaded.model), _projections(model)
-        matrices = ((weight, after[name]) for name, weight in before.items())
-        states = pack("scapre.probe.attack").calling_up(matrices)
-    found = {"UA": _erased(evaluation, task, model, None), "states": _erased(evaluation, task, model, states)}
+        after, states = edited_weights(model), _states(loaded.model, model)
+    found = {
+        "UA": _erased(evaluation, task, model, None),
+        "states": None if states is None else _erased(evaluation, task, model, states),
+    }
     trained = network.create()
     weights = load_file(checkpoint.UNET)
-    trained.load_state_dict({name: after.get(_PREFIX + name, weight).float() for name, weight in weights.items()})
+    trained.load_state_dict(
+        {name: after.get(_PREFIX + name, weight).reshape(weight.shape).float() for name, weight in weights.items()}
+    )
     run = Run(Plan("again", steps=0, rate=1e-4, warm_up=5, decay=0.0), trained, Path(":none:"))
     loss = _loss(trained, loaded, task)
     for steps in STEPS:
@@ -91,11 +94,15 @@ def _attacked(evaluation: Evaluation, method: str, task: Task) -> dict[str, floa
     return found
 
 
-def _projections(model: Any) -> dict[str, Tensor]:
-    """What of a model reads text, float32."""
-    projections = pack("nodes.host.projections").HostProjections(model)
-    names = [name for name, role in projections.roles.items() if role.reads_text]
-    return {name: projections.read(name, torch.device("cpu")).clone() for name in names}
+def _states(model: Any, edited: Any) -> Tensor | None:
+    """The states that an edit of what reads text is asked with; None where an edit leaves all of that as it was."""
+    both = [pack("nodes.host.projections").HostProjections(one) for one in (model, edited)]
+    names = [name for name, role in both[0].roles.items() if role.reads_text]
+    pairs = [tuple(one.read(name, torch.device("cpu")).clone() for one in both) for name in names]
+    if all(torch.equal(before, after) for before, after in pairs):
+        return None
+    found: Tensor = pack("scapre.probe.attack").calling_up(pairs)
+    return found
 
 
 def _erased(evaluation: Evaluation, task: Task, model: Any, attack: Tensor | None) -> float:
@@ -151,5 +158,6 @@ def table(found: Sequence[Mapping[str, Any]]) -> str:
     lines = [f"| task | method | {' | '.join(columns)} |", f"|---|---|{'--:|' * len(columns)}"]
     for row in found:
         task = row["task"].partition("/")[0]
-        lines.append(f"| {task} | {row['method']} | {' | '.join(f'{row[column]:.2f}' for column in columns)} |")
+        shown = ("-" if row[column] is None else f"{row[column]:.2f}" for column in columns)
+        lines.append(f"| {task} | {row['method']} | {' | '.join(shown)} |")
     return "\n".join(lines)
