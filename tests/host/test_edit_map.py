@@ -337,9 +337,10 @@ def test_the_server_tells_the_report_and_draws_the_map(server: Server, graph: Gr
     picture = Image.open(io.BytesIO(server.image(images(entry, "picture")[0])))
     assert picture.width == 704
     assert picture.convert("RGB").getpixel((0, 0)) == THEMES["dark"].paper
+    (saved,) = entry["outputs"]["save"]["edits"]
     again: Graph = {
         "model": graph["model"],
-        "load": node("ScaPreLoadEdit", file="map_00001_.safetensors [output]"),
+        "load": node("ScaPreLoadEdit", file=f"{saved['filename']} [output]"),
         "merge": node("ScaPreMergeEdits", model=["model", 0], **{"edits.edit_1": ["load", 0]}),
         "map": node("ScaPreEditMap", edit=["merge", 1]),
         "picture": node("PreviewImage", images=["map", 0]),
