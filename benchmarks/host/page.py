@@ -52,6 +52,12 @@ _EMPTY = """async () => {
     const others = workflow.openWorkflows.filter((one) => one !== workflow.activeWorkflow);
     for (const one of others) await workflow.closeWorkflow(one);
 }"""
+_FORGET = """() => {
+    window.seen.length = 0;
+    Object.assign(app.canvas.ds, { scale: 1, offset: [0, 0] });
+    getSelection().removeAllRanges();
+    document.activeElement?.blur();
+}"""
 _ADD = """([type, at, values]) => {
     const node = window.LiteGraph.createNode(type);
     if (!node) throw new Error(`there is no node ${type}`);
@@ -84,13 +90,13 @@ class ComfyPage:
         server: a client of the server, to look at what the page has sent.
         errors: what the console and the page have complained about so far.
         expected: patterns, as in `IGNORED`, of what a test itself brings about.
+        worn: whether something was done to the page that clearing its graph does not undo.
     """
 
     def __init__(self, page: Page, server: Server, artifacts: Path, name: str) -> None:
         self.page, self.server, self.url = page, server, server.url
-        self.errors: list[str] = []
-        self.expected: list[str] = []
-        self._artifacts, self._name = artifacts, name
+        self._artifacts = artifacts
+        self._begin(name)
         page.on("console", self._hear)
         page.on("pageerror", self._fail)
 
@@ -105,6 +111,19 @@ class ComfyPage:
         self.errors.append(f"uncaught: {error.stack or error.message}")
 
     # The page
+
+    def _begin(self, name: str) -> None:
+        self._name, self.worn = name, False
+        self.errors: list[str] = []
+        self.expected: list[str] = []
+
+    def again(self, name: str) -> None:
+        """Make a used page like a new one, for what is called otherwise: starting the frontend takes five seconds."""
+        self.page.unroute_all()
+        self.page.mouse.move(*EMPTY)
+        self.fresh()
+        self.page.evaluate(_FORGET)
+        self._begin(name)
 
     def open(self, query: str = "") -> None:
         """Go to the frontend and wait until it can be used."""
@@ -123,6 +142,7 @@ class ComfyPage:
 
         The frontend keeps a changed graph half a second after the change; wait for that first (`wait_kept`).
         """
+        self.worn = True
         self.page.reload(wait_until="commit")
         self.wait_ready(features=features)
 
@@ -139,6 +159,7 @@ class ComfyPage:
 
     def setting(self, name: str, value: Any) -> None:
         """Change a setting in the running page."""
+        self.worn = True
         self.page.evaluate("([name, value]) => app.extensionManager.setting.set(name, value)", [name, value])
 
     def command(self, name: str) -> None:

@@ -84,31 +84,64 @@ def settings(request: pytest.FixtureRequest) -> dict[str, Any]:
     return getattr(request, "param", {})
 
 
+class Pages:
+    """Open pages by their look: one that a test leaves as it found it is given to the next test."""
+
+    def __init__(self, chromium: Any, server: Server) -> None:
+        self._chromium, self._server = chromium, server
+        self._open: dict[str, ComfyPage] = {}
+
+    def take(self, settings: dict[str, Any], name: str) -> ComfyPage:
+        """A page that is ready, with an empty graph."""
+        write_settings(self._server, settings)
+        found = self._open.pop(repr(settings), None)
+        if found is not None:
+            found.again(name)
+            return found
+        context = self._chromium.new_context(
+            viewport=_SIZE, locale="en-US", permissions=["clipboard-read", "clipboard-write"]
+        )
+        found = ComfyPage(context.new_page(), self._server, ARTIFACTS, name)
+        found.open()
+        found.fresh()
+        return found
+
+    def give_back(self, settings: dict[str, Any], page: ComfyPage) -> None:
+        """Keep a page, or close it if something was done to it that stays."""
+        if page.worn or page.errors:
+            page.page.context.close()
+        else:
+            self._open[repr(settings)] = page
+
+    def close(self) -> None:
+        """Close all."""
+        for page in self._open.values():
+            page.page.context.close()
+
+
+@pytest.fixture(scope="module")
+def pages(chromium: Any, server: Server, checkpoint: str) -> Iterator[Pages]:
+    """The pages of a module."""
+    opened = Pages(chromium, server)
+    yield opened
+    opened.close()
+
+
 @pytest.fixture
 def comfy(
-    chromium: Any,
-    server: Server,
-    checkpoint: str,
-    renderer: str,
-    theme: str,
-    settings: dict[str, Any],
-    request: pytest.FixtureRequest,
+    pages: Pages, renderer: str, theme: str, settings: dict[str, Any], request: pytest.FixtureRequest
 ) -> Iterator[ComfyPage]:
     """A page that is ready, with an empty graph."""
-    write_settings(server, {"Comfy.VueNodes.Enabled": renderer == "vue", "Comfy.ColorPalette": theme, **settings})
+    look = {"Comfy.VueNodes.Enabled": renderer == "vue", "Comfy.ColorPalette": theme, **settings}
     name = re.sub(r"\W+", "-", request.node.name).strip("-")
     clear_artifacts(name)
     request.config.stash[_DREW] = True
-    context = chromium.new_context(viewport=_SIZE, locale="en-US", permissions=["clipboard-read", "clipboard-write"])
-    opened = ComfyPage(context.new_page(), server, ARTIFACTS, name)
-    try:
-        opened.open()
-        opened.fresh()
-        yield opened
-        if request.node.stash.get(_FAILED, False):
-            opened.screenshot("failed")
-    finally:
-        context.close()
+    opened = pages.take(look, name)
+    yield opened
+    if request.node.stash.get(_FAILED, False):
+        opened.worn = True
+        opened.screenshot("failed")
+    pages.give_back(look, opened)
     assert opened.errors == []
 
 
