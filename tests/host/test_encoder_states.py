@@ -126,30 +126,28 @@ def test_beginnings_of_texts_are_those_of_the_host_and_not_computed_further(kind
     clip = models.text_encoder(kind).clone()
     if layer:
         clip.clip_layer(layer)
-    texts = ["", "cat", "a red cat beside a house, in the style of somebody"]
+    texts = ["", "cat", "a red cat beside a house, in the style of somebody", "a red cat beside a tree"]
     encoder = ClipEncoder(clip)
     whole = encoder.encode(texts, silent)
-    calls = watched(clip)
+    ids = [[START, *encoder.tokens(text), *[END] * 77] for text in texts]
+    calls, expected = watched(clip), [77, 38]  # of the text that is compared first, and half of it
     for length in (1, 2, 7, 30, 77):
         found = encoder.encode_prefixes(texts, length)
-        assert found.shape == (3, length, KINDS[kind].width) and found.dtype == torch.float32
+        assert found.shape == (4, length, KINDS[kind].width) and found.dtype == torch.float32
         assert (found - whole[:, :length]).abs().max() <= 1e-5 * whole.abs().max()
-    assert min(calls) == 1 and sorted(set(calls)) == [
-        1,
-        2,
-        7,
-        30,
-        38,
-        77,
-    ]  # 38: half of the text that is compared first
+        expected.append(len({tuple(text[: end + 1]) for text in ids for end in range(length)}))
+    assert calls == [count for count in expected for _ in encoders(clip)]
+
+
+def encoders(clip: comfy.sd.CLIP) -> list[torch.nn.Module]:
+    return [module for name, module in clip.cond_stage_model.named_modules() if name.endswith("encoder.layers.0.mlp")]
 
 
 def watched(clip: comfy.sd.CLIP) -> list[int]:
     """How many positions the encoders' first layers are asked for from now on."""
     calls: list[int] = []
-    for name, module in clip.cond_stage_model.named_modules():
-        if name.endswith("encoder.layers.0"):
-            module.register_forward_pre_hook(lambda _, given: calls.append(given[0].shape[1]))
+    for module in encoders(clip):
+        module.register_forward_pre_hook(lambda _, given: calls.append(given[0].shape[:-1].numel()))
     return calls
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import comfy.model_management
 import comfy.ops
 import torch
 import torch.nn.functional as F
+from comfy.ldm.modules.attention import optimized_attention_for_device
 from torch import Tensor
+
+from ....scapre.states.prefix_tree import PrefixTree
 
 Sections = Mapping[str, Sequence[Sequence[int]]]
 
@@ -30,9 +33,9 @@ def close(found: Tensor, expected: Tensor) -> bool:
 class PrefixEncoder:
     """Computes the states of the first positions of texts with the host's own layers.
 
-    CLIP is causal: a position's state depends on nothing behind it, so what is not read need not be computed. The host
-    adds the positions' embeddings for whole windows only; here the part that is there is added. Everything else is the
-    host's: its layers, its casts, its patches.
+    CLIP is causal: a position's state depends on nothing behind it, so what is not read need not be computed, and what
+    texts begin with alike is computed once. The host adds the positions' embeddings for whole windows only; here the
+    part that is there is added. Everything else is the host's: its layers' parts, its casts, its patches.
     """
 
     def __init__(self, clip: Any, width: int) -> None:
@@ -102,5 +105,25 @@ def _through(
     length = embeds.shape[1]
     places = comfy.ops.cast_to(text.embeddings.position_embedding.weight, dtype=embeds.dtype, device=embeds.device)
     later = torch.full((length, length), -torch.finfo(embeds.dtype).max, device=embeds.device).triu_(1)
-    last, inner = text.encoder(embeds + places[:length], mask=later, intermediate_output=layer)
-    return last, inner, counts
+    attend = optimized_attention_for_device(embeds.device, mask=True, small_input=True)
+    tree = PrefixTree.of(tokens, embeds.device)
+    rows = tree.gather(embeds + places[:length])
+    layers = text.encoder.layers
+    wanted = None if layer is None else range(len(layers))[layer]
+    inner = rows
+    for place, one in enumerate(layers):
+        rows = _layer(one, rows, tree, later, attend)
+        inner = rows if place == wanted else inner
+    return tree.spread(rows), tree.spread(inner), counts
+
+
+def _layer(layer: Any, rows: Tensor, tree: PrefixTree, mask: Tensor, attend: Callable[..., Tensor]) -> Tensor:
+    """One of the host's layers, in which only attention looks at more than a position."""
+    attention = layer.self_attn
+    normed = layer.layer_norm1(rows)
+    queries, keys, values = (
+        tree.spread(project(normed)) for project in (attention.q_proj, attention.k_proj, attention.v_proj)
+    )
+    rows = rows + attention.out_proj(tree.gather(attend(queries, keys, values, attention.heads, mask)))
+    found: Tensor = rows + layer.mlp(layer.layer_norm2(rows))
+    return found
