@@ -50,6 +50,24 @@ _register_comfyui()  # now, since the conftest of a folder that is named on the 
 
 
 @pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of all processes that run these tests."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session", autouse=True)
+def user_folder(shared: Path) -> Path:
+    """Where the host in this process keeps what is a user's: nothing is written into a ComfyUI that has one."""
+    import folder_paths
+
+    folder = shared / "user"
+    folder.mkdir(exist_ok=True)
+    folder_paths.set_user_directory(str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny_checkpoint() -> Path:
     """A generated checkpoint in SD1.5's format that the stock loader opens, kept between sessions."""
     from pack.tests.host.tiny_checkpoint import cached_checkpoint
@@ -58,13 +76,18 @@ def tiny_checkpoint() -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Iterator[object]:
-    """A running ComfyUI with this pack and the tiny checkpoint, in a base directory whose path has a space."""
-    from pack.benchmarks.host.base import add_checkpoint
+def server(tmp_path_factory: pytest.TempPathFactory, shared: Path, tiny_checkpoint: Path) -> Iterator[object]:
+    """A running ComfyUI with this pack and the tiny checkpoint, in a base directory whose path has a space.
+
+    All such servers share what they have once read of a text encoder.
+    """
+    from pack.benchmarks.host.base import add_checkpoint, link
     from pack.benchmarks.host.places import comfy_root
     from pack.benchmarks.host.server import Server
 
     running = Server(comfy_root(), tmp_path_factory.mktemp("base") / "with space")
     add_checkpoint(running.base, tiny_checkpoint)
+    (shared / "read").mkdir(exist_ok=True)
+    link(shared / "read", running.base / "user" / "scapre")
     with running:
         yield running

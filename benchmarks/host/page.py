@@ -120,8 +120,10 @@ class ComfyPage:
     def again(self, name: str) -> None:
         """Make a used page like a new one, for what is called otherwise: starting the frontend takes five seconds."""
         self.page.unroute_all()
-        self.page.mouse.move(*EMPTY)
+        if self.page.locator("[role=search], [role=dialog], [role=menu]").count():
+            self.page.keyboard.press("Escape")
         self.fresh()
+        self.page.mouse.click(*EMPTY)  # lets go of what was taken up
         self.page.evaluate(_FORGET)
         self._begin(name)
 
