@@ -121,6 +121,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = commands.add_parser("attacked", help="count what attacks call up again after an edit")
     add.add_argument("--folder", type=Path, default=folder / "evaluation", help=argparse.SUPPRESS)
     add.set_defaults(run=measure_attacked)
+
+    add = commands.add_parser("asked", help="compare the strength that a model asks for with 1")
+    add.add_argument("--folder", type=Path, default=folder / "evaluation", help=argparse.SUPPRESS)
+    add.set_defaults(run=measure_asked)
     return parser.parse_args(arguments)
 
 
@@ -294,6 +298,15 @@ def measure_attacked(options: argparse.Namespace) -> int:
 
     found = evaluation(options.folder)
     print(attacked.table(resumed("attacked", lambda known: attacked.rows(found, known, tell))))
+    return 0
+
+
+def measure_asked(options: argparse.Namespace) -> int:
+    """Measure strengths that the model asks for; what was measured is kept."""
+    from . import asked
+
+    found = evaluation(options.folder)
+    print(asked.table(resumed("asked", lambda known: asked.rows(found, known, tell))))
     return 0
 
 
