@@ -81,7 +81,7 @@ class EraseConcepts(io.ComfyNode):
         method: str = FIRST,
         pooled: str = "auto",
         auto_strength: bool = False,
-        most_left: float = 0.1,
+        most_left: float = 0.0,
         size: int = 0,
         **numerics: Any,
     ) -> io.NodeOutput:
@@ -144,7 +144,7 @@ def _asking_inputs() -> Sequence[io.Input]:
         ),
         io.Float.Input(
             "most_left",
-            default=0.1,
+            default=0.0,
             min=-1.0,
             max=1.0,
             step=0.05,

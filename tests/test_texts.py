@@ -200,7 +200,7 @@ def test_help_page_describes_the_presets_of_every_method(method: str, language: 
 
 
 COMMON = {
-    "templates": "none", "device": "auto", "pooled": "auto", "auto_strength": "off", "most_left": "0.1", "size": "0",
+    "templates": "none", "device": "auto", "pooled": "auto", "auto_strength": "off", "most_left": "0", "size": "0",
 }  # fmt: skip
 """Advanced inputs of all methods, and what they are unless set."""
 
