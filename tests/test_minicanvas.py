@@ -15,6 +15,7 @@ from torch import nn
 
 from pack.benchmarks.minicanvas import (
     ablation,
+    asked,
     attacked,
     captions,
     checkpoint,
@@ -425,3 +426,18 @@ class TestStudiesOfTheProbe:
         for picture, text in shown:
             assert not {picture.object, picture.artist} & ({*task.concepts} | twins) and not picture.held_out
             assert not any(concept in text for concept in task.concepts)
+
+    def test_what_cannot_be_asked_is_no_figure(self) -> None:
+        row = {"method": "fia-wide", "task": "one style/held-out", "UA": 0.5, "states": None, "100 steps": 0.25}
+        assert attacked.table([row]).splitlines()[-1] == "| one style | fia-wide | 0.50 | - | 0.25 |"
+
+    def test_strengths_are_asked_for_of_held_out_names_alone(self) -> None:
+        found = asked.tasks()
+        assert [task.kind for task in found] == ["style", "object", "style", "object"]
+        assert {task.split for task in found} == {"held-out"}
+        figures = {"UA": 1.0, "IRA": 0.5, "CRA": 0.25}
+        row = {"method": "uce", "task": found[0].name, "strength": 2.0, "reached": False}
+        row |= {"usual": figures, "asked": figures}
+        shown = "1.00 | 0.50 | 0.25"
+        last = asked.table([row]).splitlines()[-1]
+        assert last == f"| one style | uce | 2 (too little) | {shown} | {shown} |"
