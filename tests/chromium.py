@@ -15,8 +15,9 @@ def launched() -> Iterator[Any]:
     program = browsers.find()
     if program is None:
         (pytest.fail if browsers.is_required() else pytest.skip)(browsers.MISSING)
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=30_000)  # where other tests run beside these, an answer may take its time
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(browsers.OPTIONS))
         yield browser
