@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from . import report
-from .evaluate import Evaluation
+from .evaluate import Evaluation, each
 from .inprocess import SAMPLING, pack
 from .methods import LISTED, METHODS, listed
 from .questions import Sizes
@@ -34,14 +34,7 @@ def rows(
         known: Rows that are there already.
         tell: Told each row.
     """
-    found = list(known)
-    there = {(row["method"], row["task"]) for row in known}
-    for task in tasks():
-        for method in ASKED:
-            if (method, task.name) not in there:
-                tell(f"{method}: {task.name}")
-                found.append({"method": method, "task": task.name, **_asked(evaluation, method, task)})
-                yield found
+    return each(known, tasks(), ASKED, lambda method, task: _asked(evaluation, method, task), tell)
 
 
 def tasks() -> list[Task]:

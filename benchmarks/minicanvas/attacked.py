@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from . import captions, checkpoint, network, report
 from .drawing import draw_all
-from .evaluate import Evaluation
+from .evaluate import Evaluation, each
 from .inprocess import decode, edited_weights, encode, erase, pack, sample
 from .methods import METHODS
 from .questions import Sizes
@@ -48,14 +48,7 @@ def rows(
         known: Rows that are there already.
         tell: Told each row.
     """
-    found = list(known)
-    there = {(row["method"], row["task"]) for row in known}
-    for task in tasks():
-        for method in ATTACKED:
-            if (method, task.name) not in there:
-                tell(f"{method}: {task.name}")
-                found.append({"method": method, "task": task.name, **_attacked(evaluation, method, task)})
-                yield found
+    return each(known, tasks(), ATTACKED, lambda method, task: _attacked(evaluation, method, task), tell)
 
 
 def tasks() -> list[Task]:

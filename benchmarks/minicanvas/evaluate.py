@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -175,3 +175,29 @@ def run(
         tell(f"{method}: {done + 1}/{len(tasks)} {task.name}")
         found[task.name] = evaluation.ask(method, settings, task)
     return [found[task.name] for task in tasks]
+
+
+def each(
+    known: Sequence[Mapping[str, Any]],
+    tasks: Sequence[Task],
+    methods: Sequence[str],
+    measure: Callable[[str, Task], Mapping[str, Any]],
+    tell: Callable[[str], None],
+) -> Iterator[list[Mapping[str, Any]]]:
+    """All rows of a study so far, one for each method and task, after each new one.
+
+    Args:
+        known: Rows that are there already.
+        tasks: What is asked.
+        methods: Of whom.
+        measure: Gives the figures of one.
+        tell: Told each row.
+    """
+    found = list(known)
+    there = {(row["method"], row["task"]) for row in known}
+    for task in tasks:
+        for method in methods:
+            if (method, task.name) not in there:
+                tell(f"{method}: {task.name}")
+                found.append({"method": method, "task": task.name, **measure(method, task)})
+                yield found

@@ -95,16 +95,24 @@ class Pages:
         """A page that is ready, with an empty graph."""
         write_settings(self._server, settings)
         found = self._open.pop(repr(settings), None)
-        if found is not None:
-            found.again(name)
-            return found
+        used = found is not None
+        found = found or self._new(name)
+        try:
+            if used:
+                found.again(name)
+            else:
+                found.open()
+                found.fresh()
+        except BaseException:
+            found.page.context.close()
+            raise
+        return found
+
+    def _new(self, name: str) -> ComfyPage:
         context = self._chromium.new_context(
             viewport=_SIZE, locale="en-US", permissions=["clipboard-read", "clipboard-write"]
         )
-        found = ComfyPage(context.new_page(), self._server, ARTIFACTS, name)
-        found.open()
-        found.fresh()
-        return found
+        return ComfyPage(context.new_page(), self._server, ARTIFACTS, name)
 
     def give_back(self, settings: dict[str, Any], page: ComfyPage) -> None:
         """Keep a page, or close it if something was done to it that stays."""
