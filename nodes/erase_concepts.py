@@ -16,10 +16,10 @@ from ..scapre.methods import FIRST, USUAL, closed_form, closed_forms
 from ..scapre.methods.settings import declared
 from ..scapre.solve import Request, encode_request, solve_edit
 from ..scapre.states.encoder import Encoder
-from ..scapre.states.pooled import CHOICES, pooled_choice
+from ..scapre.states.further import CHOICES, chosen
 from ..scapre.states.prompts import TEMPLATES, wordings_named
 from .host.device import compute_device, with_cpu_fallback
-from .host.progress import ASKING_STAGES, SOLVING_STAGES, HostProgress
+from .host.progress import ASKING_STAGES, HostProgress, stages_of
 from .host.projections import HostProjections
 from .host.strengths import MOST_PREDICTIONS, asked_strength, check_askable
 from .host.text_encoder import encoder_for
@@ -92,10 +92,10 @@ class EraseConcepts(io.ComfyNode):
         projections = HostProjections(model)
         if auto_strength:
             check_askable(model, size)
-        vector, remarks = pooled_choice(pooled, projections)
+        further, remarks = chosen(pooled, projections)
         notes = (*shape_note(concepts), *name_notes(preserve, "preserve"), *projections.notes(), *remarks)
-        request = Request(parsed, names, settings, seed, tuple(wordings_named(templates)), notes, method, vector)
-        stages = ASKING_STAGES if auto_strength else SOLVING_STAGES
+        request = Request(parsed, names, settings, seed, tuple(wordings_named(templates)), notes, method, further)
+        stages = ASKING_STAGES if auto_strength else stages_of(further)
         progress = HostProgress(getattr(cls.hidden, "unique_id", None), stages)
         edit = _solve(projections, encoder_for(clip, projections), request, compute_device(device), progress)
         told: Sequence[str] = ()

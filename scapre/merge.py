@@ -26,9 +26,9 @@ from .methods.method import Held
 from .methods.payload import Payload
 from .methods.settings import declared
 from .progress import Progress, silent
-from .solve import Request, encode_request, solve_edit, with_pooled
+from .solve import Request, encode_request, solve_edit, with_further
 from .states.encoder import Encoder
-from .states.pooled import PooledEncoder, PooledProjections, Pools
+from .states.further import FurtherProjections, is_layer, titles
 from .states.prompts import NULL, renamed
 from .states.token_states import TokenStates, gather
 
@@ -76,7 +76,7 @@ def combine(
     concepts, preserve = _concepts(called, edits[lead].templates), _preserve(called)
     request = Request(
         ConceptList(concepts), preserve, edits[lead].settings, edits[lead].seed, edits[lead].templates,
-        (*_notes(edits, lead), *notes), edits[lead].method,
+        (*_notes(edits, lead), *notes), edits[lead].method, tuple(edits[lead].further),
     )  # fmt: skip
     solver, missing = edits[lead].solver, _missing(edits, parts, concepts)
     hidden = any(is_hidden(concept.text) for concept in concepts)
@@ -126,6 +126,8 @@ def _missing(edits: Mapping[str, Edit], parts: Sequence[Part], concepts: Sequenc
     bare = [label for label, edit in edits.items() if not edit.states.whole]
     if bare:
         return f"{', '.join(bare)} was saved without the states of its texts"
+    if any(is_layer(name) for edit in edits.values() for name in edit.further):
+        return f"{', '.join(edits)} keeps no states of the language model's layers, which would be many"
     if not next(iter(edits.values())).solver.sums:
         return ""
     cut = [part.label for part in parts if 0 < len(part.concepts) < len(edits[part.label].concepts)]
@@ -161,22 +163,25 @@ def merge_edits(
                 f"edits: {label} was made for {edit.family} models, and this model is {projections.family}. Load a "
                 "model of that family."
             )
-    _check_pooled(edits)
+    _check_further(edits)
     merged = _merged(edits, projections, remove, settings_from, notes, encoder, device, progress)
-    vectors = {label: edit.pooled for label, edit in edits.items() if edit.pooled}
-    if not vectors:
-        return merged
-    reader = PooledEncoder(encoder, encoder.pooled) if isinstance(encoder, Pools) else None
-    matrices = PooledProjections(projections)
-    return with_pooled(merged, _merged(vectors, matrices, remove, settings_from, (), reader, device, progress))
+    parts = {}
+    for name in () if merged.further else next(iter(edits.values())).further:  # unless an encoder has read them anew
+        its = {label: edit.further[name] for label, edit in edits.items()}
+        matrices = FurtherProjections(projections, name)
+        parts[name] = _merged(its, matrices, remove, settings_from, (), None, device, progress)
+    return with_further(merged, parts) if parts else merged
 
 
-def _check_pooled(edits: Mapping[str, Edit]) -> None:
-    some = [label for label, edit in edits.items() if edit.pooled]
-    if some and len(some) < len(edits):
-        other = next(label for label, edit in edits.items() if not edit.pooled)
+def _check_further(edits: Mapping[str, Edit]) -> None:
+    (label, first), *others = edits.items()
+    for other, edit in others:
+        if first.further.keys() == edit.further.keys():
+            continue
+        more, less = sorted((label, other), key=lambda one: -len(edits[one].further))
+        what = titles(edits[more].further.keys() - edits[less].further.keys())
         raise ScaPreError(
-            f"edits: {some[0]} also erases from the pooled vector, and {other} does not, so that they cannot be solved "
+            f"edits: {more} also erases from {' and '.join(what)}, and {less} does not, so that they cannot be solved "
             "together. Make one of them again with the other's setting of pooled."
         )
 

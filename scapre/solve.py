@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from .concepts.concepts import ConceptList
 from .concepts.spelling import core
-from .edits.edit import Edit
+from .edits.edit import Edit, without_states
 from .edits.figures import ChangeMeter, Report, ResponseMeter
 from .edits.fingerprint import fingerprint, sample, sketch
 from .errors import ScaPreError, shorten, some
 from .families import Projections, having
 from .methods import FIRST, METHODS, Method, Problem, method
+from .methods.method import Studied
 from .methods.payload import Payload, Tensors
 from .methods.settings import MethodSettings
 from .progress import Progress, silent
 from .states.encoder import Encoder
-from .states.pooled import PooledEncoder, PooledProjections, Pools
+from .states.further import POOLED, FurtherProjections, further_encoder, is_layer
 from .states.prompts import TEMPLATES, Pair, expand
 from .states.readings import names_read, of_both, once, readings, twice
 from .states.token_states import TokenStates, encode_prompts
@@ -48,7 +50,7 @@ class Request:
         templates: Wordings that every concept and anchor is put in; a method with prompts of its own takes none.
         notes: What the host wants the report to say.
         method: Name of the method in `METHODS`.
-        pooled: Whether names are also erased from what reads the text's pooled vector, if the model has such.
+        further: Parts of the model that names are also erased from, see `states.further`.
     """
 
     concepts: ConceptList
@@ -58,7 +60,7 @@ class Request:
     templates: Sequence[str] = tuple(TEMPLATES["none"])
     notes: tuple[str, ...] = ()
     method: str = FIRST
-    pooled: bool = False
+    further: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Leaves out wordings that the method does not take."""
@@ -104,22 +106,33 @@ class Stopwatch:
 def encode_request(encoder: Encoder, request: Request, progress: Progress = silent) -> tuple[TokenStates, float]:
     """Encodes all texts of a request once; returns the states and the seconds it took."""
     start = time.perf_counter()
-    states = _encoded(encoder, request.read(both=len(readings(encoder)) > 1), progress)
-    if request.pooled:
-        if not isinstance(encoder, Pools):
-            raise ScaPreError("pooled: this text encoder gives no pooled vector of a text. Choose auto or off.")
-        vectors = _encoded(PooledEncoder(encoder, encoder.pooled), request.read(both=False), progress)
-        states = replace(states, pooled=replace(vectors, notes=(), alike={}))
-    return states, time.perf_counter() - start
+    others = {name: further_encoder(encoder, name) for name in request.further}
+    states, studied = _encoded(encoder, request.read(both=len(readings(encoder)) > 1), progress)
+    further = {name: _further(name, other, request, studied) for name, other in others.items()}
+    return replace(states, further=further), time.perf_counter() - start
 
 
-def _encoded(encoder: Encoder, request: Request, progress: Progress) -> TokenStates:
+def _further(name: str, encoder: Encoder, request: Request, studied: Studied) -> Callable[[Progress], TokenStates]:
+    """What gives the states of a part. Layers of a language model stay beside the kin that the words have found."""
+
+    def give(progress: Progress) -> TokenStates:
+        known = studied if is_layer(name) else None
+        states, _ = _encoded(encoder, request.read(both=False), progress, known)
+        return replace(states, notes=(), alike={})
+
+    return give
+
+
+def _encoded(
+    encoder: Encoder, request: Request, progress: Progress, known: Studied | None = None
+) -> tuple[TokenStates, Studied]:
     solver = method(request.method)
     check_read(readings(encoder), (concept.text for concept in request.concepts.concepts))
     same = _same_tokens(encoder, request, solver)
     states = encode_prompts(encoder, request.pairs(), request.held, progress, solver.reads)
-    studied = solver.study(encoder, request.concepts.concepts, request.preserve, request.settings, progress)
-    return replace(states, moments=studied.moments, notes=(*same, *studied.notes), alike=studied.alike)
+    studied = solver.study(encoder, request.concepts.concepts, request.preserve, request.settings, progress, known)
+    told = (*same, *studied.notes)
+    return replace(states, moments=studied.moments, notes=told, alike=studied.alike), studied
 
 
 @torch.no_grad()
@@ -150,22 +163,46 @@ def solve_edit(
         ScaPreError: If the encoder's width is not the projections', or a weight or result is not finite.
     """
     edit = _solved(states, projections, request, torch.device(device), dtype, progress, encode_seconds, learned)
-    if states.pooled is None:
-        return edit
-    vectors, bare = PooledProjections(projections), replace(request, notes=())
-    pooled = _solved(states.pooled, vectors, bare, torch.device(device), dtype, progress, 0.0, None)
-    return with_pooled(edit, pooled)
+    bare, parts = replace(request, notes=()), {}
+    for place, (name, read) in enumerate(states.further.items()):
+        told = partial(_one_of, progress, place, len(states.further)) if is_layer(name) else progress
+        start = time.perf_counter()
+        its, matrices = read(told), FurtherProjections(projections, name)
+        spent = time.perf_counter() - start
+        parts[name] = _solved(its, matrices, bare, torch.device(device), dtype, told, spent, None)
+    return with_further(edit, parts)
 
 
-def with_pooled(edit: Edit, pooled: Edit) -> Edit:
-    """An edit with its part for the matrices that read the pooled vector, and what to say of that."""
-    left, moved = max(map(abs, pooled.report.kept.values())), max(pooled.report.drift.values())
-    note = (
-        f"pooled vector: erased there, too ({len(pooled.shapes)} matrices); at most {left:.0%} of a name's answer is "
-        f"left, and what stays moves by at most {moved:.0%}"
+def _one_of(progress: Progress, place: int, count: int, stage: str, done: int, total: int) -> None:
+    """Tells of one of many parts, whose own stages are short."""
+    progress("layers", place, count)
+
+
+def with_further(edit: Edit, parts: Mapping[str, Edit]) -> Edit:
+    """An edit with its parts for matrices that read something else of a text, and what to say of them.
+
+    The states of layers are left out: of all layers together they would be many times what they belong to.
+    """
+    kept = {name: without_states(part) if is_layer(name) else part for name, part in parts.items()}
+    groups = {
+        "pooled vector": [part for name, part in parts.items() if name == POOLED],
+        "layers of the language model": [part for name, part in parts.items() if is_layer(name)],
+    }
+    there = {title: some for title, some in groups.items() if some}
+    seconds = {title: sum(part.report.total_seconds for part in some) for title, some in there.items()}
+    notes = [f"{title}: {_erased_there(some)}" for title, some in there.items()]
+    report = replace(edit.report, seconds={**edit.report.seconds, **seconds}, notes=(*edit.report.notes, *notes))
+    return replace(edit, further=kept, report=report)
+
+
+def _erased_there(parts: Sequence[Edit]) -> str:
+    left = max(abs(share) for part in parts for share in part.report.kept.values())
+    moved = max(share for part in parts for share in part.report.drift.values())
+    count = sum(len(part.shapes) for part in parts)
+    return (
+        f"erased there, too ({count} matrices); at most {left:.0%} of a name's answer is left, and what stays moves by "
+        f"at most {moved:.0%}"
     )
-    seconds = {**edit.report.seconds, "pooled vector": pooled.report.total_seconds}
-    return replace(edit, pooled=pooled, report=replace(edit.report, seconds=seconds, notes=(*edit.report.notes, note)))
 
 
 def _solved(
@@ -222,7 +259,7 @@ def _solved(
         shapes=shapes,
         report=report,
         templates=tuple(request.templates),
-        states=replace(states, moments=moments, notes=(), alike={}, pooled=None),
+        states=replace(states, moments=moments, notes=(), alike={}, further={}),
         sketch={name: sketch(values) for name, values in samples.items()},
     )
     log.info("erased %d concepts in %d matrices, %.2f s", len(edit.concepts), len(matrices), report.total_seconds)

@@ -19,6 +19,7 @@ from ..scapre.progress import Progress
 from ..scapre.report.data import report_data
 from ..scapre.report.markdown import render
 from ..scapre.solve import Request, encode_request, solve_edit
+from ..scapre.states.further import titles
 from . import places
 from .choices import Choices
 from .hosts.files import stamp
@@ -118,10 +119,10 @@ def _from_file(model: LoadedModel, choices: Choices) -> Solved:
             f"file: {shorten(choices.file)} changes convolutions, which is not possible here. Export it as a LoRA with "
             "Export Edit in ComfyUI or the command line, which is the same edit, and use that."
         )
-    if edit.pooled:
+    if edit.further:
         raise ScaPreError(
-            f"file: {shorten(choices.file)} also erases from the pooled vector, which is not possible here. Make it "
-            "again with pooled set to off, or export it as a checkpoint and load that."
+            f"file: {shorten(choices.file)} also erases from {' and '.join(titles(edit.further))}, which is not "
+            "possible here. Make it again with pooled set to off, or export it as a checkpoint and load that."
         )
     here = {name: model.shape(name) for name in wanted}
     if here != dict(edit.matrices) or edit.family != model.family:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import comfy.model_management as management
 import comfy.utils
 
+from ...scapre.states.further import is_layer
 from .server import prompt_server
 
 SOLVING_STAGES = {"text encoding": (0.0, 0.4), "statistics": (0.4, 0.55), "solve": (0.55, 1.0), "export": (0.0, 1.0)}
+LAYERED_STAGES = {
+    "text encoding": (0.0, 0.03), "statistics": (0.03, 0.03), "solve": (0.03, 0.04), "layers": (0.04, 1.0),
+}  # fmt: skip
+"""Of what solves an edit for a model that reads many layers of a language model."""
 ASKING_STAGES = {
     "text encoding": (0.0, 0.1), "statistics": (0.1, 0.12), "solve": (0.12, 0.2), "drawing": (0.2, 0.3),
     "original": (0.3, 0.4), "edited": (0.4, 1.0),
@@ -32,6 +37,11 @@ PROBE_STAGES = {
     "statistics": (0.99, 1.0),
 }  # fmt: skip
 """Of what only asks models."""
+
+
+def stages_of(further: Iterable[str]) -> Mapping[str, tuple[float, float]]:
+    """The stages of what solves an edit with these parts."""
+    return LAYERED_STAGES if any(map(is_layer, further)) else SOLVING_STAGES
 
 
 class HostProgress:

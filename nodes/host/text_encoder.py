@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -22,7 +22,7 @@ from ...scapre.states.pooled import PooledEncoder
 from ...scapre.states.readings import TwoReadings
 from .folders import cache_folder
 from .projections import HostProjections
-from .readers import Network, Reader, readers
+from .readers import Network, Reader, enough, layer_readers, readers
 from .readers.reader import PROBE, Sections
 
 log = logging.getLogger("scapre")
@@ -32,6 +32,7 @@ _FEW = 3  # texts, of which a batch saves nothing
 _POOLED = "pooled_output"
 _PROBED = 16
 _REMEMBERED = 65_536
+_SECTIONS = 2048
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32)
 
 
@@ -81,21 +82,25 @@ class ClipEncoder:
             )
         if not found:
             raise ScaPreError(
-                f"clip: of the text encoders that it cuts prompts for ({', '.join(names)}) too few are loaded: CLIP-L "
-                "and CLIP-G, or T5, or all three. Load them together."
+                f"clip: of the text encoders that it cuts prompts for ({', '.join(names)}) too few are loaded: "
+                f"{enough(names)}. Load them together."
             )
+        self._layers = layer_readers(clip, names)
         wanted = family and text_encoder(family)
         if wanted and not wanted.names.intersection(names):
             raise ScaPreError(
                 f"clip: it is {shorten(', '.join(names))}, and {family} models read {wanted.title}. Connect "
                 f"{wanted.loader}."
             )
+        self._sections = lru_cache(_SECTIONS)(partial(_tokenized, clip))  # a host cuts a text for all its encoders
         self._readers = found
         self._take(found[0])
 
     def _take(self, reader: Reader) -> None:
         self._reader = reader
-        self._known = lru_cache(_REMEMBERED)(self._ids_of)  # a method asks of a text again and again
+        # A method asks of a text again and again. What is kept knows the reader and not this encoder, which the host's
+        # models would else be held by, in a circle, until Python looks for such.
+        self._known = lru_cache(_REMEMBERED)(partial(_ids_of, reader, self._sections))
 
     def each(self) -> list[ClipEncoder]:
         """It, and the same for the second of its text encoders, if a model reads two side by side."""
@@ -104,12 +109,23 @@ class ClipEncoder:
             encoder._take(reader)
         return found
 
+    def layer(self, number: int) -> ClipEncoder:
+        """The same, of the states behind a layer of the language model among its text encoders.
+
+        Raises:
+            ScaPreError: If there is none beside others.
+        """
+        if self._layers is None:
+            raise ScaPreError(
+                "clip: it has no T5 with Llama 3.1 beside it, whose layers this model reads. Connect Load CLIP "
+                "(Quadruple) with all four text encoders."
+            )
+        found = copy.copy(self)
+        found._take(self._layers(number))
+        return found
+
     def _tokens(self, text: str) -> Sections:
-        literal = self._reader.literal(text)
-        try:
-            found: Sections = self.clip.tokenize(literal, disable_weights=True)
-        except TypeError:  # tokenizers that never read weights do not take the keyword
-            found = self.clip.tokenize(literal)
+        found: Sections = self._sections(self._reader.literal(text))
         return found
 
     def tokens(self, text: str) -> Sequence[int]:
@@ -124,11 +140,10 @@ class ClipEncoder:
         """How many tokens of a text it reads at once."""
         return self._reader.window(self._tokens(""))
 
-    def _ids_of(self, text: str) -> tuple[int, ...]:
-        return self._reader.ids(text, self._tokens(text))
-
     def remembered(self, key: str, make: Callable[[], Tensor]) -> Tensor:
         """What `make` gives, or gave earlier for this encoder and key: kept in the host's user folder."""
+        if not self._reader.remembers:
+            return make()
         return Cache(cache_folder()).get(key, self.encode_prefixes([PROBE], _PROBED)[0], make)
 
     def lexicon(self) -> Lexicon | None:
@@ -211,3 +226,15 @@ class ClipEncoder:
         for text, sections in zip(texts, cut, strict=True):
             self._reader.ids(text, sections)
         return cut
+
+
+def _tokenized(clip: Any, literal: str) -> Sections:
+    try:
+        found: Sections = clip.tokenize(literal, disable_weights=True)
+    except TypeError:  # tokenizers that never read weights do not take the keyword
+        found = clip.tokenize(literal)
+    return found
+
+
+def _ids_of(reader: Reader, sections: Callable[[str], Sections], text: str) -> tuple[int, ...]:
+    return reader.ids(text, sections(reader.literal(text)))

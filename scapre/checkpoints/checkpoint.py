@@ -121,7 +121,7 @@ class Checkpoint:
         return encoder_of(self._source(vocabulary, others))
 
     def _source(self, vocabulary: Path | None, others: Sequence[TensorFile]) -> Source:
-        words = next(name for name, role in self.roles.items() if role is not Role.POOLED)
+        words = next(name for name, role in self.roles.items() if role not in (Role.POOLED, Role.LAYER))
         width = self.shape(words)[1]
         return Source(self.family, self.file, others, self.parameter, self._values, vocabulary, width)
 

@@ -13,7 +13,7 @@ from ..files import write_edit
 from ..report.data import report_data
 from ..report.markdown import render
 from ..solve import Request, encode_request, solve_edit
-from ..states.pooled import CHOICES, pooled_choice
+from ..states.further import CHOICES, chosen
 from ..states.prompts import TEMPLATES
 from .arguments import (
     add_export,
@@ -78,9 +78,9 @@ def run(options: argparse.Namespace) -> int:
     check_output(options.out, inputs, options.overwrite)
     request, exported, progress = request_of(options), export_options(options), ConsoleProgress()
     with Checkpoint(options.checkpoint) as checkpoint, text_encoder_files(options.text_encoder) as others:
-        vector, remarks = pooled_choice(options.pooled, checkpoint)
+        further, remarks = chosen(options.pooled, checkpoint)
         request = replace(
-            request, pooled=vector, notes=(*request.notes, *filter(None, [note(checkpoint.family)]), *remarks)
+            request, further=further, notes=(*request.notes, *filter(None, [note(checkpoint.family)]), *remarks)
         )
         states, seconds = encode_request(checkpoint.encoder(options.tokenizer, others), request, progress)
         edit = solve_edit(states, checkpoint, request, progress=progress, encode_seconds=seconds)

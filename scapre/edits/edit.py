@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import torch
@@ -19,6 +19,7 @@ from ..methods import Method, method
 from ..methods.change import Change
 from ..methods.payload import Payload
 from ..methods.settings import MethodSettings
+from ..states.further import POOLED, role_of
 from ..states.prompts import Pair, expand
 from ..states.token_states import TokenStates
 from .figures import Report
@@ -47,7 +48,7 @@ class Edit:
         states: States of all texts on the CPU, from which the edit, or a part of it, can be solved again.
         sketch: Some values of each weight the edit was solved from, see `fingerprint.sketch`.
         version: Of the pack that solved it.
-        pooled: The same for the matrices that read the text's pooled vector, where those are edited too.
+        further: The same for matrices that read something else of a text, by the part's name in `states.further`.
     """
 
     method: str
@@ -64,12 +65,13 @@ class Edit:
     states: TokenStates
     sketch: Mapping[str, Tensor]
     version: str = VERSION
-    pooled: Edit | None = None
+    further: Mapping[str, Edit] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Closes the mappings; an edit is shared by every model that carries it."""
         object.__setattr__(self, "shapes", MappingProxyType(dict(self.shapes)))
         object.__setattr__(self, "sketch", MappingProxyType(dict(self.sketch)))
+        object.__setattr__(self, "further", MappingProxyType(dict(self.further)))
 
     @property
     def solver(self) -> Method:
@@ -81,14 +83,23 @@ class Edit:
         return method(self.method)
 
     @property
+    def pooled(self) -> Edit | None:
+        """Its part for the matrices that read the text's pooled vector, where those are edited too."""
+        return self.further.get(POOLED)
+
+    @property
     def roles(self) -> Collection[Role]:
         """What it edits."""
-        return {*self.solver.edits(self.settings), *((Role.POOLED,) if self.pooled else ())}
+        return {*self.solver.edits(self.settings), *map(role_of, self.further)}
 
     @property
     def matrices(self) -> Mapping[str, tuple[int, int]]:
-        """Shape (n, d) of every matrix that it changes, also of those that read the pooled vector."""
-        return {**self.shapes, **self.pooled.shapes} if self.pooled else self.shapes
+        """Shape (n, d) of every matrix that it changes, also of those of its parts."""
+        return {name: shape for part in self._parts for name, shape in part.shapes.items()}
+
+    @property
+    def _parts(self) -> tuple[Edit, ...]:
+        return (self, *self.further.values())
 
     @property
     def described(self) -> str:
@@ -105,8 +116,9 @@ class Edit:
         Raises:
             ScaPreError: If the edit has no such projection, or the weight's shape is another.
         """
-        if self.pooled and name in self.pooled.shapes:
-            return self.pooled.change(name, weight)
+        part = next((part for part in self.further.values() if name in part.shapes), None)
+        if part:
+            return part.change(name, weight)
         expected = self.shapes.get(name)
         if expected is None:
             raise ScaPreError(f"edit: it has no projection {name}. It was made for {self.family}.")
@@ -122,7 +134,7 @@ class Edit:
 
     def shift(self) -> Callable[[Tensor], Tensor] | None:
         """What adds to states what the edit does to all that reads them; see `Method.shift`."""
-        return None if self.pooled else self.solver.shift(self.payload.shared, self.settings)
+        return None if self.further else self.solver.shift(self.payload.shared, self.settings)
 
     @property
     def digest(self) -> str:
@@ -133,7 +145,8 @@ class Edit:
             for key, value in tensors.items():
                 found.update(f"{name}\0{key}\0{value.dtype}{tuple(value.shape)}\0".encode())
                 found.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-        found.update(self.pooled.digest.encode() if self.pooled else b"")
+        for part in self.further.values():
+            found.update(part.digest.encode())
         return found.hexdigest()
 
     @property
@@ -144,7 +157,7 @@ class Edit:
     def difference(self, samples: Mapping[str, Tensor]) -> float:
         """How far weights are from those the edit was solved from: ‖W' - W‖ / ‖W‖, 0 for the same ones.
 
-        Of an edit with a pooled part it is the greater of both.
+        Of an edit with parts it is the greatest of all.
 
         Args:
             samples: `fingerprint.sample` of every projection.
@@ -157,7 +170,7 @@ class Edit:
             raise ScaPreError(f"model: it has no projection {min(missing)}. The edit was made for {self.family}.")
         here = {name: samples[name] for name in self.shapes}
         own = self._apart(fingerprint(here.items()), {name: sketch(values) for name, values in here.items()})
-        return max(own, self.pooled.difference(samples)) if self.pooled else own
+        return max([own, *(part.difference(samples) for part in self.further.values())])
 
     def difference_from(self, other: Edit) -> float:
         """How far the weights of another edit are from those of this one; infinite where they have other names."""
@@ -176,7 +189,7 @@ class Edit:
         """
         if self is other or self.matrices != other.matrices:
             return self is other
-        if self.pooled and other.pooled and not self.pooled.same_as(other.pooled):
+        if any(not part.same_as(other.further[name]) for name, part in self.further.items() if name in other.further):
             return False
         mine, its = self.to("cpu"), other.to("cpu")
         if (mine.method, mine.settings) == (its.method, its.settings) and mine.payload.same_as(its.payload):
@@ -185,13 +198,20 @@ class Edit:
 
     def to(self, device: torch.device | str) -> Edit:
         """The same edit with what `delta` needs on a device."""
-        return replace(self, payload=self.payload.to(device), pooled=self.pooled and self.pooled.to(device))
+        further = {name: part.to(device) for name, part in self.further.items()}
+        return replace(self, payload=self.payload.to(device), further=further)
 
     @property
     def nbytes(self) -> int:
         """Bytes held by the tensors."""
         own: int = sum(tensor.nbytes for tensor in (*self.payload, *self.states, *self.sketch.values()))
-        return own + (self.pooled.nbytes if self.pooled else 0)
+        return own + sum(part.nbytes for part in self.further.values())
+
+
+def without_states(edit: Edit) -> Edit:
+    """An edit that can be applied, but neither merged nor taken apart without its text encoder."""
+    further = {name: without_states(part) for name, part in edit.further.items()}
+    return replace(edit, states=edit.states.left_out(), payload=edit.solver.trimmed(edit.payload), further=further)
 
 
 def _probes(shapes: Mapping[str, tuple[int, int]]) -> Iterator[tuple[str, Tensor]]:

@@ -41,9 +41,9 @@ def hide_names(edit: Edit) -> Edit:
 
     report = edit.report
     figures = {key: told(getattr(report, key)) for key in ("remaining", "kept", "drift")}
-    pooled = edit.pooled and hide_names(edit.pooled)
+    further = {name: hide_names(part) for name, part in edit.further.items()}
     report = replace(report, notes=(), **figures)
-    return replace(edit, concepts=concepts, preserve=preserve, states=states, report=report, pooled=pooled)
+    return replace(edit, concepts=concepts, preserve=preserve, states=states, report=report, further=further)
 
 
 def _renamed(

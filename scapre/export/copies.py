@@ -19,6 +19,7 @@ _FEED_FORWARD = re.compile(r"ffnet2(?!\d)", re.IGNORECASE)
 _ALIKE: Mapping[Role, re.Pattern[str] | None] = {
     Role.KEY: _CROSS_ATTENTION, Role.VALUE: _CROSS_ATTENTION, Role.QUERY: _CROSS_REST, Role.ANSWER: _CROSS_REST,
     Role.FEED_FORWARD: _FEED_FORWARD, Role.OTHER: None, Role.INPUT: None, Role.POOLED: None,
+    Role.LAYER: None,
 }  # fmt: skip
 """How layers of each role are called anywhere; None where their names say too little."""
 _LORA = "lora_unet_"

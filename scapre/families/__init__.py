@@ -14,6 +14,7 @@ from . import (
     cosmos,
     flux,
     flux2,
+    hidream,
     hunyuan_dit,
     hunyuan_video,
     kandinsky,
@@ -53,6 +54,7 @@ __all__ = [
     "contexts",
     "find_projections",
     "having",
+    "layers",
     "leaks",
     "note",
     "of_vectors",
@@ -85,6 +87,7 @@ FAMILIES: Mapping[str, Family] = {
     **kandinsky.FAMILIES,
     **aura_flow.FAMILIES,
     **mochi.FAMILIES,
+    **hidream.FAMILIES,
 }
 
 
@@ -143,6 +146,20 @@ def leaks(title: str) -> bool:
 def of_vectors(title: str) -> bool:
     """Whether the projections of a family read a text's pooled vector and nothing else of it."""
     return _titled(title).of_vectors
+
+
+def layers(title: str, roles: Mapping[str, Role]) -> Mapping[int, tuple[str, ...]]:
+    """Names of the matrices that read a layer of a language model, by the layer, from the first one on.
+
+    Args:
+        title: Of the model's family.
+        roles: Role of each matrix by its name.
+    """
+    layer = _titled(title).layer
+    found: dict[int, list[str]] = {}
+    for name in (name for name, role in roles.items() if role is Role.LAYER):
+        found.setdefault(layer(name) if layer else 0, []).append(name)
+    return {number: tuple(found[number]) for number in sorted(found)}
 
 
 def note(title: str) -> str:

@@ -94,6 +94,7 @@ class Family:
         leaks: Whether names are erased from the pooled vector, too, unless it is forbidden: where they still come
             through it, or where it stands among the words.
         of_vectors: Whether the projections read a text's pooled vector and nothing else of it.
+        layer: Tells from the name of a matrix for `Role.LAYER` which layer it reads, from 0.
     """
 
     title: str
@@ -108,6 +109,7 @@ class Family:
     note: str = ""
     leaks: bool = False
     of_vectors: bool = False
+    layer: Callable[[str], int] | None = None
 
 
 def of_blocks(titles: Mapping[str, str], blocks: Blocks, encoder: TextEncoder, **more: Any) -> dict[str, Family]:

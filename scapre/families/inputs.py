@@ -14,7 +14,9 @@ from .family import Family, TextEncoder
 from .roles import Role
 
 _START, _END = "diffusion_model.", ".weight"
-LABELS = {Role.INPUT: "words", Role.POOLED: "pooled vector", Role.VALUE: "pooled vector"}
+LABELS = {
+    Role.INPUT: "words", Role.POOLED: "pooled vector", Role.VALUE: "pooled vector", Role.LAYER: "language model",
+}  # fmt: skip
 """What enters through a matrix, for people."""
 
 

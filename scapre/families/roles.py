@@ -17,6 +17,7 @@ class Role(str, Enum):
     VALUE = "cross-attention value"
     INPUT = "text input"
     POOLED = "pooled text"
+    LAYER = "layer of a language model"
     QUERY = "cross-attention query"
     ANSWER = "cross-attention output"
     FEED_FORWARD = "feed-forward output"

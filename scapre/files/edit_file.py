@@ -8,12 +8,12 @@ from pathlib import Path
 from torch import Tensor
 
 from ..checkpoints.tensor_file import TensorFile
-from ..edits.edit import Edit
+from ..edits.edit import Edit, without_states
 from ..edits.hide import hide_names
 from ..methods.payload import Payload
 from .description import Description
 from .layout import read_tensors, tensors_of, token_states
-from .metadata import POOLED, from_metadata, to_metadata
+from .metadata import from_metadata, to_metadata
 from .sections import Tensors, sections
 from .write import write_tensors
 
@@ -35,20 +35,15 @@ def write_edit(edit: Edit, path: Path, *, names: bool = True, states: bool = Tru
     """
     edit = edit if names else hide_names(edit)
     if not states:
-        edit = _bare(edit)
+        edit = without_states(edit)
     tensors = {f"{prefix}{name}": tensor for prefix, part in _parts(edit) for name, tensor in tensors_of(part).items()}
     entries = {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in tensors.items()}
     write_tensors(path, entries, tensors.__getitem__, to_metadata(edit), overwrite=overwrite)
 
 
-def _bare(edit: Edit) -> Edit:
-    pooled = edit.pooled and _bare(edit.pooled)
-    return replace(edit, states=edit.states.left_out(), payload=edit.solver.trimmed(edit.payload), pooled=pooled)
-
-
 def _parts(edit: Edit) -> list[tuple[str, Edit]]:
-    """An edit and its part for the pooled vector, with what the names of their tensors begin with."""
-    return [("", edit), *([(POOLED, edit.pooled)] if edit.pooled else [])]
+    """An edit and its parts, with what the names of their tensors begin with."""
+    return [("", edit), *((f"{name}.", part) for name, part in edit.further.items())]
 
 
 def read_edit(path: Path) -> Edit:
@@ -58,11 +53,10 @@ def read_edit(path: Path) -> Edit:
         ScaPreError: If it cannot be read, or is no whole edit that this version knows.
     """
     with TensorFile(path) as file:
-        own, pooled = from_metadata(file)
-        if pooled is None:
-            return _read(file, own)
-        main, vectors = sections(file, POOLED)
-        return replace(_read(main, own), pooled=_read(vectors, pooled))
+        own, further = from_metadata(file)
+        main, parts = sections(file, [f"{name}." for name in further])
+        read = {name: _read(parts[f"{name}."], told) for name, told in further.items()}
+        return replace(_read(main, own), further=read)
 
 
 def _read(file: Tensors, told: Description) -> Edit:

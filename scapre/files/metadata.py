@@ -11,6 +11,7 @@ from ..checkpoints.tensor_file import TensorFile
 from ..edits.edit import Edit
 from ..errors import ScaPreError, shorten
 from ..methods import FIRST, METHODS
+from ..states.further import POOLED, is_layer, order, titles
 from ..states.readings import once
 from .description import Description, described, table_of
 
@@ -19,8 +20,6 @@ FORMAT_VERSION = 2
 # Method of format 1, and format of its payload. It knows no tokens; an edit from such a file is written in it again.
 _FIRST = (FIRST, "1")
 
-POOLED = "pooled."
-"""What the names of tensors begin with that belong to the pooled vector."""
 _SAME = ("family", "seed", "settings", "preserve")
 
 _WRONG = (LookupError, TypeError, ValueError, AttributeError)  # what a table of other types and values leads to
@@ -33,14 +32,15 @@ def to_metadata(edit: Edit) -> dict[str, str]:
         ScaPreError: If a name or figure cannot be in a file; those that the parsers and the solve give can.
     """
     try:
-        text, pooled = _text(edit), {"pooled": _text(edit.pooled)} if edit.pooled else {}
+        text, further = _text(edit), {name: _text(part) for name, part in edit.further.items()}
     except _WRONG as error:
         raise ScaPreError(f"edit: it cannot be saved ({str(error)[:200]}). Make it again without that.") from None
     made = (edit.method, str(edit.solver.format))
-    early = made == _FIRST and not edit.states.tokens and not pooled
-    number, named = (1, {}) if early else (3 if pooled else 2, {"method": made[0], "method_format": made[1]})
+    early = made == _FIRST and not edit.states.tokens and not further
+    later = 4 if any(map(is_layer, further)) else 3 if further else 2
+    number, named = (1, {}) if early else (later, {"method": made[0], "method_format": made[1]})
     begin = {"format": FORMAT, "format_version": str(number), "pack_version": edit.version}
-    return {**begin, **named, "edit": text, **pooled}
+    return {**begin, **named, "edit": text, **further}
 
 
 def _text(edit: Edit) -> str:
@@ -49,8 +49,8 @@ def _text(edit: Edit) -> str:
     return text
 
 
-def from_metadata(file: TensorFile) -> tuple[Description, Description | None]:
-    """Reads and checks the metadata of an edit's file: of the edit, and of its part for the pooled vector.
+def from_metadata(file: TensorFile) -> tuple[Description, dict[str, Description]]:
+    """Reads and checks the metadata of an edit's file: of the edit, and of its parts by their names.
 
     Raises:
         ScaPreError: If it is no edit, of a later format, or a value is not what it should be.
@@ -61,7 +61,7 @@ def from_metadata(file: TensorFile) -> tuple[Description, Description | None]:
             "a LoRA belongs into Load LoRA, a model into Load Checkpoint."
         )
     version, pack = (file.metadata.get(key, "") for key in ("format_version", "pack_version"))
-    if version not in ("1", "2", "3"):
+    if version not in ("1", "2", "3", "4"):
         raise _unknown(file, f"in its format {_shown(version)}")
     made = file.metadata.get("method", ""), file.metadata.get("method_format", "")
     if version == "1":
@@ -70,12 +70,19 @@ def from_metadata(file: TensorFile) -> tuple[Description, Description | None]:
         raise _unknown(file, f"with the method {_shown(made[0])} in its format {_shown(made[1])}")
     try:
         own = described(pack, made[0], strict_json(file.metadata["edit"]), file.size)
-        if version != "3":
-            return own, None
-        pooled = described(pack, made[0], strict_json(file.metadata["pooled"]), file.size)
-        if any(getattr(own, key) != getattr(pooled, key) for key in _SAME) or _asked(own) != _asked(pooled):
-            raise ValueError("its part for the pooled vector belongs to another edit")
-        return own, pooled
+        names = [name for name in file.metadata if version == "4" and is_layer(name)]
+        names += [POOLED] if version == "3" or (version == "4" and POOLED in file.metadata) else []
+        further = {
+            name: described(pack, made[0], strict_json(file.metadata[name]), file.size)
+            for name in sorted(names, key=order)
+        }
+        for name, told in further.items():
+            if any(getattr(own, key) != getattr(told, key) for key in _SAME) or _asked(own) != _asked(told):
+                raise ValueError(f"its part for {titles([name])[0]} belongs to another edit")
+        matrices = [matrix for told in (own, *further.values()) for matrix in told.shapes]
+        if len(matrices) != len(set(matrices)):
+            raise ValueError("two of its parts change one matrix")
+        return own, further
     except ScaPreError as error:
         raise file.broken(str(error)) from None
     except _WRONG as error:

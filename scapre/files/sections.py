@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from torch import Tensor
@@ -46,8 +46,14 @@ class Section:
         return self._file.broken(what)
 
 
-def sections(file: TensorFile, prefix: str) -> tuple[Section, Section]:
-    """The tensors whose names do not begin with a prefix, and the others, without it."""
-    there = [name for name in file.entries if name.startswith(prefix)]
-    rest = {name: name for name in file.entries if not name.startswith(prefix)}
-    return Section(file, rest), Section(file, {name.removeprefix(prefix): name for name in there})
+def sections(file: TensorFile, prefixes: Iterable[str]) -> tuple[Section, dict[str, Section]]:
+    """The tensors whose names begin with none of some prefixes, and by the prefix the others, without it."""
+    names: dict[str, dict[str, str]] = {prefix: {} for prefix in prefixes}
+    rest = {}
+    for name in file.entries:
+        prefix = next((prefix for prefix in names if name.startswith(prefix)), None)
+        if prefix is None:
+            rest[name] = name
+        else:
+            names[prefix][name.removeprefix(prefix)] = name
+    return Section(file, rest), {prefix: Section(file, some) for prefix, some in names.items()}

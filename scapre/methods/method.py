@@ -55,11 +55,13 @@ class Studied:
         moments: Its figures of prompts.
         notes: What the user should know of it.
         alike: Words that the encoder answers like a concept, by its text.
+        kin: Words that it has found to stand by each concept.
     """
 
     moments: Tensors = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     alike: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    kin: Sequence[Any] = ()
 
 
 @dataclass(frozen=True)
@@ -148,9 +150,19 @@ class Method(ABC):
         return self.roles
 
     def study(
-        self, encoder: Encoder, concepts: Sequence[Concept], preserve: Sequence[str], settings: Any, progress: Progress
-    ) -> Studied:
-        """What it reads of the encoder beside the states of names: the states of prompts, as their moments."""
+        self, encoder: Encoder, concepts: Sequence[Concept], preserve: Sequence[str], settings: Any, progress: Progress,
+        known: Studied | None = None,
+    ) -> Studied:  # fmt: skip
+        """What it reads of the encoder beside the states of names: the states of prompts, as their moments.
+
+        Args:
+            encoder: Reads them.
+            concepts: What is erased.
+            preserve: Names that stay.
+            settings: Its own.
+            progress: Told each step; may raise to stop.
+            known: What it had read of the same list by another encoder of the model, whose kin are taken.
+        """
         return Studied()
 
     def anchors(self, moments: Tensors, concepts: Sequence[Concept]) -> Tensors:

@@ -81,8 +81,9 @@ class OCE(Method):
     moments = MappingProxyType({"general": Kind(torch.float32, "dd")})
 
     def study(
-        self, encoder: Encoder, concepts: Sequence[Concept], preserve: Sequence[str], settings: Any, progress: Progress
-    ) -> Studied:
+        self, encoder: Encoder, concepts: Sequence[Concept], preserve: Sequence[str], settings: Any, progress: Progress,
+        known: Studied | None = None,
+    ) -> Studied:  # fmt: skip
         """C_g."""
         captions = twice(CAPTIONS) if len(readings(encoder)) > 1 else CAPTIONS
         lengths = {text: len(encoder.tokens(text)) + 2 for text in captions}

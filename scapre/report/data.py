@@ -29,7 +29,7 @@ MatrixKind = Literal["key", "value", "output", "rest"]
 
 _COLUMNS: Mapping[Role, MatrixKind] = {
     Role.KEY: "key", Role.VALUE: "value", Role.FEED_FORWARD: "output", Role.QUERY: "rest", Role.ANSWER: "rest",
-    Role.OTHER: "rest", Role.INPUT: "value", Role.POOLED: "value",
+    Role.OTHER: "rest", Role.INPUT: "value", Role.POOLED: "value", Role.LAYER: "value",
 }  # fmt: skip
 LETTERS: Mapping[MatrixKind, str] = {"key": "K", "value": "V", "output": "F", "rest": "R"}
 """What each kind of matrix is called beside figures."""
@@ -170,8 +170,8 @@ def _drift(edit: Edit) -> list[DriftRow]:
 
 def _blocks(edit: Edit) -> list[BlockRow]:
     found: dict[str, BlockRow] = {}
-    vectors = edit.pooled.report.change if edit.pooled else {}
-    for name, change in (*edit.report.change.items(), *vectors.items()):
+    changes = [edit.report.change, *(part.report.change for part in edit.further.values())]
+    for name, change in (pair for some in changes for pair in some.items()):
         where = place(edit.family, name)
         empty: BlockRow = {"block": where.label, "key": None, "value": None, "output": None, "rest": None}
         row, kind = found.setdefault(where.layer, empty), _COLUMNS[where.role]

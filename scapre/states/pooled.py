@@ -8,13 +8,10 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from ..errors import ScaPreError, shorten
-from ..families import Projections, Role, leaks
 from ..progress import Progress
 from .encoder import Encoder
 from .lexicon import Lexicon
 
-CHOICES = ("auto", "on", "off")
 _WINDOW = 77
 _TOGETHER = 32
 
@@ -26,23 +23,6 @@ class Pools(Protocol):
     def pooled(self, texts: Sequence[str]) -> Tensor:
         """The pooled vector of each text, (texts, width), float32."""
         ...
-
-
-def pooled_choice(choice: str, projections: Projections) -> tuple[bool, tuple[str, ...]]:
-    """Whether names are erased from a model's pooled vector, too, and what to say of that.
-
-    Raises:
-        ScaPreError: For an unknown choice.
-    """
-    if choice not in CHOICES:
-        raise ScaPreError(f"pooled: {shorten(choice)} is unknown. Choose one of {', '.join(CHOICES)}.")
-    there = Role.POOLED in projections.roles.values()
-    if choice == "on" and not there:
-        return False, (f"pooled: {projections.family} models read no pooled vector of a text, so it changes nothing",)
-    leaky = there and leaks(projections.family)
-    if choice == "off" and leaky:
-        return False, (f"pooled: it is off, and {projections.family} models also draw names from the pooled vector",)
-    return there and choice != "off" and (choice == "on" or leaky), ()
 
 
 class PooledEncoder:
@@ -84,21 +64,3 @@ class PooledEncoder:
     def lexicon(self) -> Lexicon | None:
         """The words of the encoder's vocabulary."""
         return self._encoder.lexicon()
-
-
-class PooledProjections:
-    """A model's matrices that read the pooled vector, as if they were its values: so methods need not know of them."""
-
-    def __init__(self, projections: Projections) -> None:
-        """Takes all of the model's."""
-        self._whole = projections
-        self.family = projections.family
-        self.roles = {name: Role.VALUE for name, role in projections.roles.items() if role is Role.POOLED}
-
-    def read(self, name: str, device: torch.device) -> Tensor:
-        """See `Projections`."""
-        return self._whole.read(name, device)
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """See `Projections`."""
-        return self._whole.shape(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
@@ -46,7 +46,8 @@ class TokenStates:
         moments: What a method has read of further texts.
         notes: What it has to say of them; not kept with an edit.
         alike: Words that the encoder answers like a name, by the name; not kept with an edit.
-        pooled: The same of the texts' pooled vectors, where those are asked for; an edit keeps them with its own.
+        further: What gives the same of what else a model reads of the texts, by its name in `further`: when it is
+            asked, since states of many layers are large, and needed one after another. No edit keeps it.
     """
 
     states: Tensor
@@ -58,7 +59,7 @@ class TokenStates:
     moments: Mapping[str, Tensor] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     alike: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    pooled: TokenStates | None = None
+    further: Mapping[str, Callable[[Progress], TokenStates]] = field(default_factory=dict)
 
     @property
     def width(self) -> int:

@@ -149,8 +149,8 @@ ZERO123 = {"cc_projection.weight": torch.zeros(1), **changed(input_blocks__0__0_
 @pytest.mark.parametrize(
     ("content", "detected"),
     [
-        ({"caption_projection.0.linear.weight": torch.zeros(8, 8)}, "HiDream"),
-        ({"model.diffusion_model.caption_projection.0.linear.weight": torch.zeros(8, 8)}, "HiDream"),
+        ({"embed_image_indicator.weight": torch.zeros(8, 8)}, "Ideogram4"),
+        ({"model.diffusion_model.embed_image_indicator.weight": torch.zeros(8, 8)}, "Ideogram4"),
         (changed(input_blocks__0__0__weight=(256, 7, 3, 3)) | {
             name: value[:, :1].repeat(1, 1024) for name, value in checkpoint_files.tensors().items() if "attn2" in name
         }, "SD_X4Upscaler"),

@@ -35,7 +35,7 @@ def test_matrices_are_found_in_order_with_what_they_are_for(detected):
     assert more == {**roles, **pooled}
 
 
-@pytest.mark.parametrize("detected", ["HiDream", "SVD_img2vid", "LongCatImage", "Stable_Zero123"])
+@pytest.mark.parametrize("detected", ["HiDreamO1", "SVD_img2vid", "LongCatImage", "Stable_Zero123"])
 def test_any_other_family_is_refused_by_name_with_the_supported_list(detected):
     with pytest.raises(ScaPreError) as error:
         find_projections(detected, UNET)
@@ -59,7 +59,7 @@ def test_a_model_without_cross_attention_is_refused():
         find_projections("SD15", UNET[:2])
 
 
-@pytest.mark.parametrize(("detected", "parameters"), [("HiDream", UNET), ("SD15", UNET[:2])])
+@pytest.mark.parametrize(("detected", "parameters"), [("HiDreamO1", UNET), ("SD15", UNET[:2])])
 def test_the_input_that_names_the_model_is_named(detected, parameters):
     with pytest.raises(ScaPreError, match=r"^model: "):
         find_projections(detected, parameters)

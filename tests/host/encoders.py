@@ -18,6 +18,7 @@ from comfy.text_encoders import (
     cosmos,
     flux,
     genmo,
+    hidream,
     hunyuan_image,
     hunyuan_video,
     hydit,
@@ -179,6 +180,13 @@ def omnigen2_qwen(width: int = WIDTH) -> comfy.sd.CLIP:
 def llama_and_clip(width: int = WIDTH) -> comfy.sd.CLIP:
     """HunyuanVideo's: what stands around a text is cut away on both sides."""
     return _chat(hunyuan_video.HunyuanVideoTokenizer, hunyuan_video.hunyuan_video_clip(), width, "llama")
+
+
+def hidream_clips(width: int = WIDTH, **loaded: bool) -> comfy.sd.CLIP:
+    """HiDream's CLIP-L, CLIP-G, T5, and Llama with all of its layers."""
+    sizes = {**_CHAT, "hidden_size": width, "num_hidden_layers": 32}
+    beside = {"clip_l_model_config": _WIDE_L, "clip_g_model_config": _WIDE_G, "llama_model_config": sizes}
+    return _t5(hidream.HiDreamTokenizer, hidream.hidream_clip(**loaded), width, **beside)
 
 
 def hunyuan_video_15_qwen(width: int = WIDTH) -> comfy.sd.CLIP:

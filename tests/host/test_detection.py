@@ -78,11 +78,11 @@ REFUSED = {
     "SVD_img2vid": big_unet(**VIDEO, adm_in_channels=768),
     "SV3D_u": big_unet(**VIDEO, adm_in_channels=256),
     "SV3D_p": big_unet(**VIDEO, adm_in_channels=1280),
-    "HiDream": {
-        "image_model": "hidream", "patch_size": 2, "in_channels": 16, "out_channels": 16, "num_layers": 1,
-        "num_single_layers": 1, "attention_head_dim": 64, "num_attention_heads": 2, "caption_channels": [32, 32],
-        "text_emb_dim": 16, "num_routed_experts": 2, "num_activated_experts": 1, "axes_dims_rope": [32, 16, 16],
-        "max_resolution": [16, 16], "llama_layers": [0, 0],
+    "LongCatImage": {
+        "image_model": "flux", "in_channels": 16, "out_channels": 16, "patch_size": 2, "context_in_dim": 3584,
+        "hidden_size": 48, "mlp_ratio": 2.0, "num_heads": 2, "depth": 1, "depth_single_blocks": 1,
+        "axes_dim": [8, 8, 8], "theta": 10_000, "qkv_bias": True, "guidance_embed": False, "vec_in_dim": None,
+        "txt_ids_dims": [1, 2],
     },
 }  # fmt: skip
 

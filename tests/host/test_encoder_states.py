@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import comfy.sd
-import comfy.text_encoders.hidream as hidream
+import comfy.text_encoders.ideogram4 as ideogram4
 import comfy.text_encoders.ovis as ovis
 import folder_paths
 import pytest
@@ -111,7 +111,7 @@ def test_a_missing_encoder_is_explained() -> None:
 
 @pytest.mark.parametrize(
     ("tokenizer", "name"),
-    [(hidream.HiDreamTokenizer, "llama"), (ovis.OvisTokenizer, "qwen3_2b")],
+    [(ideogram4.Ideogram4Tokenizer, "qwen3vl_8b"), (ovis.OvisTokenizer, "qwen3_2b")],
 )
 def test_an_encoder_of_no_supported_model_is_refused_by_name(tokenizer: type, name: str) -> None:
     clip = models.text_encoder()

@@ -248,6 +248,16 @@ KINDS = {
          "axes_dim": [12, 12]},
         encoders.hunyuan_image_qwen, (1, 64, 8, 8), asked=True,
     ),
+    "hidream": Kind(
+        supported.HiDream,
+        {
+            "image_model": "hidream", "attention_head_dim": 16, "axes_dims_rope": [8, 4, 4], "in_channels": 16,
+            "out_channels": 16, "caption_channels": [WIDTH, WIDTH], "max_resolution": [16, 16], "num_layers": 16,
+            "num_single_layers": 32, "llama_layers": [min(block, 31) for block in range(48)], "patch_size": 2,
+            "num_attention_heads": 1, "num_routed_experts": 2, "num_activated_experts": 1, "text_emb_dim": 320,
+        },
+        encoders.hidream_clips, (1, 16, 8, 8), asked=True,
+    ),
     "kandinsky 5": Kind(  # films: a picture to begin with, and where it is, lie beside the latent
         supported.Kandinsky5, {**_KANDINSKY, "visual_embed_dim": 132}, encoders.kandinsky_qwen_and_clip,
         (1, 16, 1, 8, 8), asked=True,

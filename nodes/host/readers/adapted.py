@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from ....scapre.states.sentences import WINDOW
 from .reader import Sections
 from .sentences import SentenceReader
 
@@ -21,7 +22,7 @@ class AdaptedReader(SentenceReader):
         return iter([[place] for place in range(len(texts))])
 
     @torch.no_grad()
-    def _encoded(self, texts: Sequence[Sections]) -> Tensor:
+    def _encoded(self, texts: Sequence[Sections], length: int = WINDOW) -> Tensor:
         (text,) = texts
         states = self.clip.encode_from_tokens(text)
         ids = torch.tensor([[entry[0] for entry in text[self.name][0]]])

@@ -94,7 +94,7 @@ class BertReader(WholeReader):
         order = sorted(range(len(texts)), key=lambda place: len(self._words(texts[place])))
         return (order[start : start + _TOGETHER] for start in range(0, len(order), _TOGETHER))
 
-    def _encoded(self, texts: Sequence[Sections]) -> Tensor:
+    def _encoded(self, texts: Sequence[Sections], length: int = WINDOW) -> Tensor:
         """States of texts, (texts, tokens, width); what fills them up to one length is masked."""
         ids = [(_START, *self._words(text), _END) for text in texts]
         longest = max(map(len, ids))

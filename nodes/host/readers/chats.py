@@ -38,27 +38,36 @@ class ChatReader(WholeReader):
         size = _TOGETHER if self._batch else 1
         return (order[start : start + size] for start in range(0, len(order), size))
 
-    def _encoded(self, texts: Sequence[Sections]) -> list[Tensor]:
-        """States of texts from their first word on, as far as a model reads them, up to the window."""
-        found = self._rows(texts)
+    def prefixes(self, texts: Sequence[Sections], length: int) -> Tensor:
+        """Padding is read no further than that."""
+        return self._whole(texts, length)[:, :length]
+
+    def _encoded(self, texts: Sequence[Sections], length: int = WINDOW) -> Sequence[Tensor]:
+        """States of texts from their first word on, as far as a model reads them, up to a length."""
+        found = self._rows(texts, length)
         if found is None:  # the host cuts away what belongs to the others
             self._batch = False
-            return [rows for text in texts for rows in self._encoded([text])]
+            return [rows for text in texts for rows in self._encoded([text], length)]
         ends = (len(text[self.name][0]) for text in texts)  # with padding
         return [rows[self._before : min(end, self._before + WINDOW)] for rows, end in zip(found, ends, strict=True)]
 
-    def _rows(self, texts: Sequence[Sections]) -> Tensor | None:
+    def _rows(self, texts: Sequence[Sections], length: int = WINDOW) -> Tensor | None:
         """States by token, (texts, tokens, width), zero where the host cuts them away before all texts."""
         ids = [self._bare(text) for text in texts]
         longest = max(map(len, ids))
         if self._padded:  # and a model reads the padding
-            longest = max(longest, self._before + WINDOW)
+            longest = max(longest, self._before + length)
         sections = [[(token, 1.0) for token in (*some, *[self._padding] * (longest - len(some)))] for some in ids]
-        batch = self.clip.encode_from_tokens({**texts[0], self.name: sections}).float().cpu()
+        batch = self._asked({**texts[0], self.name: sections}).float().cpu()
         cut = longest * len(texts) - batch.shape[1]
         if cut > self._before:
             return None
         return F.pad(batch[0], (0, 0, cut, 0)).view(len(texts), longest, -1)
+
+    def _asked(self, tokens: Sections) -> Tensor:
+        """What the host gives for tokens, (1, all tokens, width)."""
+        found: Tensor = self.clip.encode_from_tokens(tokens)
+        return found
 
     def _words(self, sections: Sections) -> Ids:
         ids = self._bare(sections)
@@ -102,7 +111,7 @@ class ChatReader(WholeReader):
         found = self._rows([text])
         if found is None:
             raise TypeError("the host cuts away what a text begins with")
-        raw = self.clip.encode_from_tokens(text).shape[1]
+        raw = self._asked(text).shape[1]
         frame = found[0, len(text[self.name][0]) - raw : self._before]
         rows = found[0, self._before + len(self._words(text)) :]
         return (rows[0] if len(rows) else frame[-1]), frame

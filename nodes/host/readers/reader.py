@@ -28,6 +28,8 @@ class Reader(ABC):
 
     windows = False
     """Whether what the host gives of a text is the states of `whole` and a vector, and nothing else."""
+    remembers = True
+    """Whether what is made of its states may be kept on disk, where there is room for that of a few encoders."""
     _batched: VectorEncoder | Literal[False] | None = None
 
     def __init__(self, clip: Any, name: str, network: Network | None = None) -> None:

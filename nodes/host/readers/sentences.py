@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ....scapre.states.sentences import END, PADDING, literal, ordered
+from ....scapre.states.sentences import END, PADDING, WINDOW, literal, ordered
 from .reader import Sections
 from .whole import WholeReader
 
@@ -39,7 +39,7 @@ class SentenceReader(WholeReader):
         if batch:
             yield batch
 
-    def _encoded(self, texts: Sequence[Sections]) -> Tensor:
+    def _encoded(self, texts: Sequence[Sections], length: int = WINDOW) -> Tensor:
         """States of texts, (texts, tokens, width), cut to the longest where nothing behind a text's end is read."""
         sections = [text[self.name][0] for text in texts]
         if self._padding is not None:

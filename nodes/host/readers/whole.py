@@ -27,9 +27,13 @@ class WholeReader(Reader):
 
     def whole(self, texts: Sequence[Sections]) -> Tensor:
         """Texts of like length together."""
+        return self._whole(texts, WINDOW)
+
+    def _whole(self, texts: Sequence[Sections], length: int) -> Tensor:
+        """The same, of which no more than the first positions are right, (texts, window, width)."""
         states: dict[int, Tensor] = {}
         for places in self._batches(texts):
-            for place, rows in zip(places, self._encoded([texts[place] for place in places]), strict=True):
+            for place, rows in zip(places, self._encoded([texts[place] for place in places], length), strict=True):
                 states[place] = self._ordered(rows, len(self._words(texts[place])))
         return torch.stack([states[place] for place in range(len(texts))])
 
@@ -42,8 +46,8 @@ class WholeReader(Reader):
         """Places of the texts that are encoded together."""
 
     @abstractmethod
-    def _encoded(self, texts: Sequence[Sections]) -> Tensor | list[Tensor]:
-        """States of each text, (tokens, width), float32 on the CPU."""
+    def _encoded(self, texts: Sequence[Sections], length: int) -> Tensor | Sequence[Tensor]:
+        """States of each text, (tokens, width), float32 on the CPU, as far as its first positions need them."""
 
     @abstractmethod
     def _ordered(self, rows: Tensor, words: int) -> Tensor:

@@ -109,14 +109,16 @@ class Auto(RightMethod):
     })  # fmt: skip
 
     def study(
-        self, encoder: Encoder, concepts: Sequence[Concept], preserve: Sequence[str], settings: Any, progress: Progress
-    ) -> Studied:
+        self, encoder: Encoder, concepts: Sequence[Concept], preserve: Sequence[str], settings: Any, progress: Progress,
+        known: Studied | None = None,
+    ) -> Studied:  # fmt: skip
         """S, D, G and ν."""
-        kin = find_kin(encoder, concepts, preserve, kind_of(settings.kind, concepts), search=settings.search)
+        kind, search = kind_of(settings.kind, concepts), settings.search
+        kin = known.kin if known else find_kin(encoder, concepts, preserve, kind, search=search)
         alike = {concept.text: near.alike for concept, near in zip(concepts, kin, strict=True) if near.alike}
         wordings = Wordings.of(settings.wordings)
         read = [study(one, concepts, preserve, kin, wordings, progress) for one in readings(encoder)]
-        return Studied(together(read).tensors(), kin_notes(concepts, kin), alike)
+        return Studied(together(read).tensors(), kin_notes(concepts, kin), alike, kin)
 
     def anchors(self, moments: Tensors, concepts: Sequence[Concept]) -> Tensors:
         """The mean of its kin for every concept without a typed anchor, as each text encoder reads it."""
