@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from ...scapre.checkpoints.towers import WINDOW
 from ...scapre.concepts.alike import alike
 from ...scapre.concepts.names import normalise
 from ...scapre.errors import ScaPreError
-from ...scapre.families import Role, adapter, contexts, having, of_vectors, text_encoder
+from ...scapre.families import Role, adapter, contexts, having, layers, of_vectors, text_encoder
 from ...scapre.families.family import Files
 from ...scapre.families.roles import TEXT
 from ...scapre.probe.attack import calling_up
@@ -22,6 +22,7 @@ from .projections import HostProjections
 WORDS, STATES = frozenset({"words", "both"}), frozenset({"states", "both"})
 ATTACKS = ("off", "words", "states", "both")
 _EACH = 3
+_CPU = torch.device("cpu")
 
 
 def words_like(names: Sequence[str], others: Collection[str]) -> tuple[str, ...]:
@@ -64,28 +65,30 @@ def attack(models: HostModels, original: Any, edited: Any, texts: Collection[str
         Whether there is anything to attack: matrices that read a text and are others in the edited model.
     """
     before, after = HostProjections(original), HostProjections(edited)
-    states, vectors = (_calling_up(before, after, roles) for roles in (TEXT, frozenset({Role.POOLED})))
-    if states is None and vectors is None:
+    words, pooled = (having(before, roles) for roles in (TEXT, frozenset({Role.POOLED})))
+    states, vectors = (_calling_up(before, after, names) for names in (words, pooled))
+    deep = layers(before.family, before.roles)
+    if states is None and vectors is None and not any(_differ(before, after, names) for names in deep.values()):
         return False
     encoder = text_encoder(before.family)
     # Behind CLIP's one window SD3 has T5's tokens.
     kept = slice(0, 1) if encoder.files is Files.CLIP_AND_T5 else slice(None, None, WINDOW)
-    width = before.shape(having(before, TEXT)[0])[1]
+    width = before.shape(words[0])[1]
     same = torch.eye(width, dtype=torch.float64)
     models.attack(Attack(same if states is None else states, vectors, kept if encoder.is_clip else slice(0)), texts)
+    for layer, names in deep.items():  # one after another: each is as large as that of the words
+        found = _calling_up(before, after, names)
+        if found is not None:
+            models.attack_layer(layer, found, texts)
     return True
 
 
-def _calling_up(before: HostProjections, after: HostProjections, roles: frozenset[Role]) -> Tensor | None:
-    """What takes states to others in matrices of some roles; None where none of them differs."""
-    cpu, changed = torch.device("cpu"), False
+def _calling_up(before: HostProjections, after: HostProjections, names: Sequence[str]) -> Tensor | None:
+    """What takes states to others in some matrices; None where none of them differs."""
+    if not _differ(before, after, names):
+        return None
+    return calling_up((before.read(name, _CPU), after.read(name, _CPU)) for name in names)
 
-    def pairs() -> Iterator[tuple[Tensor, Tensor]]:
-        nonlocal changed
-        for name in having(before, roles):
-            first, second = before.read(name, cpu), after.read(name, cpu)
-            changed = changed or not torch.equal(first, second)
-            yield first, second
 
-    found = calling_up(pairs()) if having(before, roles) else None
-    return found if changed else None
+def _differ(before: HostProjections, after: HostProjections, names: Sequence[str]) -> bool:
+    return any(not torch.equal(before.read(name, _CPU), after.read(name, _CPU)) for name in names)

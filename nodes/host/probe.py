@@ -23,7 +23,7 @@ from .trajectories import fitting_batch
 log = logging.getLogger("scapre")
 
 _MOST, _SIDE, _SMALLEST = 32, 1024, 64
-_POOLED = "pooled_output"
+_POOLED, _LAYERS = "pooled_output", "conditioning_llama3"
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,21 @@ class HostModels:
         for text in texts:
             (found, more), *_ = self._conditioned([text])[0]
             self._attacked[text] = [[attack.states_of(found), attack.vectors_of(more)]]
+
+    def attack_layer(self, number: int, matrix: Tensor, texts: Collection[str]) -> None:
+        """Does the same, afterwards, with the states behind a layer of a language model, but for its start.
+
+        Args:
+            number: Of the layer, from 0.
+            matrix: (d, d) for each of its states.
+            texts: Which.
+        """
+        for text in texts:
+            ((found, more),) = self._attacked[text]
+            states = more[_LAYERS].clone()
+            rows = states[:, number, 1:]
+            states[:, number, 1:] = (rows.double() @ matrix.T.to(rows.device)).to(rows.dtype)
+            self._attacked[text] = [[found, {**more, _LAYERS: states}]]
 
     def draw(self, texts: Sequence[str], seed: int) -> Tensor:
         """Latents of the original model's pictures at the steps, (texts, steps, …)."""

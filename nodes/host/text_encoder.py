@@ -87,7 +87,7 @@ class ClipEncoder:
             )
         self._layers = layer_readers(clip, names)
         wanted = family and text_encoder(family)
-        if wanted and not wanted.names.intersection(names):
+        if wanted and not (wanted.names.intersection(names) and wanted.beside.issubset(names)):
             raise ScaPreError(
                 f"clip: it is {shorten(', '.join(names))}, and {family} models read {wanted.title}. Connect "
                 f"{wanted.loader}."
@@ -117,8 +117,8 @@ class ClipEncoder:
         """
         if self._layers is None:
             raise ScaPreError(
-                "clip: it has no T5 with Llama 3.1 beside it, whose layers this model reads. Connect Load CLIP "
-                "(Quadruple) with all four text encoders."
+                f"clip: {self._reader.name} has no language model beside it, whose layers could be read. Connect the "
+                "text encoders that belong to the model."
             )
         found = copy.copy(self)
         found._take(self._layers(number))

@@ -192,6 +192,7 @@ LABELS: Mapping[str, Labels] = {
     "Kandinsky 5": _transformer("kandinsky-5", "https://github.com/kandinskylab/kandinsky-5"),
     "AuraFlow": _transformer("auraflow", "https://huggingface.co/fal/AuraFlow"),
     "Mochi": _transformer("mochi", "https://github.com/genmoai/mochi"),
+    "HiDream": _transformer("hidream-i1", "https://github.com/HiDream-ai/HiDream-I1"),
     "SD1.x": Labels(by_blocks, "sd_v1", "stable-diffusion-v1/lora", "diffusers"),
     "SD2.x": Labels(by_blocks, "sd_v2", "stable-diffusion-v2-512/lora", "diffusers"),
     "SDXL refiner": Labels(by_path, "sdxl_refiner_v1-0", "stable-diffusion-xl-v1-refiner/lora", _SGM),

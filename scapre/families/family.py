@@ -46,6 +46,7 @@ class TextEncoder:
         files: How the command line reads it.
         sentences: Title of the T5 among several encoders.
         chat: How a language model is read.
+        beside: Parts that must be there, too.
     """
 
     title: str
@@ -59,6 +60,7 @@ class TextEncoder:
     files: Files = Files.T5
     sentences: str = ""
     chat: Chat | None = None
+    beside: frozenset[str] = frozenset()
 
     @property
     def is_clip(self) -> bool:

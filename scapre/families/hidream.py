@@ -37,5 +37,6 @@ ENCODERS = TextEncoder(
     filled=128,
     files=Files.HOST,
     sentences="T5-XXL",
+    beside=frozenset({"llama"}),
 )
 FAMILIES = of_inputs({"HiDream": "HiDream"}, INPUTS, ENCODERS, leaks=True, layer=layer)

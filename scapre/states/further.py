@@ -94,7 +94,10 @@ def further_encoder(encoder: Encoder, name: str) -> Encoder:
         raise ScaPreError("pooled: this text encoder gives no pooled vector of a text. Choose auto or off.")
     if isinstance(encoder, Layered):
         return encoder.layer(int(name.removeprefix(_LAYER)))
-    raise ScaPreError("clip: this text encoder has no layers of a language model, which the model reads.")
+    raise ScaPreError(
+        "clip: this text encoder has no layers of a language model beside it, which the model reads. Connect the text "
+        "encoders that belong to the model."
+    )
 
 
 class FurtherProjections:

@@ -93,7 +93,7 @@ def test_names_are_read_literally_inside_a_template(kind: str, name: str) -> Non
     assert tokens[-1] == encoder.tokens("a tulip")[-1]
 
 
-@pytest.mark.parametrize("kind", ["z-image", "qwen image", "flux"])
+@pytest.mark.parametrize("kind", ["z-image", "qwen image", "flux", "hidream"])
 def test_weights_that_are_shared_with_the_picture_are_not_trained(kind: str) -> None:
     model = transformer(kind)
     kept = models.snapshot(model)

@@ -96,8 +96,8 @@ def test_where_no_weight_that_reads_text_differs_nothing_is_attacked(clip: comfy
     assert rows_of(found, "erased")["cat"] < 1
 
 
-@pytest.mark.parametrize("kind", ["hunyuan video", "sd3"])
-def test_the_pooled_vector_is_attacked_too(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["hunyuan video", "sd3", "hidream"])
+def test_the_pooled_vector_and_layers_are_attacked_too(kind: str) -> None:
     model, encoder = transformer(kind), KINDS[kind].encoder()
     edited = erased(model, encoder, strength=0.5)
     left, called = (rows_of(ask(model, edited, encoder, attacks="states"), role) for role in ("erased", "attacked"))

@@ -17,6 +17,7 @@ from pack.benchmarks.host.base import PACK_ROOT, link
 from pack.benchmarks.host.client import Graph, PromptFailed
 from pack.benchmarks.host.places import comfy_root
 from pack.benchmarks.host.server import Server
+from pack.tests.host.encoders import WIDTH
 from pack.tests.host.transformers import KINDS
 
 NAMED = ("a red cat in the style of van gogh", "painting of a cat")
@@ -27,6 +28,8 @@ LATENTS = {
     "ltxv": ("EmptyLTXVLatentVideo", {"width": 128, "height": 128, "length": 1, "batch_size": 1}),
     "hunyuan dit": ("EmptyLatentImage", {"width": 64, "height": 64, "batch_size": 1}),
 }
+LARGE = {"hidream": ("EmptySD3LatentImage", {"width": 64, "height": 64, "batch_size": 1})}
+"""Of models that the stock loaders know in one size alone."""
 WIDTHS = {"hunyuan dit": 1024}  # of the encoder's states
 SIZES: dict[str, dict[str, Any]] = {  # which the host's detection takes for granted, or reads from the file
     "pixart": {"hidden_size": 1152, "num_heads": 16, "depth": 1, "caption_channels": 4096},
@@ -75,7 +78,7 @@ def node(name: str, **inputs: Any) -> dict[str, Any]:
 
 
 def graph(kind: str, texts: tuple[str, ...], erase: dict[str, Any] | None = None, prefix: str = "plain") -> Graph:
-    latent, sizes = LATENTS[kind]
+    latent, sizes = (LATENTS | LARGE)[kind]
     found: Graph = {
         "model": node("UNETLoader", unet_name=f"small-{kind}.safetensors", weight_dtype="default"),
         "clip": node("SmallTextEncoder", kind=kind, width=WIDTHS.get(kind, 4096)),
@@ -117,6 +120,24 @@ def test_a_stock_graph_loses_the_name_and_little_else(server: Server, kind: str)
     assert min(named) > max(others) and sum(named) > 2 * sum(others), json.dumps(moved)
     report = "".join(entry["outputs"][REPORT]["text"])
     assert "cat" in report and "block 0" in report
+
+
+def test_hidream_is_erased_from_in_a_graph_that_is_stock_but_for_the_loaders(server: Server) -> None:
+    """Its real size is the only one that the stock loaders know, and its text enters in fifty places."""
+    texts = (*NAMED, *OTHERS)
+
+    def small(*given: Any) -> Graph:
+        return graph("hidream", texts, *given) | {
+            "model": node("SmallModel", kind="hidream"), "clip": node("SmallTextEncoder", kind="hidream", width=WIDTH),
+        }  # fmt: skip
+
+    before = latents(server, server.run(small()), len(texts))
+    entry = server.run(small({"concepts": "cat", "preserve": "house\ntulip\nart", "method": "uce"}, "erased"))
+    after = latents(server, entry, len(texts))
+    moved = [float((b - a).norm() / a.norm()) for a, b in zip(before, after, strict=True)]
+    assert min(moved[: len(NAMED)]) > max(moved[len(NAMED) :]), json.dumps(moved)
+    report = "".join(entry["outputs"][REPORT]["text"])
+    assert "layers of the language model: erased there, too (48 matrices)" in report and "Llama, layer 31" in report
 
 
 def test_the_encoder_of_another_family_is_refused_in_words(server: Server) -> None:

@@ -7,6 +7,7 @@ next to no text, and the states of some layers are kept while there is room, unt
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -97,33 +98,33 @@ class LayerReader(ChatReader):
         self._layer, self._kept = layer, kept
 
     def _encoded(self, texts: Sequence[Sections], length: int = WINDOW) -> Sequence[Tensor]:
+        return [states[self._before :] for states in self._read(texts, length)]
+
+    def _read(self, texts: Sequence[Sections], length: int) -> list[Tensor]:
+        """States of each text, its start among them, (tokens, width): what is not kept is read."""
         ids = [self._bare(text) for text in texts]
         wanted = [max(self._before + length, len(some)) for some in ids]
-        found = [self._kept.get(some, self._layer, most) for some, most in zip(ids, wanted, strict=True)]
-        missing = [place for place, states in enumerate(found) if states is None]
+        kept = [self._kept.get(some, self._layer, most) for some, most in zip(ids, wanted, strict=True)]
+        found = {place: states for place, states in enumerate(kept) if states is not None}
+        missing = [place for place in range(len(texts)) if place not in found]
         if missing:
             read = self._all([texts[place] for place in missing], length)
             for place, states in zip(missing, read, strict=True):
                 self._kept.put(ids[place], states[:, : wanted[place]])
                 found[place] = states[self._layer]
-        return [states[self._before :] for states in found if states is not None]
+        return [found[place] for place in range(len(texts))]
 
-    def _rows(self, texts: Sequence[Sections], length: int = WINDOW) -> Tensor:
-        return self._all(texts, length)[:, self._layer]
+    @cached_property
+    def _empty(self) -> tuple[Tensor, Tensor]:
+        """The first padding of the empty prompt, and Llama's start."""
+        (states,) = self._read([self.clip.tokenize("")], 1)
+        return states[self._before], states[: self._before]
 
     def _all(self, texts: Sequence[Sections], length: int) -> Tensor:
         """Behind every layer, (texts, layers, tokens, width)."""
         ids = [self._bare(text) for text in texts]
         longest = max(self._before + length, *map(len, ids))
         sections = [[(token, 1.0) for token in (*some, *[self._padding] * (longest - len(some)))] for some in ids]
-        states = self._layers({**texts[0], self.name: sections})
+        given = {self.name: sections, "l": [], "g": [], _T5: _NO_SENTENCE}
+        states: Tensor = self.clip.encode_from_tokens(given, return_dict=True)[_LAYERS][0].to("cpu", torch.float32)
         return states.unflatten(1, (len(texts), longest)).transpose(0, 1)
-
-    def _layers(self, tokens: Sections) -> Tensor:
-        """What the host gives for tokens, (layers, all tokens, width)."""
-        given = {**tokens, "l": [], "g": [], _T5: _NO_SENTENCE}
-        found: Tensor = self.clip.encode_from_tokens(given, return_dict=True)[_LAYERS]
-        return found[0].to("cpu", torch.float32)
-
-    def _asked(self, tokens: Sections) -> Tensor:
-        return self._layers(tokens)[None, self._layer]

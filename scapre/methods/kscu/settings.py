@@ -14,7 +14,7 @@ from ..settings import MethodSettings, Preset, choice, number, switch, text
 
 CROSS_ATTENTION, REST = "cross-attention", "all but cross-attention"
 _CROSS = frozenset({Role.KEY, Role.VALUE, Role.QUERY, Role.ANSWER})
-_ALL = frozenset(Role) - {Role.POOLED}
+_ALL = frozenset(Role) - {Role.POOLED, Role.LAYER}
 LAYERS: Mapping[str, Collection[Role]] = {
     CROSS_ATTENTION: _CROSS, REST: _ALL - _CROSS, "all": _ALL
 }  # fmt: skip

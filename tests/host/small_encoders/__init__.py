@@ -1,4 +1,4 @@
-"""A pack for the tests' server: a node that gives the text encoders of `transformers.py`.
+"""A pack for the tests' server: nodes that give the text encoders and models of `transformers.py`.
 
 The real ones have billions of weights, and the stock loaders make them in no other size. Everything else in a graph of
 the tests is stock.
@@ -36,4 +36,23 @@ class SmallTextEncoder:
         return (KINDS[kind].encoder(width),)
 
 
-NODE_CLASS_MAPPINGS = {"SmallTextEncoder": SmallTextEncoder}
+class SmallModel:
+    """Gives the diffusion model of one family, where the stock loader knows that in one size alone."""
+
+    RETURN_TYPES = ("MODEL",)
+    FUNCTION = "load"
+    CATEGORY = "tests"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """Which family."""
+        return {"required": {"kind": ("STRING", {})}}
+
+    def load(self, kind: str) -> tuple[Any]:
+        """Makes it."""
+        from pack.tests.host.transformers import transformer
+
+        return (transformer(kind),)
+
+
+NODE_CLASS_MAPPINGS = {"SmallTextEncoder": SmallTextEncoder, "SmallModel": SmallModel}
