@@ -74,16 +74,32 @@ def thin(matrix: Tensor, tolerance: float, most: int) -> tuple[Tensor, Tensor] |
     for rounded in (matrix.float(), matrix):
         basis = torch.linalg.qr(rounded.T @ sample.to(rounded)).Q
         sample = rounded @ basis
-    values, vectors = torch.linalg.eigh(sample.T @ sample)
-    whole = float(matrix.square().sum())
-    missed = max(0.0, whole - float(values.clamp(min=0).sum()))
-    rest = missed + values.clamp(min=0).cumsum(0)  # without the first i + 1 of the values, which are the smallest
+    return shortened(sample, basis, tolerance, most, float(matrix.square().sum()))
+
+
+def shortened(
+    left: Tensor, basis: Tensor, tolerance: float, most: int, whole: float | None = None
+) -> tuple[Tensor, Tensor] | None:
+    """L (n, k) and Q (d, k) for M = left basisᵀ with the fewest columns that the tolerance of `thin` allows, or None.
+
+    Args:
+        left: (n, r), float64.
+        basis: (d, r), orthonormal.
+        tolerance: Share of M that may be left out.
+        most: The greatest k.
+        whole: ‖M‖², where the product misses some of M.
+    """
+    values, vectors = torch.linalg.eigh(left.T @ left)
+    found = values.clamp(min=0)
+    whole = float(found.sum()) if whole is None else whole
+    missed = max(0.0, whole - float(found.sum()))
+    rest = missed + found.cumsum(0)  # without the first i + 1 of the values, which are the smallest
     drop = int((rest <= tolerance**2 * whole).sum())
     rank = max(1, len(values) - drop)
     if missed > tolerance**2 * whole or rank > most:
         return None
     chosen = vectors[:, len(values) - rank :].flip(1)
-    return sample @ chosen, basis @ chosen
+    return left @ chosen, basis @ chosen
 
 
 def reflectors(basis: Tensor) -> Tensor:

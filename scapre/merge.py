@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import torch
 
@@ -174,9 +175,8 @@ def merge_edits(
 
 
 def _check_further(edits: Mapping[str, Edit]) -> None:
-    (label, first), *others = edits.items()
-    for other, edit in others:
-        if first.further.keys() == edit.further.keys():
+    for label, other in pairwise(edits):
+        if edits[label].further.keys() == edits[other].further.keys():
             continue
         more, less = sorted((label, other), key=lambda one: -len(edits[one].further))
         what = titles(edits[more].further.keys() - edits[less].further.keys())

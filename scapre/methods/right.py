@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import ScaPreError
-from ..linalg import product, reflectors, rotated, thin
+from ..linalg import product, reflectors, rotated, shortened, thin
 from .change import Change
 from .method import Method
 from .payload import Kind, Layout, Payload, Tensors
@@ -104,8 +104,23 @@ def right_matrix(
         tolerance: Greatest share of B, by Frobenius norm, that may be left out to make it thin.
     """
     factors = thin(matrix, tolerance, len(matrix) // _SHARE) if dtype == torch.float32 else None
-    if factors is not None:
-        return {"left": factors[0].to(dtype), "basis": factors[1].to(dtype)}
+    return _payload(factors, dtype) if factors else _whole(matrix, dtype, held)
+
+
+def right_product(
+    left: Tensor, right: Tensor, dtype: torch.dtype, held: Tensor | None = None, tolerance: float = _EXACT
+) -> dict[str, Tensor]:
+    """The same of B = left rightᵀ, (d, r) each, float64, of which no more than these is ever made where it is thin."""
+    basis, triangle = torch.linalg.qr(right)
+    factors = shortened(left @ triangle.T, basis, tolerance, len(right) // _SHARE)
+    return _payload(factors, dtype) if factors else _whole(left @ right.T, dtype, held)
+
+
+def _payload(factors: tuple[Tensor, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+    return {"left": factors[0].to(dtype), "basis": factors[1].to(dtype)}
+
+
+def _whole(matrix: Tensor, dtype: torch.dtype, held: Tensor | None) -> dict[str, Tensor]:
     vectors = reflectors(held).to(dtype) if held is not None and held.shape[1] else None
     whole = (matrix if vectors is None else rotated(matrix, vectors.to(matrix))[:, vectors.shape[1] :]).half()
     if dtype == torch.float64 or not whole.isfinite().all():

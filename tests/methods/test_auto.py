@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from pack.scapre.concepts.concepts import Concept
 from pack.scapre.concepts.spelling import core
@@ -22,8 +23,9 @@ from pack.scapre.methods.auto.contexts import COMBINED, PADDING, WORDINGS, Wordi
 from pack.scapre.methods.auto.kin import ANCHORS, Kin, find_kin, general_words, kin_notes
 from pack.scapre.methods.auto.kinds import WORDS, kind_of
 from pack.scapre.methods.auto.moments import Moments, Span, aim, joined, kept_weights, weights
-from pack.scapre.methods.auto.solution import constrained, harm, reach_of
+from pack.scapre.methods.auto.solution import Product, constrained, harm, reach_of
 from pack.scapre.methods.auto.study import _MORE, _group, _texts_of, study
+from pack.scapre.methods.right import right_product
 from pack.scapre.methods.scapre.settings import Settings as ScaPreSettings
 from pack.scapre.progress import silent
 from pack.scapre.solve import encode_request, solve_edit
@@ -138,7 +140,8 @@ def test_the_edit_is_the_constrained_ridge_of_its_moments(encoder: Encoder, text
     assert error(edit.delta(VALUES[0], WEIGHT), WEIGHT.double() @ truth) < 1e-5  # moments are kept in single precision
     kin, typed = kin_of(encoder, asked), Wordings.of(wordings)
     moments = study(encoder, asked.concepts.concepts, asked.preserve, kin, typed, silent)
-    exact = 1.5 * constrained(moments.way, moments.metric(3, 7), torch.linalg.qr(null.T).Q)
+    held = torch.linalg.qr(null.T).Q
+    exact = 1.5 * constrained(Product(None, moments.way.T), moments.metric(3, 7), held).whole()
     assert error(exact, truth) < 1e-6  # the encoder's own precision
     assert error(moments.apart, m["apart"]) < 1e-6
 
@@ -288,12 +291,15 @@ def test_past_the_anchor_only_where_kin_hold() -> None:
         study(Worded(WIDTH), asked.concepts.concepts, asked.preserve, kin_of(Worded(WIDTH), asked), Wordings(), silent)
         for asked in (request("aae\nbbf", preserve=()), request("unheard\nof", preserve=()))
     )
-    assert near.found == 1 and far.found == 0 and reach_of(far, harm(far, 10, 100)) == 1.5
+    assert near.found == 1 and far.found == 0 and reach_of(far, harm(far, Product.of(far.way), 10, 100)) == 1.5
     assert [reach_of(near, harmed) for harmed in (0.0, 0.49, 0.5, 2.0)] == [2, 2, 1, 1]
-    assert harm(near, 10, 100) > 0
+    assert harm(near, Product.of(near.way), 10, 100) > 0
     # Where what is left out moves as far as what is erased, the edit stops at the anchor.
     exposed = Moments(**{**vars(near), "apart": near.erased, "kept": near.kept + near.erased})
-    assert harm(exposed, 10, 100) == pytest.approx(1) and reach_of(exposed, harm(exposed, 10, 100)) == 1
+    assert (
+        harm(exposed, Product.of(exposed.way), 10, 100) == pytest.approx(1)
+        and reach_of(exposed, harm(exposed, Product.of(exposed.way), 10, 100)) == 1
+    )
     assert reach_of(joined([near, far], 1.5), 0.0) == 1.5
 
 
@@ -610,3 +616,30 @@ def test_a_kept_moment_of_another_shape_is_not_believed() -> None:
     asked = request("aae", preserve=())
     wrong, right = (encode_request(encoder, asked)[0].moments["common"] for encoder in (Wrong(WIDTH), Worded(WIDTH)))
     assert torch.equal(wrong, right)
+
+
+def low_rank(width: int, rank: int) -> tuple[Tensor, Tensor, Tensor]:
+    """D of a rank in single precision, a metric and states that are held, in double."""
+    generator = torch.Generator().manual_seed(rank)
+    way = torch.randn(width, rank, generator=generator) @ torch.randn(rank, width, generator=generator)
+    rows = torch.randn(3 * width, width, generator=generator).double()
+    held = torch.linalg.qr(torch.randn(width, 5, generator=generator).double()).Q
+    return way.double(), rows.T @ rows + torch.eye(width), held
+
+
+@pytest.mark.parametrize(("rank", "columns"), [(1, 1), (7, 7), (15, 15), (40, None)])
+def test_few_names_are_solved_by_the_rank_of_their_way(rank: int, columns: int | None) -> None:
+    way, metric, held = low_rank(64, rank)
+    thin, dense = Product.of(way), Product(None, way.T)
+    assert (None if thin.left is None else thin.right.shape[1]) == columns
+    assert error(thin.whole(), way) < 1e-6
+    found, wanted = (constrained(one, metric, held) for one in (thin, dense))
+    assert error(found.whole(), wanted.whole()) < 1e-6
+    assert (found.whole() @ held).norm() < 1e-12 * wanted.whole().norm()
+    assert float(found.size(metric)) == pytest.approx(float((wanted.whole() @ metric @ wanted.whole().T).trace()), 1e-5)
+    if found.left is not None:
+        exact = right_product(found.left, found.right, torch.float32, held)
+        assert error(exact["left"] @ exact["basis"].T, wanted.whole()) < 1e-5
+        short = right_product(found.left, found.right, torch.float32, held, 0.3)
+        assert short["basis"].shape[1] < rank or rank == 1
+        assert error(short["left"] @ short["basis"].T, wanted.whole()) < 0.3

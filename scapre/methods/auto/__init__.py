@@ -19,13 +19,13 @@ from ...states.readings import SECOND, readings
 from ...states.token_states import Reads
 from ..method import Fit, Held, Problem, Studied
 from ..payload import Kind, Layout, Payload, Tensors
-from ..right import RightMethod, right_matrix
+from ..right import RightMethod, right_matrix, right_product
 from ..settings import MethodSettings, Preset, choice, number, switch, text
 from .contexts import Wordings
 from .kin import find_kin, kin_notes
 from .kinds import KINDS, kind_of
 from .moments import Moments, joined, together
-from .solution import constrained, harm, reach_of
+from .solution import Product, constrained, harm, reach_of
 from .study import study
 
 
@@ -139,15 +139,19 @@ class Auto(RightMethod):
         settings, states = problem.settings, problem.states
         moments = Moments.of({key: value.to(states.states.device) for key, value in states.moments.items()})
         null = states.of(NULL).double()
+        way = Product.of(moments.way) if problem.dtype == torch.float32 else Product(None, moments.way.T)
         try:
-            harmed = harm(moments, settings.hold, settings.keep)
+            harmed = harm(moments, way, settings.hold, settings.keep)
         except torch.linalg.LinAlgError:
             raise ScaPreError("edit: its moments are no sums of squares. It is damaged; make it again.") from None
         reach = settings.reach or reach_of(moments, harmed)
         _, sizes, directions = torch.linalg.svd(null, full_matrices=False)
         held = directions[sizes > _NOTHING * sizes[0]][: len(moments.way) // _HELD].T
-        matrix = reach * constrained(moments.way, moments.metric(settings.hold, settings.keep), held)
-        payload = right_matrix(matrix, problem.dtype, held, settings.simplify)
+        found = constrained(way, moments.metric(settings.hold, settings.keep), held)
+        if found.left is None:
+            payload = right_matrix(reach * found.whole(), problem.dtype, held, settings.simplify)
+        else:
+            payload = right_product(reach * found.left, found.right, problem.dtype, held, settings.simplify)
         return Fit({**payload, "reach": torch.tensor([reach, harmed], dtype=torch.float64)})
 
     def layout(self, settings: Any, held: Collection[str]) -> Layout:

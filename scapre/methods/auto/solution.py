@@ -2,20 +2,61 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
+from ...linalg import thin
 from .moments import Moments
 
 _FAR, _STRANGERS, _NEAR = 2.0, 1.5, 1.0
+_PARTS, _ROUNDED = (8, 4), 1e-6  # of the width, and of D: ten times what single precision has rounded away
 _MAJORITY = 0.5  # of the concepts
 _MOST = 0.5  # of a concept's own way: where kin that were left out move more, going past the anchor is not safe
 
 
-def constrained(way: Tensor, metric: Tensor, held: Tensor) -> Tensor:
+@dataclass(frozen=True)
+class Product:
+    """A (d, d) matrix as L Rᵀ.
+
+    Attributes:
+        left: (d, k) L; None for the identity.
+        right: (d, k) R.
+    """
+
+    left: Tensor | None
+    right: Tensor
+
+    @classmethod
+    def of(cls, matrix: Tensor) -> Product:
+        """A matrix that was kept in single precision, with as few columns as that tells of; all where it saves little.
+
+        Of few names D has a low rank: it is a sum of outer products, one for each token of their prompts.
+        """
+        for part in _PARTS:
+            if factors := thin(matrix, _ROUNDED, len(matrix) // part):
+                return cls(*factors)
+        return cls(None, matrix.T)
+
+    def whole(self) -> Tensor:
+        """The matrix itself."""
+        return self.right.T if self.left is None else self.left @ self.right.T
+
+    def size(self, moment: Tensor) -> Tensor:
+        """tr(B M Bᵀ) of this B, a scalar.
+
+        Args:
+            moment: (d, d) M, symmetric.
+        """
+        inner = self.right.T @ moment @ self.right
+        return inner.trace() if self.left is None else (inner * (self.left.T @ self.left)).sum()
+
+
+def constrained(way: Product, metric: Tensor, held: Tensor) -> Product:
     """The B that minimises tr(B M Bᵀ) - 2 tr(B Dᵀ) among those with B H = 0, (d, d), float64.
 
-    B = (D - D M⁻¹ H (Hᵀ M⁻¹ H)⁻¹ Hᵀ) M⁻¹, by a Lagrange multiplier.
+    B = (D - D M⁻¹ H (Hᵀ M⁻¹ H)⁻¹ Hᵀ) M⁻¹, by a Lagrange multiplier: with D = L Rᵀ, only R is another in B.
 
     Args:
         way: (d, d) D.
@@ -23,14 +64,14 @@ def constrained(way: Tensor, metric: Tensor, held: Tensor) -> Tensor:
         held: (d, h) H, orthonormal.
     """
     factor = torch.linalg.cholesky(metric)
-    found = torch.cholesky_solve(way.T, factor).T
+    found = torch.cholesky_solve(way.right, factor)
     against = torch.cholesky_solve(held, factor)
-    found.addmm_(found @ held, torch.linalg.solve(held.T @ against, against.T), alpha=-1)
-    found.addmm_(found @ held, held.T, alpha=-1)  # what rounding has left
-    return found
+    found.addmm_(torch.linalg.solve(held.T @ against, against.T).T, held.T @ found, alpha=-1)
+    found.addmm_(held, held.T @ found, alpha=-1)  # what rounding has left
+    return Product(way.left, found)
 
 
-def harm(moments: Moments, hold: float, keep: float) -> float:
+def harm(moments: Moments, way: Product, hold: float, keep: float) -> float:
     """How far kin that nobody held would move, against how far the concepts do; 0 if none was left out.
 
     B is solved without the texts of some kin, and the ratio is that of root mean squares of ‖B x‖ / ‖x‖ over their
@@ -38,14 +79,10 @@ def harm(moments: Moments, hold: float, keep: float) -> float:
     """
     if not moments.apart.any():
         return 0.0
-    metric = moments.metric(hold, keep, without=True)
-    matrix = torch.cholesky_solve(moments.way.T, torch.linalg.cholesky(metric)).T.float()
-
-    def moved(moment: Tensor) -> Tensor:
-        share: Tensor = torch.linalg.vecdot(matrix @ moment.float(), matrix).sum() / moment.trace()
-        return share
-
-    return float((moved(moments.apart) / moved(moments.erased)).sqrt())
+    factor = torch.linalg.cholesky(moments.metric(hold, keep, without=True))
+    found = Product(way.left, torch.cholesky_solve(way.right, factor))
+    moved, its = (found.size(moment) / moment.trace() for moment in (moments.apart, moments.erased))
+    return float((moved / its).sqrt())
 
 
 def reach_of(moments: Moments, harmed: float) -> float:
