@@ -142,7 +142,8 @@ def pile_t5xl(width: int = WIDTH) -> comfy.sd.CLIP:
     return _t5(aura_t5.AuraT5Tokenizer, aura_t5.AuraT5Model, width, "pile_t5xl")
 
 
-def _chat(tokenizer: Any, encoder: Any, width: int, name: str, data: Any = None, **more: Any) -> comfy.sd.CLIP:
+def chat(tokenizer: Any, encoder: Any, width: int, name: str, data: Any = None, **more: Any) -> comfy.sd.CLIP:
+    """A language model of some sizes as the only text encoder, or beside CLIP-L."""
     sizes = {**_CHAT, "hidden_size": width, **more}
     options = {f"{name}_model_config": sizes, "clip_l_model_config": _WIDE_L, "dtype": torch.float32}
     with patch("comfy.text_encoders.qwen_vl.Qwen2VLVisionTransformer", torch.nn.Identity):  # no pictures are read here
@@ -153,33 +154,33 @@ def _chat(tokenizer: Any, encoder: Any, width: int, name: str, data: Any = None,
 
 def qwen_vl(width: int = WIDTH) -> comfy.sd.CLIP:
     """Qwen-Image's language model: its template is cut away before the text."""
-    return _chat(qwen_image.QwenImageTokenizer, qwen_image.te(), width, "qwen25_7b")
+    return chat(qwen_image.QwenImageTokenizer, qwen_image.te(), width, "qwen25_7b")
 
 
 def z_qwen3(width: int = WIDTH) -> comfy.sd.CLIP:
     """Z-Image's: its template is read."""
-    return _chat(z_image.ZImageTokenizer, z_image.te(), width, "qwen3_4b")
+    return chat(z_image.ZImageTokenizer, z_image.te(), width, "qwen3_4b")
 
 
 def klein_qwen3(width: int = WIDTH) -> comfy.sd.CLIP:
     """Klein's: three layers side by side, with padding that is read."""
-    return _chat(flux.KleinTokenizer, flux.klein_te(), width // 3, "qwen3_4b", num_hidden_layers=28)
+    return chat(flux.KleinTokenizer, flux.klein_te(), width // 3, "qwen3_4b", num_hidden_layers=28)
 
 
 def gemma2(width: int = WIDTH) -> comfy.sd.CLIP:
     """Lumina 2's: a start, and no template."""
     data = {"spiece_model": vocabulary(start=2)}
-    return _chat(lumina2.LuminaTokenizer, lumina2.te(), width, "gemma2_2b", data, vocab_size=128)
+    return chat(lumina2.LuminaTokenizer, lumina2.te(), width, "gemma2_2b", data, vocab_size=128)
 
 
 def omnigen2_qwen(width: int = WIDTH) -> comfy.sd.CLIP:
     """OmniGen2's."""
-    return _chat(omnigen2.Omnigen2Tokenizer, omnigen2.te(), width, "qwen25_3b")
+    return chat(omnigen2.Omnigen2Tokenizer, omnigen2.te(), width, "qwen25_3b")
 
 
 def llama_and_clip(width: int = WIDTH) -> comfy.sd.CLIP:
     """HunyuanVideo's: what stands around a text is cut away on both sides."""
-    return _chat(hunyuan_video.HunyuanVideoTokenizer, hunyuan_video.hunyuan_video_clip(), width, "llama")
+    return chat(hunyuan_video.HunyuanVideoTokenizer, hunyuan_video.hunyuan_video_clip(), width, "llama")
 
 
 def hidream_clips(width: int = WIDTH, **loaded: bool) -> comfy.sd.CLIP:
@@ -191,19 +192,19 @@ def hidream_clips(width: int = WIDTH, **loaded: bool) -> comfy.sd.CLIP:
 
 def hunyuan_video_15_qwen(width: int = WIDTH) -> comfy.sd.CLIP:
     """HunyuanVideo 1.5's, without its reader of letters."""
-    return _chat(hunyuan_video.HunyuanVideo15Tokenizer, hunyuan_image.te(byt5=False), width, "qwen25_7b")
+    return chat(hunyuan_video.HunyuanVideo15Tokenizer, hunyuan_image.te(byt5=False), width, "qwen25_7b")
 
 
 def hunyuan_image_qwen(width: int = WIDTH) -> comfy.sd.CLIP:
     """HunyuanImage 2.1's, without its reader of letters."""
-    return _chat(hunyuan_image.HunyuanImageTokenizer, hunyuan_image.te(byt5=False), width, "qwen25_7b")
+    return chat(hunyuan_image.HunyuanImageTokenizer, hunyuan_image.te(byt5=False), width, "qwen25_7b")
 
 
 def kandinsky_qwen_and_clip(width: int = WIDTH) -> comfy.sd.CLIP:
     """Kandinsky 5's, with its template for films."""
-    return _chat(kandinsky5.Kandinsky5Tokenizer, kandinsky5.te(), width, "qwen25_7b")
+    return chat(kandinsky5.Kandinsky5Tokenizer, kandinsky5.te(), width, "qwen25_7b")
 
 
 def kandinsky_image_qwen_and_clip(width: int = WIDTH) -> comfy.sd.CLIP:
     """The same with its template for pictures."""
-    return _chat(kandinsky5.Kandinsky5TokenizerImage, kandinsky5.te(), width, "qwen25_7b")
+    return chat(kandinsky5.Kandinsky5TokenizerImage, kandinsky5.te(), width, "qwen25_7b")

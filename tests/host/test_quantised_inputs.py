@@ -24,6 +24,10 @@ pytestmark = pytest.mark.usefixtures("nothing_left_loaded")
 CHOSEN = {
     "flux": ("txt_in.weight", "vector_in.in_layer.weight"),
     "hunyuan dit": ("attn2.kv_proj.weight",),  # keys and values in one
+    "hidream": (
+        *(f"caption_projection.{block}.linear.weight" for block in range(49)),
+        "p_embedder.pooled_embedder.linear_1.weight",
+    ),
 }
 
 
@@ -83,7 +87,7 @@ def test_the_change_arrives(made: Made, kind: str, clip: comfy.sd.CLIP, lowvram:
         at = part(name)
         at.of(whole[at.weight]).add_(edit.delta(name, at.of(values[at.weight])))
     assert error(found, {name: 0.7 * states[name] @ change.double().T for name, change in whole.items()}) < 1e-5
-    assert (edit.pooled is not None) == (kind == "flux")
+    assert (edit.pooled is not None) == (kind != "hunyuan dit")
 
 
 def test_it_is_the_edit_of_what_the_weights_stand_for(made: Made, kind: str, clip: comfy.sd.CLIP) -> None:
