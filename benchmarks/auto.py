@@ -73,10 +73,12 @@ def measure(model: str, counts: Sequence[int]) -> list[dict[str, Any]]:
     import torch
 
     from scapre.concepts.concepts import parse_concepts
+    from scapre.encode import encode_request
     from scapre.export.factors import Rank, factorise
     from scapre.files import write_edit
     from scapre.methods import METHODS
-    from scapre.solve import Request, encode_request, solve_edit
+    from scapre.request import Request
+    from scapre.solve import solve_edit
 
     from .synthetic import States, Weights, ask
 

@@ -48,8 +48,9 @@ def residuals(count: int, preset: str, model: str = "SD1.5") -> dict[str, Any]:
     """
     import torch
 
+    from scapre.encode import encode_request
     from scapre.export.factors import Rank, factorise
-    from scapre.solve import encode_request, solve_edit
+    from scapre.solve import solve_edit
 
     from .synthetic import States, Weights, ask
 

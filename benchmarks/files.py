@@ -34,8 +34,9 @@ def measure(model: str, count: int, preset: str, folder: str) -> dict[str, Any]:
     import torch
 
     from scapre.edits.fingerprint import sample
+    from scapre.encode import encode_request
     from scapre.files import read_edit, write_edit
-    from scapre.solve import encode_request, solve_edit
+    from scapre.solve import solve_edit
 
     from .synthetic import PeakMemory, States, Weights, ask
 

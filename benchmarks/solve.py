@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import torch
 
     from scapre.edits.edit import Edit
-    from scapre.solve import Request
+    from scapre.request import Request
 
     from .synthetic import Weights
 
@@ -39,7 +39,8 @@ def measure(model: str, count: int, preset: str, where: str, oracle_rows: int) -
     """One row of the table. Runs in a process of its own, so that no row finds memory that another has left."""
     import torch
 
-    from scapre.solve import encode_request, solve_edit
+    from scapre.encode import encode_request
+    from scapre.solve import solve_edit
 
     from .synthetic import PeakMemory, States, Weights, ask
 
@@ -82,8 +83,8 @@ def oracle_seconds(request: Request, weights: Weights, rows: int) -> float:
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     import oracle
 
+    from scapre.encode import encode_request
     from scapre.methods.scapre.informax import noise_bank
-    from scapre.solve import encode_request
 
     from .synthetic import States
 

@@ -17,7 +17,7 @@ import torch
 from scapre.concepts.concepts import parse_concepts
 from scapre.families import Role
 from scapre.methods import FIRST, METHODS
-from scapre.solve import Request
+from scapre.request import Request
 
 
 class States:

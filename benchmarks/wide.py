@@ -25,9 +25,11 @@ def measure(method: str, count: int, layers: int, width: int) -> dict[str, Any]:
     import torch
 
     from scapre.concepts.concepts import parse_concepts
+    from scapre.encode import encode_request
     from scapre.families import Role
     from scapre.methods import METHODS as all_methods
-    from scapre.solve import Request, encode_request, solve_edit
+    from scapre.request import Request
+    from scapre.solve import solve_edit
 
     from .synthetic import PeakMemory, States, machine
 

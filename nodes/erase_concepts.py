@@ -12,13 +12,15 @@ from ..scapre.concepts.alike import remember
 from ..scapre.concepts.concepts import name_notes, parse_concepts, parse_preserve
 from ..scapre.concepts.readings import shape_note
 from ..scapre.edits.edit import Edit
+from ..scapre.encode import encode_request
 from ..scapre.methods import FIRST, USUAL, closed_form, closed_forms
 from ..scapre.methods.settings import declared
-from ..scapre.solve import Request, encode_request, solve_edit
+from ..scapre.request import Request
+from ..scapre.solve import solve_edit
 from ..scapre.states.encoder import Encoder
 from ..scapre.states.further import CHOICES, chosen
 from ..scapre.states.prompts import TEMPLATES, wordings_named
-from .host.device import compute_device, with_cpu_fallback
+from .host.device import compute_device, room_on, with_cpu_fallback
 from .host.progress import ASKING_STAGES, HostProgress, stages_of
 from .host.projections import HostProjections
 from .host.strengths import MOST_PREDICTIONS, asked_strength, check_askable
@@ -111,9 +113,12 @@ def _solve(
     remember(states.alike)
 
     def solve(where: torch.device) -> Edit:
-        return solve_edit(states, projections, request, device=where, progress=progress, encode_seconds=seconds)
+        return solve_edit(
+            states, projections, request,
+            device=where, progress=progress, encode_seconds=seconds, room=room_on(where),
+        )  # fmt: skip
 
-    return with_cpu_fallback(solve, device, memory=3 * states.states.nbytes + 64 * states.width**2)
+    return with_cpu_fallback(solve, device)
 
 
 def _inputs() -> list[io.Input]:

@@ -14,13 +14,15 @@ from comfy_api.latest import io
 from ..scapre.concepts.concepts import ConceptList, name_notes, parse_concepts, parse_preserve
 from ..scapre.concepts.readings import shape_note
 from ..scapre.edits.edit import Edit
+from ..scapre.encode import encode_request
 from ..scapre.errors import ScaPreError
 from ..scapre.families import having, side
 from ..scapre.methods import METHODS
 from ..scapre.methods.fia.observe import observe
 from ..scapre.methods.fia.prompts import Plan, plan
 from ..scapre.methods.payload import Tensors
-from ..scapre.solve import Request, encode_request, solve_edit
+from ..scapre.request import Request
+from ..scapre.solve import solve_edit
 from .host.device import raise_unless_out_of_memory
 from .host.progress import DRAWING_STAGES, HostProgress
 from .host.projections import HostProjections

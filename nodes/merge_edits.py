@@ -13,8 +13,8 @@ from ..scapre.edits.edit import Edit
 from ..scapre.errors import ScaPreError
 from ..scapre.merge import merge_edits
 from .host.carried import HOOKED, ITSELF, MERGED, carried
-from .host.device import compute_device, with_cpu_fallback
-from .host.progress import HostProgress
+from .host.device import compute_device, room_on, with_cpu_fallback
+from .host.progress import HostProgress, stages_of
 from .host.projections import HostProjections
 from .host.text_encoder import encoder_for
 from .host.tokenizer import tokens_told
@@ -72,7 +72,8 @@ class MergeEdits(io.ComfyNode):
     ) -> io.NodeOutput:
         """Solves, patches and reports."""
         projections = _original(model)
-        progress, names = HostProgress(getattr(cls.hidden, "unique_id", None)), parse_names(remove, "remove")
+        stages = stages_of(part for edit in edits.values() for part in edit.further)
+        progress, names = HostProgress(getattr(cls.hidden, "unique_id", None), stages), parse_names(remove, "remove")
         encoder = None if clip is None else encoder_for(clip, projections)
         notes = tuple(dict.fromkeys(note for edit in edits.values() for note in tokens_told(edit)))
 
@@ -80,11 +81,10 @@ class MergeEdits(io.ComfyNode):
             told = (*projections.notes(), *notes)
             return merge_edits(
                 edits, projections, names, settings_from,
-                notes=told, encoder=encoder, device=where, progress=progress,
+                notes=told, encoder=encoder, device=where, progress=progress, room=room_on(where),
             )  # fmt: skip
 
-        memory = sum(3 * edit.states.states.nbytes + 64 * edit.states.width**2 for edit in edits.values())
-        edit = with_cpu_fallback(solve, compute_device(device), memory)
+        edit = with_cpu_fallback(solve, compute_device(device))
         return solved(model, edit, strength, f"Merged {', '.join(edits)}; settings of {settings_from}", progress)
 
 

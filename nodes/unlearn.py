@@ -13,12 +13,14 @@ from comfy_api.latest import io
 from ..scapre.concepts.concepts import name_notes, parse_concepts, parse_preserve
 from ..scapre.concepts.readings import shape_note
 from ..scapre.edits.edit import Edit
+from ..scapre.encode import encode_request
 from ..scapre.errors import ScaPreError
 from ..scapre.families import having, side
 from ..scapre.methods import METHODS
 from ..scapre.methods.kscu.neighbours import held_names
 from ..scapre.methods.kscu.prompts import lessons
-from ..scapre.solve import Request, encode_request, solve_edit
+from ..scapre.request import Request
+from ..scapre.solve import solve_edit
 from .host.progress import TRAINING_STAGES, HostProgress
 from .host.projections import HostProjections
 from .host.resume import check_resumed

@@ -19,7 +19,9 @@ from .concepts.names import identity, is_hidden
 from .concepts.syntax import MAX_NAMES
 from .edits.agreement import check_agreement, check_models, tokens_notes_between, without
 from .edits.edit import Edit
+from .edits.further import with_further
 from .edits.twins import NEAR, Part, apart, common_names
+from .encode import encode_request
 from .errors import ScaPreError, shorten
 from .families import Projections
 from .methods import Method
@@ -27,7 +29,8 @@ from .methods.method import Held
 from .methods.payload import Payload
 from .methods.settings import declared
 from .progress import Progress, silent
-from .solve import Request, encode_request, solve_edit, with_further
+from .request import Request
+from .solve import Room, enough, solve_edit
 from .states.encoder import Encoder
 from .states.further import FurtherProjections, is_layer, titles
 from .states.prompts import NULL, renamed
@@ -149,6 +152,7 @@ def merge_edits(
     encoder: Encoder | None = None,
     device: torch.device | str = "cpu",
     progress: Progress = silent,
+    room: Room = enough,
 ) -> Edit:
     """One edit of all concepts, solved from the weights of `projections`, which should carry none of the edits.
 
@@ -165,12 +169,12 @@ def merge_edits(
                 "model of that family."
             )
     _check_further(edits)
-    merged = _merged(edits, projections, remove, settings_from, notes, encoder, device, progress)
+    merged = _merged(edits, projections, remove, settings_from, notes, encoder, device, progress, room)
     parts = {}
     for name in () if merged.further else next(iter(edits.values())).further:  # unless an encoder has read them anew
         its = {label: edit.further[name] for label, edit in edits.items()}
         matrices = FurtherProjections(projections, name)
-        parts[name] = _merged(its, matrices, remove, settings_from, (), None, device, progress)
+        parts[name] = _merged(its, matrices, remove, settings_from, (), None, device, progress, room)
     return with_further(merged, parts) if parts else merged
 
 
@@ -188,11 +192,11 @@ def _check_further(edits: Mapping[str, Edit]) -> None:
 
 def _merged(
     edits: Mapping[str, Edit], projections: Projections, remove: Sequence[str], settings_from: str | None,
-    notes: tuple[str, ...], encoder: Encoder | None, device: torch.device | str, progress: Progress,
+    notes: tuple[str, ...], encoder: Encoder | None, device: torch.device | str, progress: Progress, room: Room,
 ) -> Edit:  # fmt: skip
     request, states = combine(edits, remove, settings_from, notes, encoder, progress)
     learned = merged_payload(edits, request)
-    merged = solve_edit(states, projections, request, device=device, progress=progress, learned=learned)
+    merged = solve_edit(states, projections, request, device=device, progress=progress, learned=learned, room=room)
     weaker = _weaker(edits, merged) if _SUMMED in request.notes else ()
     apart = {label: edit.difference_from(merged) for label, edit in edits.items()}
     now = _now(merged.solver)

@@ -6,30 +6,24 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from .concepts.concepts import ConceptList
-from .concepts.spelling import core
-from .edits.edit import Edit, without_states
+from .edits.edit import Edit
 from .edits.figures import ChangeMeter, Report, ResponseMeter
 from .edits.fingerprint import fingerprint, sample, sketch
+from .edits.further import with_further
 from .errors import ScaPreError, shorten, some
 from .families import Projections, having
-from .methods import FIRST, METHODS, Method, Problem, method
-from .methods.method import Studied
+from .methods import Method, Problem, method
 from .methods.payload import Payload, Tensors
-from .methods.settings import MethodSettings
 from .progress import Progress, silent
-from .states.encoder import Encoder
-from .states.further import POOLED, FurtherProjections, further_encoder, is_layer
-from .states.prompts import TEMPLATES, Pair, expand
-from .states.readings import names_read, of_both, once, readings, twice
-from .states.token_states import TokenStates, encode_prompts
-from .states.tokens import check_read
+from .request import Request
+from .states.further import FurtherProjections, is_layer
+from .states.token_states import TokenStates
 
 log = logging.getLogger("scapre")
 
@@ -37,50 +31,12 @@ _HARDLY = 0.9  # of the way to the anchor and of the old answer
 _FAR = 1.5  # of the old answer
 _FEW = 6
 
+Room = Callable[[int], None]
+"""What makes so many bytes free where an edit is computed."""
 
-@dataclass(frozen=True)
-class Request:
-    """What to erase and how.
 
-    Attributes:
-        concepts: Parsed concepts.
-        preserve: Names that should stay.
-        settings: Numbers of the method.
-        seed: Of the noise.
-        templates: Wordings that every concept and anchor is put in; a method with prompts of its own takes none.
-        notes: What the host wants the report to say.
-        method: Name of the method in `METHODS`.
-        further: Parts of the model that names are also erased from, see `states.further`.
-    """
-
-    concepts: ConceptList
-    preserve: tuple[str, ...] = ()
-    settings: MethodSettings = field(default_factory=METHODS[FIRST].settings)
-    seed: int = 0
-    templates: Sequence[str] = tuple(TEMPLATES["none"])
-    notes: tuple[str, ...] = ()
-    method: str = FIRST
-    further: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Leaves out wordings that the method does not take."""
-        if method(self.method).sums:
-            bare = tuple(TEMPLATES["none"])
-            object.__setattr__(self, "templates", twice(bare) if of_both(self.templates) else bare)
-
-    def pairs(self) -> tuple[Pair, ...]:
-        """Concepts and anchors as prompts; those that share an anchor lie side by side."""
-        return expand(self.concepts.concepts, self.templates)
-
-    @property
-    def held(self) -> tuple[str, ...]:
-        """Preserved names as texts."""
-        return names_read(self.preserve, self.templates)
-
-    def read(self, *, both: bool) -> Request:
-        """The same with the wordings of one text encoder or of two; what reads no text needs but one."""
-        both = both and method(self.method).reads_text
-        return replace(self, templates=twice(self.templates) if both else once(self.templates))
+def enough(needed: int) -> None:
+    """Makes no room."""
 
 
 class Stopwatch:
@@ -103,38 +59,6 @@ class Stopwatch:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
 
 
-def encode_request(encoder: Encoder, request: Request, progress: Progress = silent) -> tuple[TokenStates, float]:
-    """Encodes all texts of a request once; returns the states and the seconds it took."""
-    start = time.perf_counter()
-    others = {name: further_encoder(encoder, name) for name in request.further}
-    states, studied = _encoded(encoder, request.read(both=len(readings(encoder)) > 1), progress)
-    further = {name: _further(name, other, request, studied) for name, other in others.items()}
-    return replace(states, further=further), time.perf_counter() - start
-
-
-def _further(name: str, encoder: Encoder, request: Request, studied: Studied) -> Callable[[Progress], TokenStates]:
-    """What gives the states of a part. Layers of a language model stay beside the kin that the words have found."""
-
-    def give(progress: Progress) -> TokenStates:
-        known = studied if is_layer(name) else None
-        states, _ = _encoded(encoder, request.read(both=False), progress, known)
-        return replace(states, notes=(), alike={})
-
-    return give
-
-
-def _encoded(
-    encoder: Encoder, request: Request, progress: Progress, known: Studied | None = None
-) -> tuple[TokenStates, Studied]:
-    solver = method(request.method)
-    check_read(readings(encoder), (concept.text for concept in request.concepts.concepts))
-    same = _same_tokens(encoder, request, solver)
-    states = encode_prompts(encoder, request.pairs(), request.held, progress, solver.reads)
-    studied = solver.study(encoder, request.concepts.concepts, request.preserve, request.settings, progress, known)
-    told = (*same, *studied.notes)
-    return replace(states, moments=studied.moments, notes=told, alike=studied.alike), studied
-
-
 @torch.no_grad()
 def solve_edit(
     states: TokenStates,
@@ -146,6 +70,7 @@ def solve_edit(
     progress: Progress = silent,
     encode_seconds: float = 0.0,
     learned: Payload | None = None,
+    room: Room = enough,
 ) -> Edit:
     """Computes an edit; the model is only read.
 
@@ -158,10 +83,12 @@ def solve_edit(
         progress: Told each step; may raise to stop.
         encode_seconds: Time that encoding took, for the report.
         learned: What training has found, for a method that trains.
+        room: Told how many bytes the device should have free, before each part of the model is solved.
 
     Raises:
         ScaPreError: If the encoder's width is not the projections', or a weight or result is not finite.
     """
+    room(_bytes(states))
     edit = _solved(states, projections, request, torch.device(device), dtype, progress, encode_seconds, learned)
     bare, parts = replace(request, notes=()), {}
     for place, (name, read) in enumerate(states.further.items()):
@@ -169,40 +96,19 @@ def solve_edit(
         start = time.perf_counter()
         its, matrices = read(told), FurtherProjections(projections, name)
         spent = time.perf_counter() - start
+        room(_bytes(its))
         parts[name] = _solved(its, matrices, bare, torch.device(device), dtype, told, spent, None)
     return with_further(edit, parts)
+
+
+def _bytes(states: TokenStates) -> int:
+    """What a solve takes on its device beside a weight: states, and a few matrices of their width in float64."""
+    return 3 * states.states.nbytes + 64 * states.width**2
 
 
 def _one_of(progress: Progress, place: int, count: int, stage: str, done: int, total: int) -> None:
     """Tells of one of many parts, whose own stages are short."""
     progress("layers", place, count)
-
-
-def with_further(edit: Edit, parts: Mapping[str, Edit]) -> Edit:
-    """An edit with its parts for matrices that read something else of a text, and what to say of them.
-
-    The states of layers are left out: of all layers together they would be many times what they belong to.
-    """
-    kept = {name: without_states(part) if is_layer(name) else part for name, part in parts.items()}
-    groups = {
-        "pooled vector": [part for name, part in parts.items() if name == POOLED],
-        "layers of the language model": [part for name, part in parts.items() if is_layer(name)],
-    }
-    there = {title: some for title, some in groups.items() if some}
-    seconds = {title: sum(part.report.total_seconds for part in some) for title, some in there.items()}
-    notes = [f"{title}: {_erased_there(some)}" for title, some in there.items()]
-    report = replace(edit.report, seconds={**edit.report.seconds, **seconds}, notes=(*edit.report.notes, *notes))
-    return replace(edit, further=kept, report=report)
-
-
-def _erased_there(parts: Sequence[Edit]) -> str:
-    left = max(abs(share) for part in parts for share in part.report.kept.values())
-    moved = max(share for part in parts for share in part.report.drift.values())
-    count = sum(len(part.shapes) for part in parts)
-    return (
-        f"erased there, too ({count} matrices); at most {left:.0%} of a name's answer is left, and what stays moves by "
-        f"at most {moved:.0%}"
-    )
 
 
 def _solved(
@@ -264,53 +170,6 @@ def _solved(
     )
     log.info("erased %d concepts in %d matrices, %.2f s", len(edit.concepts), len(matrices), report.total_seconds)
     return edit
-
-
-def _same_tokens(encoder: Encoder, request: Request, solver: Method) -> tuple[str, ...]:
-    """What to say of names that a text encoder cannot tell apart.
-
-    Raises:
-        ScaPreError: If one of them is erased and another one held, and no encoder of the model's tells them apart.
-    """
-    names = [concept.text for concept in request.concepts.concepts]
-    each = readings(encoder)
-    alike = [_twins(one, names, request.preserve) for one in each]
-    notes = []
-    for (name, other), held in {pair: held for found in alike for pair, held in found.items()}.items():
-        everywhere = all((name, other) in found for found in alike)
-        if held and everywhere and solver.preserves:
-            raise ScaPreError(
-                f"preserve: {shorten(name)} has the same tokens as the concept {shorten(other)}, so that one cannot "
-                "stay while the other goes. Take one of them out."
-            )
-        to = "the text encoder" if everywhere else "one of the two text encoders"
-        notes.append(
-            f"{shorten(name)}, which is preserved, is {shorten(other)} to {to}"
-            if held
-            else f"{shorten(other)} and {shorten(name)} are the same to {to}"
-        )
-    return (*notes[:_FEW], *([f"and {len(notes) - _FEW} more"] if len(notes) > _FEW else []))
-
-
-def _twins(encoder: Encoder, names: Sequence[str], preserve: Sequence[str]) -> dict[tuple[str, str], bool]:
-    """Names beside the concept that an encoder reads just so, and whether they are preserved."""
-    known: dict[tuple[int, ...], str] = {}
-    found = {}
-
-    def read(name: str) -> tuple[int, ...]:
-        try:
-            return tuple(encoder.tokens(core(name)))
-        except ScaPreError:  # it is too long, which is said where it is encoded
-            return ()
-
-    for name in names:
-        tokens = read(name)
-        if tokens and (first := known.setdefault(tokens, name)) != name:
-            found[name, first] = False
-    for name in preserve:
-        if other := known.get(read(name)):
-            found[name, other] = True
-    return found
 
 
 def _check_names(names: Sequence[str], projections: Projections, request: Request) -> None:

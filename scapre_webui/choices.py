@@ -13,7 +13,7 @@ from ..scapre.concepts.readings import shape_note
 from ..scapre.errors import ScaPreError, shorten
 from ..scapre.methods import USUAL, closed_form, closed_forms
 from ..scapre.methods.settings import Setting, declared
-from ..scapre.solve import Request
+from ..scapre.request import Request
 
 FIRST_PRESET = "usual"
 """The choice of a method's first preset."""

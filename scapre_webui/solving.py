@@ -13,12 +13,14 @@ from torch import nn
 
 from ..scapre.concepts.alike import remember
 from ..scapre.edits.edit import Edit
+from ..scapre.encode import encode_request
 from ..scapre.errors import ScaPreError, shorten
 from ..scapre.families import having
 from ..scapre.progress import Progress
 from ..scapre.report.data import report_data
 from ..scapre.report.markdown import render
-from ..scapre.solve import Request, encode_request, solve_edit
+from ..scapre.request import Request
+from ..scapre.solve import solve_edit
 from ..scapre.states.further import titles
 from . import places
 from .choices import Choices

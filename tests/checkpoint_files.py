@@ -10,8 +10,9 @@ from safetensors.torch import save_file
 
 from pack.scapre.checkpoints.checkpoint import Checkpoint
 from pack.scapre.edits.edit import Edit
+from pack.scapre.encode import encode_request
 from pack.scapre.methods.scapre.settings import Settings
-from pack.scapre.solve import encode_request, solve_edit
+from pack.scapre.solve import solve_edit
 from pack.tests.worlds import Encoder, ask
 
 # Blocks with attention in the released models, and transformers in each: input, middle, output.

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from pack.scapre.edits.edit import Edit
+from pack.scapre.encode import encode_request
 from pack.scapre.methods.scapre.settings import Settings
-from pack.scapre.solve import encode_request, solve_edit
+from pack.scapre.solve import solve_edit
 from pack.tests.worlds import Encoder, Projections, ask
 
 WINDOW, WIDTH = 5, 6

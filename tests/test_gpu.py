@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pack.scapre.solve import encode_request, solve_edit
+from pack.scapre.encode import encode_request
+from pack.scapre.solve import solve_edit
 from pack.tests.worlds import CASES, LISTS, SHAPES, WIDTH, Encoder, Projections, ask, error
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

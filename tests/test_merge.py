@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from pack.scapre.concepts.names import is_hidden
 from pack.scapre.edits.edit import Edit
 from pack.scapre.edits.hide import hide_names
+from pack.scapre.encode import encode_request
 from pack.scapre.errors import ScaPreError
 from pack.scapre.merge import combine, merge_edits
 from pack.scapre.methods.scapre.settings import PRESETS, Settings
-from pack.scapre.solve import encode_request, solve_edit
+from pack.scapre.solve import solve_edit
 from pack.scapre.states.prompts import TEMPLATES
 from pack.tests.worlds import CASES, SHAPES, WIDTH, Encoder, Projections, ask, edit_of
 

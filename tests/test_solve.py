@@ -7,9 +7,10 @@ import itertools
 import pytest
 import torch
 
+from pack.scapre.encode import encode_request
 from pack.scapre.errors import ScaPreError
 from pack.scapre.methods.scapre.settings import Settings
-from pack.scapre.solve import encode_request, solve_edit
+from pack.scapre.solve import solve_edit
 from pack.scapre.states.prompts import TEMPLATES
 from pack.tests import oracle
 from pack.tests.worlds import (

@@ -10,10 +10,12 @@ import torch
 
 from pack.scapre.concepts.concepts import parse_concepts
 from pack.scapre.edits.edit import Edit
+from pack.scapre.encode import encode_request
 from pack.scapre.families import Role
 from pack.scapre.methods.scapre.informax import noise_bank
 from pack.scapre.methods.scapre.settings import PRESETS, Settings
-from pack.scapre.solve import Request, encode_request, solve_edit
+from pack.scapre.request import Request
+from pack.scapre.solve import solve_edit
 from pack.tests import oracle
 
 WINDOW = 77

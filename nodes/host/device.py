@@ -37,10 +37,14 @@ def is_out_of_memory(error: BaseException) -> bool:
     return bool(told(error) if told else isinstance(error, management.OOM_EXCEPTION))
 
 
-def with_cpu_fallback(compute: Callable[[torch.device], Edit], device: torch.device, memory: int) -> Edit:
+def room_on(device: torch.device) -> Callable[[int], None]:
+    """What frees so many bytes of a device, by taking models off it that are not in use."""
+    return (lambda needed: None) if device.type == "cpu" else lambda needed: management.free_memory(needed, device)
+
+
+def with_cpu_fallback(compute: Callable[[torch.device], Edit], device: torch.device) -> Edit:
     """Computes on a device, and on the CPU if its memory does not suffice."""
     if device.type != "cpu":
-        management.free_memory(memory, device)
         try:
             return compute(device)
         except Exception as error:

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from ..checkpoints.checkpoint import Checkpoint
 from ..concepts.concepts import name_notes, parse_concepts, parse_preserve
+from ..encode import encode_request
 from ..families import note
 from ..files import write_edit
 from ..report.data import report_data
 from ..report.markdown import render
-from ..solve import Request, encode_request, solve_edit
+from ..request import Request
+from ..solve import solve_edit
 from ..states.further import CHOICES, chosen
 from ..states.prompts import TEMPLATES
 from .arguments import (

@@ -9,12 +9,12 @@ import torch
 
 from pack.scapre.edits.fingerprint import fingerprint, sample, sketch, sketch_size
 from pack.scapre.edits.hide import hide_names
+from pack.scapre.encode import encode_request
 from pack.scapre.errors import ScaPreError
 from pack.scapre.methods import METHODS
 from pack.scapre.methods.scapre.settings import PRESETS, Settings
 from pack.scapre.report.data import report_data
 from pack.scapre.report.markdown import render
-from pack.scapre.solve import encode_request
 from pack.tests.worlds import CASES, SHAPES, WIDTH, Encoder, Projections, ask, edit_of, error
 
 

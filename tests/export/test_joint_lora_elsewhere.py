@@ -12,12 +12,14 @@ from safetensors.torch import load_file
 
 from pack.scapre.concepts.concepts import parse_concepts
 from pack.scapre.edits.edit import Edit
+from pack.scapre.encode import encode_request
 from pack.scapre.export import FORMATS, Options, Rank
 from pack.scapre.export.names import LABELS
 from pack.scapre.families import Role
 from pack.scapre.methods import METHODS
 from pack.scapre.progress import silent
-from pack.scapre.solve import Request, encode_request, solve_edit
+from pack.scapre.request import Request
+from pack.scapre.solve import solve_edit
 from pack.tests.export.test_lora_elsewhere import diffusers  # noqa: F401  # the library, cut off from the network
 from pack.tests.worlds import Encoder
 
@@ -79,7 +81,9 @@ def network_of(library: Any, family: str) -> torch.nn.Module:
 
 
 def edit_of(weights: Weights) -> Edit:
-    request = Request(parse_concepts("cat\nred house"), settings=METHODS["uce"].settings(), method="uce", pooled=True)
+    request = Request(
+        parse_concepts("cat\nred house"), settings=METHODS["uce"].settings(), method="uce", further=("pooled",)
+    )
     return solve_edit(encode_request(Pooled(WIDTH), request)[0], weights, request)
 
 

@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 from pack.scapre import VERSION
 from pack.scapre.checkpoints.tensor_file import TensorFile
 from pack.scapre.edits.hide import hide_names
+from pack.scapre.encode import encode_request
 from pack.scapre.errors import ScaPreError
 from pack.scapre.files import read_edit, write_edit
 from pack.scapre.files.write import write_tensors, written
@@ -29,7 +30,7 @@ from pack.scapre.merge import merge_edits
 from pack.scapre.methods.scapre.settings import Settings
 from pack.scapre.report.data import report_data
 from pack.scapre.report.markdown import render
-from pack.scapre.solve import encode_request, solve_edit
+from pack.scapre.solve import solve_edit
 from pack.scapre.states.prompts import TEMPLATES
 from pack.tests.edit_files import damaged, described, join, same, stored, tiny_edit
 from pack.tests.worlds import CASES, LISTS, SHAPES, WIDTH, Encoder, Projections, ask, edit_of

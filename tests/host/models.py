@@ -27,8 +27,10 @@ from pack.nodes.host.projections import HostProjections
 from pack.nodes.host.text_encoder import ClipEncoder
 from pack.scapre.concepts.concepts import parse_concepts, parse_preserve
 from pack.scapre.edits.edit import Edit
+from pack.scapre.encode import encode_request
 from pack.scapre.methods.scapre.settings import PRESETS
-from pack.scapre.solve import Request, encode_request, solve_edit
+from pack.scapre.request import Request
+from pack.scapre.solve import solve_edit
 
 CPU = torch.device("cpu")
 # Width of each CLIP tower, by the letter ComfyUI calls it.

@@ -21,12 +21,14 @@ from pack.scapre.checkpoints.t5_files import OPTION
 from pack.scapre.checkpoints.tensor_file import TensorFile
 from pack.scapre.checkpoints.towers import TOWERS
 from pack.scapre.concepts.concepts import parse_concepts
+from pack.scapre.encode import encode_request
 from pack.scapre.errors import ScaPreError
 from pack.scapre.families import FAMILIES, Files
 from pack.scapre.files import read_edit
 from pack.scapre.methods import METHODS
 from pack.scapre.progress import silent
-from pack.scapre.solve import Request, encode_request, solve_edit
+from pack.scapre.request import Request
+from pack.scapre.solve import solve_edit
 from pack.scapre.states.encoder import Encoder
 from pack.scapre.states.readings import SECOND, TwoReadings
 from pack.tests.host.transformers import KINDS, transformer

@@ -17,10 +17,12 @@ from pack.benchmarks.host.server import Server
 from pack.scapre.checkpoints.checkpoint import Checkpoint
 from pack.scapre.concepts.concepts import parse_concepts
 from pack.scapre.edits.edit import Edit
+from pack.scapre.encode import encode_request
 from pack.scapre.export import FORMATS, Options
 from pack.scapre.methods.scapre.settings import PRESETS
 from pack.scapre.progress import silent
-from pack.scapre.solve import Request, encode_request, solve_edit
+from pack.scapre.request import Request
+from pack.scapre.solve import solve_edit
 
 PROMPT, CONCEPTS, PRESET = "a photo of a cat", "cat\nVincent van Gogh -> art", "objects-many"
 SAMPLE, LATENT = "sample-0", "latent-file"

@@ -25,6 +25,7 @@ from pack.scapre.checkpoints.checkpoint import Checkpoint
 from pack.scapre.concepts.concepts import parse_concepts
 from pack.scapre.edits.edit import Edit
 from pack.scapre.edits.hide import hide_names
+from pack.scapre.encode import encode_request
 from pack.scapre.errors import ScaPreError
 from pack.scapre.export.diff import write_diff
 from pack.scapre.export.lora import write_lora
@@ -36,7 +37,8 @@ from pack.scapre.methods import METHODS
 from pack.scapre.methods.auto import find_kin
 from pack.scapre.progress import silent
 from pack.scapre.report.data import report_data
-from pack.scapre.solve import Request, encode_request, solve_edit
+from pack.scapre.request import Request
+from pack.scapre.solve import solve_edit
 from pack.scapre.states.further import chosen
 from pack.tests.host import encoders, models
 from pack.tests.host.models import CPU, same, snapshot
@@ -350,6 +352,18 @@ def test_cancel_is_asked_for_between_layers() -> None:
     with pytest.raises(Stop):
         solve_edit(states, found, request, progress=progress)
     assert asked.count("layers") > 4
+
+
+def test_room_is_asked_for_before_each_part(edit: Edit) -> None:
+    """Between parts the host has run the text encoders, which may have taken the memory again."""
+    found, asked = HostProjections(transformer(KIND)), list[int]()
+    further, _ = chosen("auto", found)
+    request = Request(parse_concepts("cat"), settings=METHODS["uce"].settings(), method="uce", further=further)
+    states, _ = encode_request(encoder_for(clip(), found), request)
+    solve_edit(states, found, request, room=asked.append)
+    assert len(asked) == 2 + LAYERS and min(asked) > 0
+    merge_edits({"edit_1": edit}, found, ["cat"], encoder=encoder_for(clip(), found), room=asked.append)
+    assert len(asked) == 2 * (2 + LAYERS)
 
 
 def test_the_command_line_says_that_only_the_host_reads_these_encoders(tmp_path: Path) -> None:

@@ -14,11 +14,13 @@ from pack.nodes.host.text_encoder import ClipEncoder, encoder_for
 from pack.nodes.unlearn import Unlearn
 from pack.scapre.concepts.concepts import parse_concepts
 from pack.scapre.edits.edit import Edit
+from pack.scapre.encode import encode_request
 from pack.scapre.errors import ScaPreError
 from pack.scapre.families import Role
 from pack.scapre.files import read_edit, write_edit
 from pack.scapre.methods import METHODS
-from pack.scapre.solve import Request, encode_request, solve_edit
+from pack.scapre.request import Request
+from pack.scapre.solve import solve_edit
 from pack.scapre.states.encoder import frame_of
 from pack.scapre.states.prompts import NULL
 from pack.tests.host import models

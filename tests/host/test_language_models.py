@@ -24,13 +24,15 @@ from pack.scapre.checkpoints.language_models import language_models
 from pack.scapre.checkpoints.t5_files import OPTION
 from pack.scapre.checkpoints.tensor_file import TensorFile
 from pack.scapre.concepts.concepts import parse_concepts
+from pack.scapre.encode import encode_request
 from pack.scapre.errors import ScaPreError
 from pack.scapre.families import text_encoder
 from pack.scapre.families.marks import Found
 from pack.scapre.files import read_edit
 from pack.scapre.methods import METHODS
 from pack.scapre.progress import silent
-from pack.scapre.solve import Request, encode_request, solve_edit
+from pack.scapre.request import Request
+from pack.scapre.solve import solve_edit
 from pack.tests.host import encoders
 from pack.tests.host.transformers import KINDS, transformer
 

@@ -91,7 +91,7 @@ def test_a_solve_without_memory_is_done_on_the_cpu(edit: Edit, caplog: pytest.Lo
         return edit
 
     with caplog.at_level(logging.WARNING, "scapre"):
-        assert with_cpu_fallback(compute, ELSEWHERE, memory=2**20) is edit
+        assert with_cpu_fallback(compute, ELSEWHERE) is edit
     assert asked == [ELSEWHERE, CPU]
     assert len([record for record in caplog.records if record.name == "scapre"]) == 1
 
@@ -105,7 +105,7 @@ def test_a_solve_that_fails_otherwise_is_not_repeated() -> None:
         raise ScaPreError("clip: wrong")
 
     with pytest.raises(ScaPreError, match="wrong"):
-        with_cpu_fallback(compute, ELSEWHERE, memory=2**20)
+        with_cpu_fallback(compute, ELSEWHERE)
     assert asked == [ELSEWHERE]
 
 

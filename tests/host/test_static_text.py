@@ -25,6 +25,7 @@ from pack.nodes.host.tokenizer import tokens_told
 from pack.nodes.unlearn import Unlearn
 from pack.scapre.concepts.concepts import parse_concepts, parse_preserve
 from pack.scapre.edits.edit import Edit
+from pack.scapre.encode import encode_request
 from pack.scapre.errors import ScaPreError
 from pack.scapre.export.diff import write_diff
 from pack.scapre.export.lora import write_lora
@@ -34,7 +35,8 @@ from pack.scapre.files import read_edit, write_edit
 from pack.scapre.merge import merge_edits
 from pack.scapre.methods import METHODS, closed_forms
 from pack.scapre.progress import silent
-from pack.scapre.solve import Request, encode_request, solve_edit
+from pack.scapre.request import Request
+from pack.scapre.solve import solve_edit
 from pack.scapre.states.encoder import frame_of
 from pack.tests.host import models
 from pack.tests.host.models import CPU, same, snapshot

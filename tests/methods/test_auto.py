@@ -14,6 +14,7 @@ from torch import Tensor
 from pack.scapre.concepts.concepts import Concept
 from pack.scapre.concepts.spelling import core
 from pack.scapre.edits.hide import hide_names
+from pack.scapre.encode import encode_request
 from pack.scapre.errors import ScaPreError
 from pack.scapre.families import Role
 from pack.scapre.files import read_edit, write_edit
@@ -28,7 +29,7 @@ from pack.scapre.methods.auto.study import _MORE, _group, _texts_of, study
 from pack.scapre.methods.right import right_product
 from pack.scapre.methods.scapre.settings import Settings as ScaPreSettings
 from pack.scapre.progress import silent
-from pack.scapre.solve import encode_request, solve_edit
+from pack.scapre.solve import solve_edit
 from pack.scapre.states.lexicon import Lexicon
 from pack.scapre.states.prompts import TEMPLATES
 from pack.tests import edit_files

@@ -9,11 +9,12 @@ import torch
 
 from pack.scapre.cli import _parser
 from pack.scapre.cli.erase import request_of
+from pack.scapre.encode import encode_request
 from pack.scapre.errors import ScaPreError
 from pack.scapre.files import read_edit, write_edit
 from pack.scapre.merge import merge_edits
 from pack.scapre.methods.dp import Settings
-from pack.scapre.solve import encode_request, solve_edit
+from pack.scapre.solve import solve_edit
 from pack.scapre.states.prompts import Prompt
 from pack.tests import edit_files
 from pack.tests.worlds import SHAPES, WIDTH, Encoder, Projections, ask, edit_of, error

@@ -10,6 +10,7 @@ import torch
 
 from pack.scapre.concepts.concepts import parse_concepts
 from pack.scapre.edits.edit import Edit
+from pack.scapre.encode import encode_request
 from pack.scapre.errors import ScaPreError
 from pack.scapre.families import Role
 from pack.scapre.files import read_edit, write_edit
@@ -22,7 +23,8 @@ from pack.scapre.methods.fia.saliency import Contrast, Moments, exact, released
 from pack.scapre.methods.fia.selection import ReleasedSensitivity, Sensitivity, agnostic_from, fuse, select
 from pack.scapre.report.data import report_data
 from pack.scapre.report.markdown import render
-from pack.scapre.solve import Request, encode_request, solve_edit
+from pack.scapre.request import Request
+from pack.scapre.solve import solve_edit
 from pack.tests import worlds
 from pack.tests.methods import fia_oracle as oracle
 

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from pack.scapre.concepts.concepts import parse_concepts
+from pack.scapre.encode import encode_request
 from pack.scapre.errors import ScaPreError
 from pack.scapre.export import FORMATS, Options, Rank
 from pack.scapre.families import Role, having
@@ -34,7 +35,8 @@ from pack.scapre.methods.kscu.trajectory import advance, guided, noise, seeded, 
 from pack.scapre.methods.kscu.turns import Turns
 from pack.scapre.report.data import report_data
 from pack.scapre.report.markdown import render
-from pack.scapre.solve import Request, encode_request, solve_edit
+from pack.scapre.request import Request
+from pack.scapre.solve import solve_edit
 from pack.tests import worlds
 from pack.tests.methods import kscu_oracle as oracle
 

@@ -20,6 +20,7 @@ from pack.nodes.merge_edits import MergeEdits
 from pack.scapre.cli import arguments
 from pack.scapre.concepts.concepts import parse_concepts
 from pack.scapre.edits.edit import Edit
+from pack.scapre.encode import encode_request
 from pack.scapre.errors import ScaPreError
 from pack.scapre.export import FORMATS, Options, Rank
 from pack.scapre.families import Role
@@ -30,7 +31,8 @@ from pack.scapre.methods.scapre.settings import Settings as ScaPreSettings
 from pack.scapre.progress import silent
 from pack.scapre.report.data import report_data
 from pack.scapre.report.markdown import render
-from pack.scapre.solve import Request, encode_request, solve_edit
+from pack.scapre.request import Request
+from pack.scapre.solve import solve_edit
 from pack.tests import checkpoint_files, edit_files
 from pack.tests.host import models
 from pack.tests.methods.toy import Projection, Settings

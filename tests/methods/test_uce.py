@@ -9,6 +9,7 @@ import torch
 
 from pack.scapre.cli import _parser
 from pack.scapre.cli.erase import request_of
+from pack.scapre.encode import encode_request
 from pack.scapre.errors import ScaPreError
 from pack.scapre.export.factors import Rank, factorise
 from pack.scapre.families import Role
@@ -17,7 +18,6 @@ from pack.scapre.merge import merge_edits
 from pack.scapre.methods import METHODS
 from pack.scapre.methods.uce import Settings
 from pack.scapre.report.data import report_data
-from pack.scapre.solve import encode_request
 from pack.scapre.states.prompts import Prompt
 from pack.tests import edit_files
 from pack.tests.worlds import SHAPES, WIDTH, Encoder, Projections, ask, edit_of, error

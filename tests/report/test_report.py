@@ -15,6 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pack.scapre.edits.hide import hide_names
+from pack.scapre.encode import encode_request
 from pack.scapre.families import Role, place, stable_diffusion
 from pack.scapre.files import read_edit, write_edit
 from pack.scapre.merge import merge_edits
@@ -22,7 +23,6 @@ from pack.scapre.methods.scapre.settings import Settings
 from pack.scapre.report.conflicts import MOST
 from pack.scapre.report.data import NOTE, report_data
 from pack.scapre.report.markdown import escape, render
-from pack.scapre.solve import encode_request
 from pack.scapre.states.prompts import TEMPLATES
 from pack.tests.worlds import CASES, WIDTH, Encoder, Projections, ask, edit_of
 

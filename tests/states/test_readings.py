@@ -12,6 +12,7 @@ from pack.scapre.cli.inspect import describe
 from pack.scapre.concepts.concepts import parse_concepts
 from pack.scapre.edits.edit import Edit
 from pack.scapre.edits.hide import hide_names
+from pack.scapre.encode import encode_request
 from pack.scapre.errors import ScaPreError
 from pack.scapre.families import Role
 from pack.scapre.files import read_edit, write_edit
@@ -21,7 +22,8 @@ from pack.scapre.methods.auto.moments import Moments
 from pack.scapre.progress import silent
 from pack.scapre.report.data import report_data
 from pack.scapre.report.markdown import render
-from pack.scapre.solve import Request, encode_request, solve_edit
+from pack.scapre.request import Request
+from pack.scapre.solve import solve_edit
 from pack.scapre.states.prompts import NULL, expand, renamed
 from pack.scapre.states.readings import SECOND, TwoReadings, names_read, once, plain, readings, twice
 from pack.tests.worlds import SHAPES, WIDTH, WINDOW, Encoder, Projections
@@ -237,7 +239,9 @@ class WithVector(Projections):
 @pytest.mark.parametrize("names", ["cat\nred house -> thing", "cat -> dog"])
 def test_edits_with_a_vector_beside_are_saved_and_merged(names: str, tmp_path: Path) -> None:
     def made(names: str) -> Edit:
-        request = Request(parse_concepts(names), ("tulip",), METHODS["uce"].settings(), method="uce", pooled=True)
+        request = Request(
+            parse_concepts(names), ("tulip",), METHODS["uce"].settings(), method="uce", further=("pooled",)
+        )
         states, _ = encode_request(TwoReadings(Pooling(WIDTH), Other(WIDTH)), request)
         return solve_edit(states, WithVector(), request)
 

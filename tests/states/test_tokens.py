@@ -10,11 +10,12 @@ import torch
 
 from pack.scapre.edits.agreement import tokens_notes
 from pack.scapre.edits.hide import hide_names
+from pack.scapre.encode import encode_request
 from pack.scapre.errors import ScaPreError
 from pack.scapre.files import read_edit, write_edit
 from pack.scapre.merge import merge_edits
 from pack.scapre.methods.scapre.settings import Settings
-from pack.scapre.solve import encode_request, solve_edit
+from pack.scapre.solve import solve_edit
 from pack.scapre.states.prompts import TEMPLATES
 from pack.scapre.states.readings import TwoReadings
 from pack.scapre.states.tokens import agree, hashed, is_kept, read_otherwise, written

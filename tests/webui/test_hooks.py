@@ -10,9 +10,11 @@ from torch import nn
 
 from pack.scapre.concepts.concepts import parse_concepts
 from pack.scapre.edits.edit import Edit
+from pack.scapre.encode import encode_request
 from pack.scapre.errors import ScaPreError
 from pack.scapre.methods import METHODS
-from pack.scapre.solve import Request, encode_request, solve_edit
+from pack.scapre.request import Request
+from pack.scapre.solve import solve_edit
 from pack.scapre_webui.arithmetic import exact
 from pack.scapre_webui.guard import Guard
 from pack.scapre_webui.hooks import Basis, Hooks, Shift
