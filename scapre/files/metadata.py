@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import replace
 
 from .. import VERSION
@@ -70,11 +71,9 @@ def from_metadata(file: TensorFile) -> tuple[Description, dict[str, Description]
         raise _unknown(file, f"with the method {_shown(made[0])} in its format {_shown(made[1])}")
     try:
         own = described(pack, made[0], strict_json(file.metadata["edit"]), file.size)
-        names = [name for name in file.metadata if version == "4" and is_layer(name)]
-        names += [POOLED] if version == "3" or (version == "4" and POOLED in file.metadata) else []
         further = {
             name: described(pack, made[0], strict_json(file.metadata[name]), file.size)
-            for name in sorted(names, key=order)
+            for name in _parts(version, file.metadata)
         }
         for name, told in further.items():
             if any(getattr(own, key) != getattr(told, key) for key in _SAME) or _asked(own) != _asked(told):
@@ -87,6 +86,16 @@ def from_metadata(file: TensorFile) -> tuple[Description, dict[str, Description]
         raise file.broken(str(error)) from None
     except _WRONG as error:
         raise file.broken(f"its description has a wrong value ({str(error)[:80]})") from None
+
+
+def _parts(version: str, there: Collection[str]) -> list[str]:
+    """Names of the parts that a file of a format has."""
+    if version != "4":
+        return [POOLED] if version == "3" else []
+    found = sorted(filter(is_layer, there), key=order)
+    if not found:
+        raise ValueError("it has no layer")
+    return [POOLED, *found] if POOLED in there else found
 
 
 def _asked(told: Description) -> tuple[object, ...]:

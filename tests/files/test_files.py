@@ -196,7 +196,7 @@ BROKEN = {
     "no metadata": (lambda p: damaged(p, lambda h, d: h.pop("__metadata__") and None), "not an edit"),
     "metadata of numbers": (lambda p: damaged(p, lambda h, d: h["__metadata__"].update(format=1)), "not text"),
     "later format": (
-        lambda p: damaged(p, lambda h, d: h["__metadata__"].update(format_version="4", pack_version="9.9.9")),
+        lambda p: damaged(p, lambda h, d: h["__metadata__"].update(format_version="5", pack_version="9.9.9")),
         r'written by ScaPre "9\.9\.9" .*Update the pack',
     ),
     "no table": (lambda p: damaged(p, lambda h, d: h["__metadata__"].pop("edit") and None), "description"),

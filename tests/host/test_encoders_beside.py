@@ -133,7 +133,7 @@ def test_the_command_line_solves_what_the_node_does(tmp_path: Path, capsys: pyte
     assert cli.main([str(part) for part in given]) == 0, capsys.readouterr().err
     edit, found = read_edit(tmp_path / "edit.safetensors"), HostProjections(transformer("flux"))
     request = Request(
-        parse_concepts("cat\nVan Gogh -> art"), settings=METHODS["uce"].settings(), method="uce", pooled=True
+        parse_concepts("cat\nVan Gogh -> art"), settings=METHODS["uce"].settings(), method="uce", further=("pooled",)
     )
     wanted = solve_edit(encode_request(encoder_for(KINDS["flux"].encoder(), found), request)[0], found, request)
     assert (
