@@ -132,7 +132,7 @@ def _inputs() -> list[io.Input]:
         io.Clip.Input(
             "clip",
             optional=True,
-            tooltip="The text encoder of the model. Needed to take names out of edits of the method auto, and for "
-            "files that were saved without the states of their texts.",
+            tooltip="The text encoder of the model. Needed to take names out of edits of the method auto, for files "
+            "that were saved without the states of their texts, and for HiDream.",
         ),
     ]

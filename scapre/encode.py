@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from .concepts.concepts import Concept
 from .concepts.spelling import core
-from .errors import ScaPreError, shorten
-from .methods import Method, method
+from .errors import ScaPreError, shorten, some
+from .methods import method
 from .methods.method import Studied
 from .progress import Progress, silent
 from .request import Request
@@ -22,45 +23,78 @@ _FEW = 6
 
 
 def encode_request(encoder: Encoder, request: Request, progress: Progress = silent) -> tuple[TokenStates, float]:
-    """Encodes all texts of a request once; returns the states and the seconds it took."""
+    """Encodes all texts of a request once; returns the states and the seconds it took.
+
+    Raises:
+        ScaPreError: For names that no text encoder of the model reads, that do not fit one, or of which one goes
+            and another one stays that are the same to all; and if a part of the model cannot be read for.
+    """
     start = time.perf_counter()
     others = {name: further_encoder(encoder, name) for name in request.further}
+    deep = next((other for name, other in others.items() if is_layer(name)), None)
+    each = (*readings(encoder), *([deep] if deep else []))  # all layers cut a text alike
+    check_read(each, (concept.text for concept in request.concepts.concepts))
+    notes = _same_tokens(each, request)
+    heard = [c for c in request.concepts.concepts if deep is None or _fits(deep, c, request.preserve)]
+    if deep and len(heard) < len(request.concepts.concepts):
+        lost = [c.text for c in request.concepts.concepts if c not in heard]
+        notes = (*notes, f"the language model reads nothing of {some(lost, _FEW)}, so nothing is erased in its layers")
     states, studied = _encoded(encoder, request.read(both=len(readings(encoder)) > 1), progress)
-    further = {name: _further(name, other, request, studied) for name, other in others.items()}
-    return replace(states, further=further), time.perf_counter() - start
+    further = {
+        name: _further(name, other, request, studied, heard)
+        for name, other in others.items()
+        if heard or not is_layer(name)
+    }
+    states = replace(states, notes=(*notes, *states.notes), further=further)
+    return states, time.perf_counter() - start
 
 
-def _further(name: str, encoder: Encoder, request: Request, studied: Studied) -> Callable[[Progress], TokenStates]:
+def _fits(deep: Encoder, concept: Concept, preserve: Sequence[str]) -> bool:
+    """Whether a language model reads something of a name.
+
+    Raises:
+        ScaPreError: If that, or another name, has too many tokens for it.
+    """
+    try:
+        for name in (concept.anchor, *preserve):
+            deep.tokens(name)
+        return bool(deep.tokens(concept.text))
+    except ScaPreError as error:
+        raise ScaPreError(f"{error} It is the language model, whose layers are read, that cuts it so.") from None
+
+
+def _further(
+    name: str, encoder: Encoder, request: Request, studied: Studied, heard: Sequence[Concept]
+) -> Callable[[Progress], TokenStates]:
     """What gives the states of a part. Layers of a language model stay beside the kin that the words have found."""
+    if not is_layer(name):
+        return lambda progress: _silent(_encoded(encoder, request.read(both=False), progress))
+    own = request.only(heard)
+    kin = [one for c, one in zip(request.concepts.concepts, studied.kin, strict=False) if c in heard]
+    known = replace(studied, kin=kin)
+    return lambda progress: _silent(_encoded(encoder, own.read(both=False), progress, known))
 
-    def give(progress: Progress) -> TokenStates:
-        known = studied if is_layer(name) else None
-        states, _ = _encoded(encoder, request.read(both=False), progress, known)
-        return replace(states, notes=(), alike={})
 
-    return give
+def _silent(found: tuple[TokenStates, Studied]) -> TokenStates:
+    return replace(found[0], notes=(), alike={})
 
 
 def _encoded(
     encoder: Encoder, request: Request, progress: Progress, known: Studied | None = None
 ) -> tuple[TokenStates, Studied]:
     solver = method(request.method)
-    check_read(readings(encoder), (concept.text for concept in request.concepts.concepts))
-    same = _same_tokens(encoder, request, solver)
     states = encode_prompts(encoder, request.pairs(), request.held, progress, solver.reads)
     studied = solver.study(encoder, request.concepts.concepts, request.preserve, request.settings, progress, known)
-    told = (*same, *studied.notes)
-    return replace(states, moments=studied.moments, notes=told, alike=studied.alike), studied
+    return replace(states, moments=studied.moments, notes=studied.notes, alike=studied.alike), studied
 
 
-def _same_tokens(encoder: Encoder, request: Request, solver: Method) -> tuple[str, ...]:
+def _same_tokens(each: Sequence[Encoder], request: Request) -> tuple[str, ...]:
     """What to say of names that a text encoder cannot tell apart.
 
     Raises:
         ScaPreError: If one of them is erased and another one held, and no encoder of the model's tells them apart.
     """
-    names = [concept.text for concept in request.concepts.concepts]
-    each = readings(encoder)
+    names, solver = [concept.text for concept in request.concepts.concepts], method(request.method)
     alike = [_twins(one, names, request.preserve) for one in each]
     notes = []
     for (name, other), held in {pair: held for found in alike for pair, held in found.items()}.items():
@@ -70,12 +104,15 @@ def _same_tokens(encoder: Encoder, request: Request, solver: Method) -> tuple[st
                 f"preserve: {shorten(name)} has the same tokens as the concept {shorten(other)}, so that one cannot "
                 "stay while the other goes. Take one of them out."
             )
-        to = "the text encoder" if everywhere else "one of the two text encoders"
+        to = "the text encoder" if everywhere else "one of the model's text encoders"
         notes.append(
             f"{shorten(name)}, which is preserved, is {shorten(other)} to {to}"
             if held
             else f"{shorten(other)} and {shorten(name)} are the same to {to}"
         )
+    nothing = [c.text for c in request.concepts.concepts if _same(each, c.text, c.anchor)]
+    if nothing:
+        notes.append(f"{some(nothing, _FEW)} and its anchor are the same to the text encoder, so nothing is erased")
     return (*notes[:_FEW], *([f"and {len(notes) - _FEW} more"] if len(notes) > _FEW else []))
 
 
@@ -84,17 +121,25 @@ def _twins(encoder: Encoder, names: Sequence[str], preserve: Sequence[str]) -> d
     known: dict[tuple[int, ...], str] = {}
     found = {}
 
-    def read(name: str) -> tuple[int, ...]:
-        try:
-            return tuple(encoder.tokens(core(name)))
-        except ScaPreError:  # it is too long, which is said where it is encoded
-            return ()
-
     for name in names:
-        tokens = read(name)
+        tokens = _read(encoder, name)
         if tokens and (first := known.setdefault(tokens, name)) != name:
             found[name, first] = False
     for name in preserve:
-        if other := known.get(read(name)):
+        if other := known.get(_read(encoder, name)):
             found[name, other] = True
     return found
+
+
+def _same(each: Sequence[Encoder], name: str, other: str) -> bool:
+    """Whether all encoders that read something of a name read another one just so."""
+    pairs = [(_read(encoder, name), _read(encoder, other)) for encoder in each]
+    found = [(mine, its) for mine, its in pairs if mine]
+    return bool(found) and all(mine == its for mine, its in found)
+
+
+def _read(encoder: Encoder, name: str) -> tuple[int, ...]:
+    try:
+        return tuple(encoder.tokens(core(name)))
+    except ScaPreError:  # it is too long, which is said where it is encoded
+        return ()

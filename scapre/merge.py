@@ -131,7 +131,7 @@ def _missing(edits: Mapping[str, Edit], parts: Sequence[Part], concepts: Sequenc
     if bare:
         return f"{', '.join(bare)} was saved without the states of its texts"
     if any(is_layer(name) for edit in edits.values() for name in edit.further):
-        return f"{', '.join(edits)} keeps no states of the language model's layers, which would be many"
+        return f"of the language model's layers no states are kept ({', '.join(edits)}), since they would be many"
     if not next(iter(edits.values())).solver.sums:
         return ""
     cut = [part.label for part in parts if 0 < len(part.concepts) < len(edits[part.label].concepts)]
@@ -186,7 +186,7 @@ def _check_further(edits: Mapping[str, Edit]) -> None:
         what = titles(edits[more].further.keys() - edits[less].further.keys())
         raise ScaPreError(
             f"edits: {more} also erases from {' and '.join(what)}, and {less} does not, so that they cannot be solved "
-            "together. Make one of them again with the other's setting of pooled."
+            "together. Make one of them again, with the other's setting of pooled and its text encoders."
         )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
-from .concepts.concepts import ConceptList
+from .concepts.concepts import Concept, ConceptList
 from .methods import FIRST, METHODS, method
 from .methods.settings import MethodSettings
 from .states.prompts import TEMPLATES, Pair, expand
@@ -50,6 +50,15 @@ class Request:
     def held(self) -> tuple[str, ...]:
         """Preserved names as texts."""
         return names_read(self.preserve, self.templates)
+
+    def only(self, concepts: Sequence[Concept]) -> Request:
+        """The same for some of the concepts."""
+        return replace(self, concepts=replace(self.concepts, concepts=tuple(concepts)))
+
+    def within(self, texts: Collection[str]) -> Request:
+        """The same for the concepts whose prompts are among some texts."""
+        found = (c for c in self.concepts.concepts if all(p.concept.text in texts for p in expand([c], self.templates)))
+        return self.only(tuple(found))
 
     def read(self, *, both: bool) -> Request:
         """The same with the wordings of one text encoder or of two; what reads no text needs but one."""

@@ -90,14 +90,15 @@ def solve_edit(
     """
     room(_bytes(states))
     edit = _solved(states, projections, request, torch.device(device), dtype, progress, encode_seconds, learned)
-    bare, parts = replace(request, notes=()), {}
+    parts = {}
     for place, (name, read) in enumerate(states.further.items()):
         told = partial(_one_of, progress, place, len(states.further)) if is_layer(name) else progress
         start = time.perf_counter()
         its, matrices = read(told), FurtherProjections(projections, name)
         spent = time.perf_counter() - start
         room(_bytes(its))
-        parts[name] = _solved(its, matrices, bare, torch.device(device), dtype, told, spent, None)
+        own = request.read(both=False).within(its.last)
+        parts[name] = _solved(its, matrices, replace(own, notes=()), torch.device(device), dtype, told, spent, None)
     return with_further(edit, parts)
 
 

@@ -17,7 +17,8 @@ LAYERED_STAGES = {
 }  # fmt: skip
 """Of what solves an edit for a model that reads many layers of a language model."""
 ASKING_STAGES = {
-    "text encoding": (0.0, 0.1), "statistics": (0.1, 0.12), "solve": (0.12, 0.2), "drawing": (0.2, 0.3),
+    "text encoding": (0.0, 0.1), "statistics": (0.1, 0.12), "solve": (0.12, 0.13), "layers": (0.13, 0.2),
+    "drawing": (0.2, 0.3),
     "original": (0.3, 0.4), "edited": (0.4, 1.0),
 }  # fmt: skip
 """Of what solves an edit, and then asks the model at some strengths."""

@@ -173,8 +173,16 @@ class Edit:
         return max([own, *(part.difference(samples) for part in self.further.values())])
 
     def difference_from(self, other: Edit) -> float:
-        """How far the weights of another edit are from those of this one; infinite where they have other names."""
-        return self._apart(other.fingerprint, other.sketch) if self.shapes == other.shapes else math.inf
+        """How far the weights of another edit are from those of this one; infinite where they have other names.
+
+        Of parts that both have, the farthest counts.
+        """
+        if self.shapes != other.shapes:
+            return math.inf
+        parts = (
+            part.difference_from(other.further[name]) for name, part in self.further.items() if name in other.further
+        )
+        return max([self._apart(other.fingerprint, other.sketch), *parts])
 
     def _apart(self, digest: str, sketches: Mapping[str, Tensor]) -> float:
         sizes = {name: n * d for name, (n, d) in self.shapes.items()}

@@ -20,6 +20,11 @@ def hide_names(edit: Edit) -> Edit:
     Notes are left out, since they quote names. The states of the texts stay, and so does what was computed from them:
     whoever has the text encoder can still test whether a guess is in the list.
     """
+    return _hidden(edit, _names(edit))
+
+
+def _names(edit: Edit) -> dict[str, str]:
+    """What every name is replaced by."""
     names = {NULL: NULL}
     groups: dict[str, Sequence[str]] = {
         "concept": [concept.text for concept in edit.concepts],
@@ -29,6 +34,10 @@ def hide_names(edit: Edit) -> Edit:
     for kind, held in groups.items():
         fresh = dict.fromkeys(text for text in held if text not in names)
         names |= {text: hidden_name(kind, number) for number, text in enumerate(fresh, 1)}
+    return names
+
+
+def _hidden(edit: Edit, names: Mapping[str, str]) -> Edit:
     concepts = tuple(replace(c, text=names[c.text], anchor=names[c.anchor]) for c in edit.concepts)
     preserve = tuple(names[name] for name in edit.preserve)
     prompts = renamed(edit.concepts, edit.preserve, edit.templates, names)
@@ -41,7 +50,7 @@ def hide_names(edit: Edit) -> Edit:
 
     report = edit.report
     figures = {key: told(getattr(report, key)) for key in ("remaining", "kept", "drift")}
-    further = {name: hide_names(part) for name, part in edit.further.items()}
+    further = {name: _hidden(part, names) for name, part in edit.further.items()}
     report = replace(report, notes=(), **figures)
     return replace(edit, concepts=concepts, preserve=preserve, states=states, report=report, further=further)
 

@@ -106,6 +106,7 @@ def _in_blocks(family: str, edited: Iterable[str]) -> re.Pattern[str] | None:
     """How edited layers are called inside the blocks of a transformer; None where a family's layers are no such."""
     blocks = ((name, place(family, name).layer + ".") for name in edited)
     layers = {name.removeprefix(block).removesuffix(".weight") for name, block in blocks if name.startswith(block)}
+    layers.discard("weight")  # of a matrix that is in no block
     if not layers:
         return None
     bare = "|".join(re.escape(layer.translate(_SEPARATORS)) for layer in sorted(layers))

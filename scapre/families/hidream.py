@@ -27,7 +27,7 @@ ROLES = {
     _CAPTION.format(_BLOCKS): Role.INPUT,
     "p_embedder.pooled_embedder.linear_1": Role.POOLED,
 }
-LABELS = {_CAPTION.format(block): f"Llama, layer {layer(_CAPTION.format(block))}" for block in range(_BLOCKS)}
+LABELS = {_CAPTION.format(block): f"block {block}" for block in range(_BLOCKS)}
 INPUTS = Inputs(ROLES, labels={**LABELS, _CAPTION.format(_BLOCKS): "words of T5"})
 ENCODERS = TextEncoder(
     "CLIP-L, CLIP-G, T5-XXL and Llama 3.1",

@@ -12,7 +12,7 @@ from ..checkpoints.tensor_file import TensorFile
 from ..edits.edit import Edit
 from ..errors import ScaPreError, shorten
 from ..methods import FIRST, METHODS
-from ..states.further import POOLED, is_layer, order, titles
+from ..states.further import POOLED, belongs, is_layer, order, titles
 from ..states.readings import once
 from .description import Description, described, table_of
 
@@ -33,7 +33,8 @@ def to_metadata(edit: Edit) -> dict[str, str]:
         ScaPreError: If a name or figure cannot be in a file; those that the parsers and the solve give can.
     """
     try:
-        text, further = _text(edit), {name: _text(part) for name, part in edit.further.items()}
+        text = _text(edit, edit.nbytes)
+        further = {name: _text(part, edit.nbytes) for name, part in edit.further.items()}
     except _WRONG as error:
         raise ScaPreError(f"edit: it cannot be saved ({str(error)[:200]}). Make it again without that.") from None
     made = (edit.method, str(edit.solver.format))
@@ -44,9 +45,9 @@ def to_metadata(edit: Edit) -> dict[str, str]:
     return {**begin, **named, "edit": text, **further}
 
 
-def _text(edit: Edit) -> str:
+def _text(edit: Edit, size: int) -> str:
     text = json.dumps(table_of(edit), ensure_ascii=False, allow_nan=False)
-    described(edit.version, edit.method, strict_json(text), edit.nbytes)
+    described(edit.version, edit.method, strict_json(text), size)
     return text
 
 
@@ -76,8 +77,10 @@ def from_metadata(file: TensorFile) -> tuple[Description, dict[str, Description]
             for name in _parts(version, file.metadata)
         }
         for name, told in further.items():
-            if any(getattr(own, key) != getattr(told, key) for key in _SAME) or _asked(own) != _asked(told):
+            if any(getattr(own, key) != getattr(told, key) for key in _SAME) or not _asks(own, told, name):
                 raise ValueError(f"its part for {titles([name])[0]} belongs to another edit")
+            if not all(belongs(name, own.family, matrix) for matrix in told.shapes):
+                raise ValueError(f"its part for {titles([name])[0]} has matrices of another")
         matrices = [matrix for told in (own, *further.values()) for matrix in told.shapes]
         if len(matrices) != len(set(matrices)):
             raise ValueError("two of its parts change one matrix")
@@ -93,15 +96,21 @@ def _parts(version: str, there: Collection[str]) -> list[str]:
     if version != "4":
         return [POOLED] if version == "3" else []
     found = sorted(filter(is_layer, there), key=order)
-    if not found:
-        raise ValueError("it has no layer")
+    if [order(name) for name in found] != list(range(len(found))) or not found:
+        raise ValueError("it has not all of its layers")
     return [POOLED, *found] if POOLED in there else found
 
 
-def _asked(told: Description) -> tuple[object, ...]:
-    """Names and wordings, those of the first text encoder alone: a pooled vector is read once."""
-    names = [replace(concept, templates=once(concept.templates)) for concept in told.concepts]
-    return once(told.templates), names
+def _asks(own: Description, part: Description, name: str) -> bool:
+    """Whether a part is for the same names in the same wordings, those of the first text encoder alone.
+
+    A layer may lack names of which the language model reads nothing.
+    """
+    whole, its = (
+        [replace(concept, templates=once(concept.templates)) for concept in told.concepts] for told in (own, part)
+    )
+    wanted = [concept for concept in whole if concept in its] if is_layer(name) else whole
+    return once(own.templates) == once(part.templates) and its == wanted
 
 
 def _unknown(file: TensorFile, how: str) -> ScaPreError:

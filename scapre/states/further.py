@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ScaPreError, shorten
-from ..families import Projections, Role, layers, leaks
+from ..families import Projections, Role, layers, leaks, place
 from .encoder import Encoder
 from .pooled import PooledEncoder, Pools
 
@@ -80,6 +80,12 @@ def order(name: str) -> int:
 def role_of(name: str) -> Role:
     """The role of a part's matrices."""
     return Role.POOLED if name == POOLED else Role.LAYER
+
+
+def belongs(name: str, family: str, matrix: str) -> bool:
+    """Whether a matrix of a family of models is one of a part's."""
+    read = layers(family, {matrix: Role.LAYER}) if place(family, matrix).role is Role.LAYER else ()
+    return list(read) == ([order(name)] if is_layer(name) else [])
 
 
 def further_encoder(encoder: Encoder, name: str) -> Encoder:

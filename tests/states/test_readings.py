@@ -273,8 +273,8 @@ def test_names_that_one_encoder_reads_alike_are_told_and_those_that_both_do_are_
     encoder = TwoReadings(Encoder(WIDTH), Blind(WIDTH))
     request = Request(parse_concepts("a\nb"), ("c",), METHODS["uce"].settings(), method="uce")
     notes = " ".join(encode_request(encoder, request)[0].notes)
-    assert '"a" and "b" are the same to one of the two text encoders' in notes
-    assert '"c", which is preserved, is "a" to one of the two' in notes
+    assert '"a" and "b" are the same to one of the model\'s text encoders' in notes
+    assert '"c", which is preserved, is "a" to one of the model' in notes
     with pytest.raises(ScaPreError, match=r"^preserve: .*same tokens"):
         encode_request(TwoReadings(Blind(WIDTH), Blind(WIDTH)), request)
 
@@ -313,3 +313,28 @@ def test_moments_that_do_not_fit_their_concepts_are_refused() -> None:
     broken = replace(edit, states=replace(edit.states, moments=moments))
     with pytest.raises(ScaPreError, match="do not fit its concepts"):
         merge_edits({"one": broken}, Projections(SHAPES))
+
+
+class Same(Encoder):
+    """Reads two names alike, as vocabularies do that have a piece for neither."""
+
+    def tokens(self, text: str) -> list[int]:
+        return super().tokens(text.replace("zz", "yy"))
+
+    def _states(self, text: str) -> torch.Tensor:
+        return super()._states(text.replace("zz", "yy"))
+
+
+@pytest.mark.parametrize("method", ["auto", "uce"])
+def test_a_name_that_is_its_anchor_to_the_encoder_is_told_and_moves_nothing(method: str, tmp_path: Path) -> None:
+    """No figure may be a number divided by that, or the file is none."""
+    parsed = parse_concepts("yy -> zz")
+    request = Request(parsed, (), METHODS[method].settings(), method=method)
+    states, _ = encode_request(Same(WIDTH), request)
+    assert '"yy" and its anchor are the same to the text encoder, so nothing is erased' in states.notes
+    edit = solve_edit(states, Projections(SHAPES), request)
+    assert all(value < 1e-6 for value in edit.report.change.values())
+    write_edit(edit, tmp_path / "edit.safetensors")
+    assert read_edit(tmp_path / "edit.safetensors").same_as(edit)
+    other = encode_request(TwoReadings(Encoder(WIDTH), Same(WIDTH)), request)[0]
+    assert not any("its anchor" in note for note in other.notes)

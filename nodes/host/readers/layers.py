@@ -81,10 +81,11 @@ class Kept:
 
     def put(self, ids: tuple[int, ...], states: Tensor) -> None:
         """Keeps the states of a text, (layers, tokens, width), if there is room."""
-        some = states[self._first : self._first + _TOGETHER]
-        if some.nbytes <= self._room:
+        some, old = states[self._first : self._first + _TOGETHER], self._states.get(ids)
+        needed = some.nbytes - (0 if old is None else old.nbytes)
+        if needed <= self._room:
             self._states[ids] = some.clone()
-            self._room -= some.nbytes
+            self._room -= needed
 
 
 class LayerReader(ChatReader):

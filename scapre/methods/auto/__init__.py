@@ -139,8 +139,8 @@ class Auto(RightMethod):
         settings, states = problem.settings, problem.states
         moments = Moments.of({key: value.to(states.states.device) for key, value in states.moments.items()})
         null = states.of(NULL).double()
-        way = Product.of(moments.way) if problem.dtype == torch.float32 else Product(None, moments.way.T)
         try:
+            way = Product.of(moments.way) if problem.dtype == torch.float32 else Product(None, moments.way.T)
             harmed = harm(moments, way, settings.hold, settings.keep)
         except torch.linalg.LinAlgError:
             raise ScaPreError("edit: its moments are no sums of squares. It is damaged; make it again.") from None

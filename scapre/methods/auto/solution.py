@@ -11,7 +11,8 @@ from ...linalg import thin
 from .moments import Moments
 
 _FAR, _STRANGERS, _NEAR = 2.0, 1.5, 1.0
-_PARTS, _ROUNDED = (8, 4), 1e-6  # of the width, and of D: ten times what single precision has rounded away
+_WIDE = 2048  # narrower matrices are solved whole in no time
+_PART, _ROUNDED = 8, 1e-6  # of the width, and of D: ten times what single precision has rounded away
 _MAJORITY = 0.5  # of the concepts
 _MOST = 0.5  # of a concept's own way: where kin that were left out move more, going past the anchor is not safe
 
@@ -29,15 +30,17 @@ class Product:
     right: Tensor
 
     @classmethod
-    def of(cls, matrix: Tensor) -> Product:
+    def of(cls, matrix: Tensor, least: int = _WIDE) -> Product:
         """A matrix that was kept in single precision, with as few columns as that tells of; all where it saves little.
 
         Of few names D has a low rank: it is a sum of outer products, one for each token of their prompts.
+
+        Args:
+            matrix: (d, d), float64.
+            least: d from which on it is tried.
         """
-        for part in _PARTS:
-            if factors := thin(matrix, _ROUNDED, len(matrix) // part):
-                return cls(*factors)
-        return cls(None, matrix.T)
+        factors = thin(matrix, _ROUNDED, len(matrix) // _PART) if len(matrix) >= least else None
+        return cls(*factors) if factors else cls(None, matrix.T)
 
     def whole(self) -> Tensor:
         """The matrix itself."""
@@ -81,8 +84,8 @@ def harm(moments: Moments, way: Product, hold: float, keep: float) -> float:
         return 0.0
     factor = torch.linalg.cholesky(moments.metric(hold, keep, without=True))
     found = Product(way.left, torch.cholesky_solve(way.right, factor))
-    moved, its = (found.size(moment) / moment.trace() for moment in (moments.apart, moments.erased))
-    return float((moved / its).sqrt())
+    moved, its = (float(found.size(moment) / moment.trace()) for moment in (moments.apart, moments.erased))
+    return (moved / its) ** 0.5 if its > 0 else 0.0  # where nothing is erased, nothing moves
 
 
 def reach_of(moments: Moments, harmed: float) -> float:
