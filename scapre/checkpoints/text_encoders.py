@@ -134,8 +134,8 @@ def encoder_of(source: Source) -> Encoder:
     wanted = source.wanted
     if wanted.files not in BUILDERS:
         raise ScaPreError(
-            f"checkpoint: {source.family} models read {wanted.title}, which only ComfyUI runs. Erase there, save the "
-            "edit, and export, merge or verify it here."
+            f"checkpoint: {source.family} models read {wanted.title}, which only ComfyUI runs. Erase and merge "
+            "there, save the edit, and export or verify it here."
         )
     return BUILDERS[wanted.files](source)
 

@@ -282,7 +282,7 @@ def test_merging_reads_the_layers_again_and_gives_what_would_have_been_typed(edi
     left = merge_edits({"edit_1": merged}, found, ["red house"], encoder=encoder)
     weight = found.read(CAPTION.format(3), CPU)
     assert (left.delta(CAPTION.format(3), weight) - edit.delta(CAPTION.format(3), weight)).norm() <= 1e-4
-    with pytest.raises(ScaPreError, match=r"layers no states are kept.*Connect the text encoder"):
+    with pytest.raises(ScaPreError, match=r"layers no states are kept.*in ComfyUI with the text encoders"):
         merge_edits({"edit_1": edit, "edit_2": other}, found)
     with pytest.raises(ScaPreError, match=r"edit_1 also erases from the pooled vector, and edit_2 does not"):
         merge_edits({"edit_1": edit, "edit_2": erased(pooled="off")[1]}, found, encoder=encoder)
