@@ -87,7 +87,7 @@ def combine(
     if encoder is not None and (missing or solver.sums) and not hidden and not solver.draws:
         return request, encode_request(encoder, request, progress)[0]
     if missing:
-        raise ScaPreError(f"edits: {missing}. {_help(solver, hidden, layered=_layered(edits))}.")
+        raise ScaPreError(f"edits: {missing}. {_help(solver, hidden)}.")
     sources = [
         (new, part.states, old)
         for part, known in zip(parts, names, strict=True)
@@ -115,19 +115,13 @@ def _now(solver: Method) -> str:
     return "what was seen there counts here, too" if solver.draws else "here it is solved anew"
 
 
-def _layered(edits: Mapping[str, Edit]) -> bool:
-    return any(is_layer(name) for edit in edits.values() for name in edit.further)
-
-
-def _help(solver: Method, hidden: bool, *, layered: bool) -> str:
+def _help(solver: Method, hidden: bool) -> str:
     if solver.trains:
         return "Train again for the names that you want, or put the edits on one after another with Apply Edit"
     if solver.draws:
         return "Make it again, and save it with what Merge Edits needs"
     if hidden:
         return "Names are hidden here, so no text encoder can read them again. Take the file that has the names"
-    if layered:
-        return "Merge them in ComfyUI with the text encoders connected (clip), so that the texts can be read again"
     return "Connect the text encoder (clip), or give its file (--text-encoder), so that the texts can be read again"
 
 
@@ -136,7 +130,7 @@ def _missing(edits: Mapping[str, Edit], parts: Sequence[Part], concepts: Sequenc
     bare = [label for label, edit in edits.items() if not edit.states.whole]
     if bare:
         return f"{', '.join(bare)} was saved without the states of its texts"
-    if _layered(edits):
+    if any(is_layer(name) for edit in edits.values() for name in edit.further):
         return f"of the language model's layers no states are kept ({', '.join(edits)}), since they would be many"
     if not next(iter(edits.values())).solver.sums:
         return ""

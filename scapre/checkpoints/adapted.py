@@ -8,10 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..families.chat import QWEN_PADDING
 from ..families.contexts import Read, finite
 from ..states.lexicon import Lexicon
 from ..states.sentences import END, literal, ordered
-from .language_model import NOTHING, LanguageStates
+from .language_model import LanguageStates
 from .pieces import Pieces
 from .rotary import rotated
 from .sentences import Ids, SentenceCutter, WholeEncoder
@@ -86,7 +87,7 @@ class AdaptedEncoder(WholeEncoder):
     def _key(self, text: str) -> Ids:
         """T5's tokens, how many they are before them, and the language model's."""
         ids = self._ids(text)
-        return (len(ids), *ids, *(self._pieces(literal(text)) or (NOTHING,)))
+        return (len(ids), *ids, *(self._pieces(literal(text)) or (QWEN_PADDING,)))
 
     def _words(self, key: Ids) -> int:
         return key[0]

@@ -83,7 +83,7 @@ class ChatEncoder(WholeEncoder):
     def __init__(self, model: LanguageModel, cut: ChatCutter, chat: Chat) -> None:
         """Takes the language model, what cuts texts for it, and how it is read."""
         super().__init__(model.file, cut, Rows(model.file, model.embeddings), WINDOW if chat.filled else 0)
-        self._states = LanguageStates(model, chat.layers, normed=chat.normed)
+        self._states = LanguageStates(model, chat.layers, normed=chat.normed, last_normed=chat.last_normed)
         self._cutter, self._chat = cut, chat
         self._before = torch.empty(0)
 
@@ -106,7 +106,7 @@ class ChatEncoder(WholeEncoder):
 
     def _run(self, keys: Sequence[Ids], told: Told) -> list[Tensor]:
         some = [key for key in keys if key or self._filled]
-        found = self._states(some, told, before=self._cutter.before, filled=self._filled)
+        found = self._states(some, told, before=self._cutter.before, filled=self._filled, padding=self._chat.padding)
         self._before = found.before
         rows = dict(zip(some, found.texts, strict=True))
         return [rows.get(key, found.before[:0]) for key in keys]

@@ -14,9 +14,6 @@ from .language_layer import Layer, Read, mean_normed
 from .language_models import LanguageModel
 from .t5 import Told, batches
 
-NOTHING = 151643
-"""What stands for a text without tokens, and fills texts up, in Qwen's vocabulary."""
-
 _MAY_LACK = (".bias", "q_norm.weight", "k_norm.weight")
 
 Ids = Sequence[int]
@@ -37,15 +34,18 @@ class States(NamedTuple):
 class LanguageStates:
     """States of token ids, float32, as ComfyUI computes them."""
 
-    def __init__(self, model: LanguageModel, layers: Sequence[int] = (0,), *, normed: bool = True) -> None:
+    def __init__(
+        self, model: LanguageModel, layers: Sequence[int] = (0,), *, normed: bool = True, last_normed: bool = False
+    ) -> None:
         """Takes the model; nothing is read yet.
 
         Args:
             model: In its file.
             layers: After how many layers states are taken, side by side; 0 and below are counted from the last.
             normed: Whether they go through the last norm.
+            last_normed: Whether those behind the last layer do, if no others.
         """
-        self.model, self._asked, self._normed = model, layers, normed
+        self.model, self._asked, self._normed, self._last_normed = model, layers, normed, last_normed
 
     @property
     def width(self) -> int:
@@ -54,7 +54,13 @@ class LanguageStates:
 
     @torch.no_grad()
     def __call__(
-        self, texts: Sequence[Ids], told: Told = lambda done, total: None, *, before: Ids = (), filled: int = 0
+        self,
+        texts: Sequence[Ids],
+        told: Told = lambda done, total: None,
+        *,
+        before: Ids = (),
+        filled: int = 0,
+        padding: int = 0,
     ) -> States:
         """States of texts; what stands before them all is computed once.
 
@@ -63,15 +69,14 @@ class LanguageStates:
             told: Called before every layer.
             before: Ids of what stands before every text.
             filled: How many tokens padding fills a text up to, which no token attends to.
+            padding: Its id.
 
         Raises:
             ScaPreError: If a weight is missing, not finite, or quantised in another way than float8.
         """
         order, groups = batches(texts)
-        padding = [[NOTHING] * max(0, filled - len(texts[group[0]])) for group in groups]
-        held = [
-            self._embedded([[*texts[at], *more] for at in group]) for group, more in zip(groups, padding, strict=True)
-        ]
+        rest = [[padding] * max(0, filled - len(texts[group[0]])) for group in groups]
+        held = [self._embedded([[*texts[at], *more] for at in group]) for group, more in zip(groups, rest, strict=True)]
         states = [self._embedded([before]), *held]
         ends = [len(before), *(len(texts[group[0]]) for group in groups)]
         taken = self._through(states, ends, told)
@@ -95,12 +100,12 @@ class LanguageStates:
             later = (layer(batch, end, earlier)[0] for batch, end in zip(states[1:], ends[1:], strict=True))
             states = [first, *later]
             if number + 1 in wanted:
-                taken[number + 1] = self._finished(states)
+                taken[number + 1] = self._finished(states, last=number + 1 == there)
         told(max(wanted), max(wanted))
         return [torch.cat(parts, -1) for parts in zip(*(taken[layer] for layer in wanted), strict=True)]
 
-    def _finished(self, states: list[Tensor]) -> list[Tensor]:
-        if not self._normed:
+    def _finished(self, states: list[Tensor], *, last: bool) -> list[Tensor]:
+        if not (self._normed or (last and self._last_normed)):
             return states
         weight = read_weight(self.model.file, f"{self.model.prefix}norm.weight")
         return [mean_normed(state, weight, self.model.build) for state in states]

@@ -161,11 +161,14 @@ class SentenceEncoder(WholeEncoder):
 
     def __init__(self, file: T5File, cut: SentenceCutter, reads: TextEncoder) -> None:
         """Takes the weights, what cuts texts, and how the model reads behind a text's end."""
-        super().__init__(file.file, cut, Rows(file), reads.filled)
+        super().__init__(file.file, cut, Rows(file), min(reads.filled, WINDOW + 1) if reads.masked else reads.filled)
+        self._masked = reads.masked
         self.model, self._behind, self._special = T5(file), reads.behind, (reads.end, reads.padding)
 
     def _run(self, keys: Sequence[Ids], told: Told) -> list[Tensor]:
         end, padding = self._special
+        if self._masked:
+            return self.model([(*ids, end) for ids in keys], told, filled=self._filled, padding=padding)
         return self.model([(*ids, end, *[padding] * (self._filled - len(ids) - 1)) for ids in keys], told)
 
     def _window(self, rows: Tensor, words: int, start: Tensor) -> Tensor:

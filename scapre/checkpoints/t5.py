@@ -37,18 +37,31 @@ class T5:
         return self.file.shape(self.file.embeddings)[1]
 
     @torch.no_grad()
-    def __call__(self, texts: Sequence[Sequence[int]], told: Told = lambda done, total: None) -> list[Tensor]:
-        """States of each text's tokens, (tokens, width), float32.
+    def __call__(
+        self,
+        texts: Sequence[Sequence[int]],
+        told: Told = lambda done, total: None,
+        *,
+        filled: int = 0,
+        padding: int = 0,
+    ) -> list[Tensor]:
+        """States of each text's tokens, and of what fills it up, (tokens, width), float32.
 
         Args:
             texts: Ids of each text's tokens, its end included.
             told: Called before every layer.
+            filled: How many tokens padding fills a text up to, which no token attends to.
+            padding: Its id.
 
         Raises:
             ScaPreError: If a weight is missing, of another shape or quantised, or the file has changed meanwhile.
         """
         order, groups = batches(texts)
-        states = [self._embedded([texts[place] for place in group]) for group in groups]
+        ends = [len(texts[group[0]]) for group in groups]
+        states = [
+            self._embedded([[*texts[place], *[padding] * (filled - end)] for place in group])
+            for group, end in zip(groups, ends, strict=True)
+        ]
         table = torch.empty(0)
         for number in range(self.file.layers):
             told(number, self.file.layers)
@@ -57,7 +70,10 @@ class T5:
                 table = self.file.weight(f"{block}.layer.0.SelfAttention.relative_attention_bias")
             weights = self._read(block)
             try:
-                states = [_through(weights, state, _positions(table, state.shape[1])) for state in states]
+                states = [
+                    _through(weights, state, _seen(_positions(table, state.shape[1]), end))
+                    for state, end in zip(states, ends, strict=True)
+                ]
             except RuntimeError as error:
                 raise self._misshapen(block, error) from None
         told(self.file.layers, self.file.layers)
@@ -109,9 +125,9 @@ def batches(texts: Sequence[Sequence[int]]) -> tuple[list[int], list[list[int]]]
     for place, ids in enumerate(texts):
         lengths.setdefault(len(ids), []).append(place)
     batches = [
-        places[start : start + max(1, _TOKENS // length)]
+        places[start : start + max(1, _TOKENS // max(1, length))]
         for length, places in lengths.items()
-        for start in range(0, len(places), max(1, _TOKENS // length))
+        for start in range(0, len(places), max(1, _TOKENS // max(1, length)))
     ]
     found = [place for batch in batches for place in batch]
     return torch.tensor(found).argsort().tolist(), batches
@@ -146,6 +162,12 @@ def _feed_forward(weights: Mapping[str, Tensor], states: Tensor) -> Tensor:
 def _normed(states: Tensor, weight: Tensor) -> Tensor:
     """States of mean square 1, times a weight."""
     return weight * (states * torch.rsqrt(states.square().mean(-1, keepdim=True) + _EPSILON))
+
+
+def _seen(positions: Tensor, end: int) -> Tensor:
+    """The same where no token attends to those from an end on."""
+    behind = torch.arange(positions.shape[-1]) >= end
+    return positions.masked_fill(behind, -math.inf) if behind.any() else positions
 
 
 def _positions(table: Tensor, length: int) -> Tensor:

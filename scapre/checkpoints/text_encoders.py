@@ -16,6 +16,7 @@ from .adapted import AdaptedEncoder, Adapter
 from .bert import BertCutter, BertEncoder
 from .chats import ChatCutter, ChatEncoder, VectorsBesideChat, chat_pieces
 from .language_model import LanguageStates
+from .layered import LayeredEncoder
 from .pieces import BERT, QWEN, T5, own_pieces, pieces_in
 from .sentences import SentenceCutter, SentenceEncoder, VectorsBeside
 from .source import Source, holds_language_model, holds_t5
@@ -111,6 +112,25 @@ def _chat(source: Source) -> Encoder:
     return ContextEncoder(encoder, leads) if leads else encoder
 
 
+def _layers(source: Source) -> Encoder:
+    chat = source.wanted.chat
+    if chat is None:
+        raise TypeError("the family does not say how its language model is read")
+    chats, others = source.parted(holds_language_model)
+    sentences = [file for file in others if holds_t5(file)]
+    clips = [file for file in others if file not in sentences]
+    model = source.language_model(chats, chat.model)
+    file, cut = source.t5(sentences)
+    for where, width in ((file.where, file.shape(file.embeddings)[1]), (model.file.field, model.width)):
+        if width != source.width:
+            raise ScaPreError(
+                f"{where} gives states of width {width:,}, and this {source.family} model takes {source.width:,}. Give "
+                f"the files of {source.wanted.title}."
+            )
+    chat_cut = ChatCutter(chat_pieces(chat.model, lambda: model, source.vocabulary), chat)
+    return LayeredEncoder(file, cut, source.wanted, source.vectors(clips), model, chat_cut, chat)
+
+
 # By how a family's encoders lie in files.
 BUILDERS: Mapping[Files, Callable[[Source], Encoder]] = {
     Files.CLIP: _clip,
@@ -121,6 +141,7 @@ BUILDERS: Mapping[Files, Callable[[Source], Encoder]] = {
     Files.NETWORK: _through_network,
     Files.CHAT: _chat,
     Files.CHAT_WITH_VECTORS: _chat,
+    Files.LAYERS: _layers,
 }
 
 
@@ -131,13 +152,7 @@ def encoder_of(source: Source) -> Encoder:
         ScaPreError: If there is no text encoder, or another than the model's, or its vocabulary is missing, or what
             leads from it to the projections.
     """
-    wanted = source.wanted
-    if wanted.files not in BUILDERS:
-        raise ScaPreError(
-            f"checkpoint: {source.family} models read {wanted.title}, which only ComfyUI runs. Erase and merge "
-            "there, save the edit, and export or verify it here."
-        )
-    return BUILDERS[wanted.files](source)
+    return BUILDERS[source.wanted.files](source)
 
 
 def tokens_of(source: Source) -> Tokenise:
@@ -153,8 +168,8 @@ def tokens_of(source: Source) -> Tokenise:
         return Tokenizer(source.vocabulary)
     if wanted.files is Files.BERT_AND_T5:
         return BertCutter(pieces_in(BERT, source.vocabulary))
-    if wanted.files not in BUILDERS:
-        raise ScaPreError(f"checkpoint: the tokens of {wanted.title} cannot be told here.")
+    if wanted.files is Files.LAYERS:
+        return source.t5_cutter()
     if wanted.by_layer:
         return source.t5(source.others)[1]
     if chat := wanted.chat:

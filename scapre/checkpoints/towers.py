@@ -162,6 +162,7 @@ TOWERS: Mapping[str, tuple[Tower, ...]] = {
     "SD2.x": _SD2,
     "SDXL refiner": _REFINER,
     "SD3": (_L_BESIDE, _G_BESIDE),
+    "HiDream": (replace(_L_BESIDE, projects=True), _G_BESIDE),
     **dict.fromkeys(("Flux", "HunyuanVideo", "Kandinsky 5", "Kandinsky 5 Image"), (_L_BESIDE,)),
     **dict.fromkeys(("Stable Cascade C", "Stable Cascade B"), _CASCADE),
     **dict.fromkeys(("SDXL", "SSD-1B", "Segmind Vega", "KOALA"), _SDXL),

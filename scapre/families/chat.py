@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+QWEN_PADDING = 151_643
+"""What fills texts up, and stands for a text without tokens, in Qwen's vocabulary."""
+
 
 @dataclass(frozen=True)
 class Chat:
@@ -16,9 +19,11 @@ class Chat:
         behind: What stands behind it.
         layers: After how many layers states are taken, side by side; 0 and below are counted from the last.
         normed: Whether they go through the last norm.
+        last_normed: Whether those behind the last layer do, if no others.
         framed: Whether what stands before a text is read with it.
         opens: A token that is read with a text where it stands right before it, though the others are not.
         filled: Whether padding is read behind it.
+        padding: Its token.
         start: Ids of tokens before the template.
         empty: What stands for the empty prompt.
     """
@@ -28,9 +33,11 @@ class Chat:
     behind: str = ""
     layers: tuple[int, ...] = (0,)
     normed: bool = False
+    last_normed: bool = False
     framed: bool = False
     opens: int | None = None
     filled: bool = False
+    padding: int = QWEN_PADDING
     start: tuple[int, ...] = ()
     empty: str = ""
 

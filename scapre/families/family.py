@@ -26,7 +26,7 @@ class Files(Enum):
     CHAT = "a language model in its file"
     CHAT_WITH_VECTORS = "a language model, and pooled vectors of CLIP's"
     NETWORK = "what a network of the model makes of a language model's states and T5's tokens"
-    HOST = "what a host alone runs"
+    LAYERS = "T5, layers of a language model, and pooled vectors of CLIP's"
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class TextEncoder:
         sentences: Title of the T5 among several encoders.
         chat: How a language model is read.
         beside: Parts that must be there, too.
+        masked: Whether no token of T5's attends to padding, which the model reads all the same.
     """
 
     title: str
@@ -61,6 +62,7 @@ class TextEncoder:
     sentences: str = ""
     chat: Chat | None = None
     beside: frozenset[str] = frozenset()
+    masked: bool = False
 
     @property
     def is_clip(self) -> bool:

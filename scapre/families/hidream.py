@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from .chat import Chat
 from .family import Files, TextEncoder
 from .inputs import Inputs, of_inputs
 from .roles import Role
@@ -35,8 +36,10 @@ ENCODERS = TextEncoder(
     "Load CLIP (Quadruple) with all four",
     behind=None,
     filled=128,
-    files=Files.HOST,
+    files=Files.LAYERS,
     sentences="T5-XXL",
+    masked=True,
+    chat=Chat("Llama 3", last_normed=True, framed=True, filled=True, padding=128_009, start=(128_000,)),
     beside=frozenset({"llama"}),
 )
 FAMILIES = of_inputs({"HiDream": "HiDream"}, INPUTS, ENCODERS, leaks=True, layer=layer)

@@ -23,20 +23,21 @@ from pack.scapre.checkpoints.towers import TOWERS
 from pack.scapre.concepts.concepts import parse_concepts
 from pack.scapre.encode import encode_request
 from pack.scapre.errors import ScaPreError
-from pack.scapre.families import FAMILIES, Files
+from pack.scapre.families import FAMILIES
 from pack.scapre.files import read_edit
 from pack.scapre.methods import METHODS
 from pack.scapre.progress import silent
 from pack.scapre.request import Request
 from pack.scapre.solve import solve_edit
-from pack.scapre.states.encoder import Encoder
+from pack.scapre.states.encoder import Encoder, frame_of
+from pack.scapre.states.further import Layered, chosen
 from pack.scapre.states.readings import SECOND, TwoReadings
 from pack.tests.host.transformers import KINDS, transformer
 
 TEXTS = ["", "cat", "a red cat in the style of van gogh"]
 PARTS = {
     "flux": ("t5xxl", "clip_l"), "sd3": ("t5xxl", "clip_l", "clip_g"), "hunyuan video": ("llama", "clip_l"),
-    "kandinsky 5": ("qwen25_7b", "clip_l"),
+    "kandinsky 5": ("qwen25_7b", "clip_l"), "hidream": ("llama", "clip_g", "t5xxl", "clip_l"),
 }  # fmt: skip
 INSIDE = "text_encoders."
 
@@ -44,7 +45,7 @@ INSIDE = "text_encoders."
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Encoders as small as those of the tests."""
-    for family in ("SD3", "Flux", "HunyuanVideo", "Kandinsky 5"):
+    for family in ("SD3", "Flux", "HunyuanVideo", "Kandinsky 5", "HiDream"):
         towers = tuple(replace(one, heads=heads, layers=2) for one, heads in zip(TOWERS[family], (2, 3), strict=False))
         monkeypatch.setitem(TOWERS, family, towers)
 
@@ -115,8 +116,27 @@ def test_sd3_s_readings_and_vectors_are_the_host_s(tmp_path: Path) -> None:
         assert close(ours.pooled(TEXTS), host.pooled(TEXTS))
 
 
-def test_the_command_line_solves_what_the_node_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model, others = files("flux", tmp_path)
+def test_hidream_s_layers_are_the_host_s(tmp_path: Path) -> None:
+    """Those of one group, the last of one and the first of another, and the very last."""
+    model, others = files("hidream", tmp_path)
+    host = encoder_for(KINDS["hidream"].encoder(), HostProjections(transformer("hidream")))
+    with ExitStack() as held:
+        given = [held.enter_context(TensorFile(path, OPTION)) for path in others.values()]
+        ours = held.enter_context(Checkpoint(model)).encoder(None, given)
+        assert isinstance(ours, Layered) and isinstance(host, Layered)
+        for number in (0, 1, 7, 8, 31):
+            mine, its = ours.layer(number), host.layer(number)
+            assert [tuple(mine.tokens(text)) for text in TEXTS] == [tuple(its.tokens(text)) for text in TEXTS]
+            assert close(mine.encode(TEXTS, silent), its.encode(TEXTS, silent)), number
+            assert close(mine.encode_prefixes(TEXTS, 5), its.encode_prefixes(TEXTS, 5))
+            assert close(frame_of(mine), frame_of(its))
+
+
+@pytest.mark.parametrize("kind", ["flux", "hidream"])
+def test_the_command_line_solves_what_the_node_does(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, others = files(kind, tmp_path)
     (tmp_path / "names.txt").write_text("cat\nVan Gogh -> art\n")
     given = [
         "erase",
@@ -131,11 +151,12 @@ def test_the_command_line_solves_what_the_node_does(tmp_path: Path, capsys: pyte
     for path in others.values():
         given += [OPTION, path]
     assert cli.main([str(part) for part in given]) == 0, capsys.readouterr().err
-    edit, found = read_edit(tmp_path / "edit.safetensors"), HostProjections(transformer("flux"))
+    edit, found = read_edit(tmp_path / "edit.safetensors"), HostProjections(transformer(kind))
+    further, _ = chosen("auto", found)
     request = Request(
-        parse_concepts("cat\nVan Gogh -> art"), settings=METHODS["uce"].settings(), method="uce", further=("pooled",)
+        parse_concepts("cat\nVan Gogh -> art"), settings=METHODS["uce"].settings(), method="uce", further=further
     )
-    wanted = solve_edit(encode_request(encoder_for(KINDS["flux"].encoder(), found), request)[0], found, request)
+    wanted = solve_edit(encode_request(encoder_for(KINDS[kind].encoder(), found), request)[0], found, request)
     assert (
         edit.matrices == wanted.matrices and edit.pooled is not None
     )  # Flux draws from the vector, so both are edited
@@ -161,7 +182,7 @@ def test_every_family_that_is_read_from_files_has_what_it_needs() -> None:
     for family in FAMILIES.values():
         kind = family.encoder.files
         assert ("CLIP" in kind.value) == (family.title in TOWERS)
-        assert kind in text_encoders.BUILDERS or kind in (Files.HOST, Files.NETWORK)
+        assert kind in text_encoders.BUILDERS
 
 
 @pytest.fixture

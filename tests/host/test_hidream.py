@@ -21,7 +21,6 @@ from pack.nodes.host.patch import apply_edit
 from pack.nodes.host.projections import HostProjections
 from pack.nodes.host.readers import layers as reading
 from pack.nodes.host.text_encoder import ClipEncoder, encoder_for
-from pack.scapre.checkpoints.checkpoint import Checkpoint
 from pack.scapre.concepts.concepts import parse_concepts
 from pack.scapre.edits.edit import Edit
 from pack.scapre.edits.hide import hide_names
@@ -282,7 +281,7 @@ def test_merging_reads_the_layers_again_and_gives_what_would_have_been_typed(edi
     left = merge_edits({"edit_1": merged}, found, ["red house"], encoder=encoder)
     weight = found.read(CAPTION.format(3), CPU)
     assert (left.delta(CAPTION.format(3), weight) - edit.delta(CAPTION.format(3), weight)).norm() <= 1e-4
-    with pytest.raises(ScaPreError, match=r"layers no states are kept.*in ComfyUI with the text encoders"):
+    with pytest.raises(ScaPreError, match=r"layers no states are kept.*Connect the text encoder"):
         merge_edits({"edit_1": edit, "edit_2": other}, found)
     with pytest.raises(ScaPreError, match=r"edit_1 also erases from the pooled vector, and edit_2 does not"):
         merge_edits({"edit_1": edit, "edit_2": erased(pooled="off")[1]}, found, encoder=encoder)
@@ -364,17 +363,6 @@ def test_room_is_asked_for_before_each_part(edit: Edit) -> None:
     assert len(asked) == 2 + LAYERS and min(asked) > 0
     merge_edits({"edit_1": edit}, found, ["cat"], encoder=encoder_for(clip(), found), room=asked.append)
     assert len(asked) == 2 * (2 + LAYERS)
-
-
-def test_the_command_line_says_that_only_the_host_reads_these_encoders(tmp_path: Path) -> None:
-    content = {f"model.{name}": value for name, value in transformer(KIND).model.state_dict().items()}
-    save_file(
-        {name.removeprefix("model."): value.half() for name, value in content.items()}, tmp_path / "a.safetensors"
-    )
-    with Checkpoint(tmp_path / "a.safetensors") as checkpoint:
-        assert checkpoint.family == "HiDream"
-        with pytest.raises(ScaPreError, match=r"HiDream models read CLIP-L, CLIP-G, T5-XXL and Llama 3.1, which only"):
-            checkpoint.encoder()
 
 
 def test_an_edit_that_is_made_elsewhere_keeps_its_order(edit: Edit) -> None:
