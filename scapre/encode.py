@@ -35,9 +35,10 @@ def encode_request(encoder: Encoder, request: Request, progress: Progress = sile
     each = (*readings(encoder), *([deep] if deep else []))  # all layers cut a text alike
     check_read(each, (concept.text for concept in request.concepts.concepts))
     notes = _same_tokens(each, request)
-    heard = [c for c in request.concepts.concepts if deep is None or _fits(deep, c, request.preserve)]
-    if deep and len(heard) < len(request.concepts.concepts):
-        lost = [c.text for c in request.concepts.concepts if c not in heard]
+    heard = _heard(deep, request) if deep else request.concepts.concepts
+    if len(heard) < len(request.concepts.concepts):
+        there = set(heard)
+        lost = [c.text for c in request.concepts.concepts if c not in there]
         notes = (*notes, f"the language model reads nothing of {some(lost, _FEW)}, so nothing is erased in its layers")
     states, studied = _encoded(encoder, request.read(both=len(readings(encoder)) > 1), progress)
     further = {
@@ -49,16 +50,17 @@ def encode_request(encoder: Encoder, request: Request, progress: Progress = sile
     return states, time.perf_counter() - start
 
 
-def _fits(deep: Encoder, concept: Concept, preserve: Sequence[str]) -> bool:
-    """Whether a language model reads something of a name.
+def _heard(deep: Encoder, request: Request) -> list[Concept]:
+    """The concepts of which a language model reads something.
 
     Raises:
-        ScaPreError: If that, or another name, has too many tokens for it.
+        ScaPreError: If a name has too many tokens for it.
     """
+    concepts = request.concepts.concepts
     try:
-        for name in (concept.anchor, *preserve):
+        for name in (*request.preserve, *(concept.anchor for concept in concepts)):
             deep.tokens(name)
-        return bool(deep.tokens(concept.text))
+        return [concept for concept in concepts if deep.tokens(concept.text)]
     except ScaPreError as error:
         raise ScaPreError(f"{error} It is the language model, whose layers are read, that cuts it so.") from None
 
@@ -69,8 +71,8 @@ def _further(
     """What gives the states of a part. Layers of a language model stay beside the kin that the words have found."""
     if not is_layer(name):
         return lambda progress: _silent(_encoded(encoder, request.read(both=False), progress))
-    own = request.only(heard)
-    kin = [one for c, one in zip(request.concepts.concepts, studied.kin, strict=False) if c in heard]
+    own, there = request.only(heard), set(heard)
+    kin = [one for c, one in zip(request.concepts.concepts, studied.kin, strict=False) if c in there]
     known = replace(studied, kin=kin)
     return lambda progress: _silent(_encoded(encoder, own.read(both=False), progress, known))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -22,7 +23,6 @@ from .projections import HostProjections
 WORDS, STATES = frozenset({"words", "both"}), frozenset({"states", "both"})
 ATTACKS = ("off", "words", "states", "both")
 _EACH = 3
-_CPU = torch.device("cpu")
 
 
 def words_like(names: Sequence[str], others: Collection[str]) -> tuple[str, ...]:
@@ -67,8 +67,10 @@ def attack(models: HostModels, original: Any, edited: Any, texts: Collection[str
     before, after = HostProjections(original), HostProjections(edited)
     words, pooled = (having(before, roles) for roles in (TEXT, frozenset({Role.POOLED})))
     states, vectors = (_calling_up(before, after, names) for names in (words, pooled))
-    deep = layers(before.family, before.roles)
-    if states is None and vectors is None and not any(_differ(before, after, names) for names in deep.values()):
+    each = ((layer, _calling_up(before, after, names)) for layer, names in layers(before.family, before.roles).items())
+    deep = ((layer, found) for layer, found in each if found is not None)  # one by one: each is as large as the words'
+    first = next(deep, None)
+    if states is None and vectors is None and first is None:
         return False
     encoder = text_encoder(before.family)
     # Behind CLIP's one window SD3 has T5's tokens.
@@ -76,19 +78,21 @@ def attack(models: HostModels, original: Any, edited: Any, texts: Collection[str
     width = before.shape(words[0])[1]
     same = torch.eye(width, dtype=torch.float64)
     models.attack(Attack(same if states is None else states, vectors, kept if encoder.is_clip else slice(0)), texts)
-    for layer, names in deep.items():  # one after another: each is as large as that of the words
-        found = _calling_up(before, after, names)
-        if found is not None:
-            models.attack_layer(layer, found, texts)
+    for layer, found in chain([first] if first else [], deep):
+        models.attack_layer(layer, found, texts)
     return True
 
 
 def _calling_up(before: HostProjections, after: HostProjections, names: Sequence[str]) -> Tensor | None:
     """What takes states to others in some matrices; None where none of them differs."""
-    if not _differ(before, after, names):
-        return None
-    return calling_up((before.read(name, _CPU), after.read(name, _CPU)) for name in names)
+    cpu, changed = torch.device("cpu"), False
 
+    def pairs() -> Iterator[tuple[Tensor, Tensor]]:
+        nonlocal changed
+        for name in names:
+            first, second = before.read(name, cpu), after.read(name, cpu)
+            changed = changed or not torch.equal(first, second)
+            yield first, second
 
-def _differ(before: HostProjections, after: HostProjections, names: Sequence[str]) -> bool:
-    return any(not torch.equal(before.read(name, _CPU), after.read(name, _CPU)) for name in names)
+    found = calling_up(pairs()) if names else None
+    return found if changed else None

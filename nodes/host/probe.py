@@ -15,6 +15,7 @@ from torch import Tensor
 from ...scapre.errors import ScaPreError
 from ...scapre.families import FAMILIES
 from .device import raise_unless_out_of_memory
+from .readers.layers import LAYERS
 from .sampling import Sampling, check_width, empty_latent
 from .steps import check_sampler, one_step, sigmas_of, together
 from .text_encoder import ClipEncoder
@@ -23,7 +24,7 @@ from .trajectories import fitting_batch
 log = logging.getLogger("scapre")
 
 _MOST, _SIDE, _SMALLEST = 32, 1024, 64
-_POOLED, _LAYERS = "pooled_output", "conditioning_llama3"
+_POOLED = "pooled_output"
 
 
 @dataclass(frozen=True)
@@ -128,10 +129,10 @@ class HostModels:
         """
         for text in texts:
             ((found, more),) = self._attacked[text]
-            states = more[_LAYERS].clone()
+            states = more[LAYERS].clone()
             rows = states[:, number, 1:]
             states[:, number, 1:] = (rows.double() @ matrix.T.to(rows.device)).to(rows.dtype)
-            self._attacked[text] = [[found, {**more, _LAYERS: states}]]
+            self._attacked[text] = [[found, {**more, LAYERS: states}]]
 
     def draw(self, texts: Sequence[str], seed: int) -> Tensor:
         """Latents of the original model's pictures at the steps, (texts, steps, …)."""

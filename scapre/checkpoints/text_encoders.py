@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from ..errors import ScaPreError, shorten
 from ..families import Files, of_vectors, padding
+from ..families.chat import Chat
 from ..states.context import ContextEncoder
 from ..states.encoder import Encoder
 from ..states.pooled import PooledEncoder
@@ -94,10 +95,15 @@ def _through_network(source: Source) -> Encoder:
     return AdaptedEncoder(LanguageStates(model), network, cut, pieces_in(QWEN, source.vocabulary))
 
 
-def _chat(source: Source) -> Encoder:
-    chat, leads = source.wanted.chat, source.contexts[0]
-    if chat is None:
+def _chat_of(source: Source) -> Chat:
+    """How the family's language model is read."""
+    if source.wanted.chat is None:
         raise TypeError("the family does not say how its language model is read")
+    return source.wanted.chat
+
+
+def _chat(source: Source) -> Encoder:
+    chat, leads = _chat_of(source), source.contexts[0]
     beside = source.wanted.files is Files.CHAT_WITH_VECTORS
     chats, clips = source.parted(holds_language_model) if beside else (source.others, [])
     model = source.language_model(chats, chat.model)
@@ -113,15 +119,16 @@ def _chat(source: Source) -> Encoder:
 
 
 def _layers(source: Source) -> Encoder:
-    chat = source.wanted.chat
-    if chat is None:
-        raise TypeError("the family does not say how its language model is read")
+    chat = _chat_of(source)
     chats, others = source.parted(holds_language_model)
     sentences = [file for file in others if holds_t5(file)]
     clips = [file for file in others if file not in sentences]
     model = source.language_model(chats, chat.model)
     file, cut = source.t5(sentences)
-    for where, width in ((file.where, file.shape(file.embeddings)[1]), (model.file.field, model.width)):
+    for where, width in (
+        (file.where, file.shape(file.embeddings)[1]),
+        (f"{model.file.field}: {shorten(model.file.path.name)}", model.width),
+    ):
         if width != source.width:
             raise ScaPreError(
                 f"{where} gives states of width {width:,}, and this {source.family} model takes {source.width:,}. Give "

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ..errors import shorten
-from ..states.further import POOLED, is_layer
+from ..states.further import is_layer, title
 from .edit import Edit, without_states
 
 
@@ -16,13 +16,11 @@ def with_further(edit: Edit, parts: Mapping[str, Edit]) -> Edit:
     The states of layers are left out: of all layers together they would be many times what they belong to.
     """
     kept = {name: without_states(part) if is_layer(name) else part for name, part in parts.items()}
-    groups = {
-        "pooled vector": {name: part for name, part in parts.items() if name == POOLED},
-        "layers of the language model": {name: part for name, part in parts.items() if is_layer(name)},
-    }
-    there = {title: some for title, some in groups.items() if some}
-    seconds = {title: sum(part.report.total_seconds for part in some.values()) for title, some in there.items()}
-    notes = [f"{title}: {said}" for title, some in there.items() for said in (_erased_there(some), *_told(some))]
+    kinds: dict[str, dict[str, Edit]] = {}
+    for name, part in parts.items():
+        kinds.setdefault(title(name), {})[name] = part
+    seconds = {kind: sum(part.report.total_seconds for part in some.values()) for kind, some in kinds.items()}
+    notes = [f"{kind}: {said}" for kind, some in kinds.items() for said in (_erased_there(some), *_told(some))]
     report = replace(edit.report, seconds={**edit.report.seconds, **seconds}, notes=(*edit.report.notes, *notes))
     return replace(edit, further={**edit.further, **kept}, report=report)
 

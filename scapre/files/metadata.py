@@ -109,7 +109,8 @@ def _asks(own: Description, part: Description, name: str) -> bool:
     whole, its = (
         [replace(concept, templates=once(concept.templates)) for concept in told.concepts] for told in (own, part)
     )
-    wanted = [concept for concept in whole if concept in its] if is_layer(name) else whole
+    there = set(its)
+    wanted = [concept for concept in whole if concept in there] if is_layer(name) else whole
     return once(own.templates) == once(part.templates) and its == wanted
 
 

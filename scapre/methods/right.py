@@ -77,7 +77,9 @@ class RightMethod(Method):
         }
 
 
-def right_factors(left: Tensor, right: Tensor, dtype: torch.dtype, held: Tensor | None = None) -> dict[str, Tensor]:
+def right_factors(
+    left: Tensor, right: Tensor, dtype: torch.dtype, held: Tensor | None = None, tolerance: float = 0.0
+) -> dict[str, Tensor]:
     """The payload of B = left rightᵀ.
 
     Args:
@@ -85,11 +87,15 @@ def right_factors(left: Tensor, right: Tensor, dtype: torch.dtype, held: Tensor 
         right: (d, m), float64.
         dtype: Of the payload; in float64 it is always factors.
         held: (d, h) H with B H = 0, orthonormal, float64, for methods that promise it; h may be 0.
+        tolerance: Greatest share of B, by Frobenius norm, that may be left out to make it thinner.
     """
     if dtype == torch.float32 and min(right.shape) > len(right) // _SHARE:
-        return right_matrix(left @ right.T, dtype, held)
+        return right_matrix(left @ right.T, dtype, held, tolerance or _EXACT)
     basis, triangle = torch.linalg.qr(right)
-    return {"left": (left @ triangle.T).to(dtype), "basis": basis.to(dtype)}
+    found = left @ triangle.T, basis
+    if tolerance:
+        found = shortened(*found, tolerance, len(right)) or found
+    return {"left": found[0].to(dtype), "basis": found[1].to(dtype)}
 
 
 def right_matrix(
@@ -104,23 +110,8 @@ def right_matrix(
         tolerance: Greatest share of B, by Frobenius norm, that may be left out to make it thin.
     """
     factors = thin(matrix, tolerance, len(matrix) // _SHARE) if dtype == torch.float32 else None
-    return _payload(factors, dtype) if factors else _whole(matrix, dtype, held)
-
-
-def right_product(
-    left: Tensor, right: Tensor, dtype: torch.dtype, held: Tensor | None = None, tolerance: float = _EXACT
-) -> dict[str, Tensor]:
-    """The same of B = left rightᵀ, (d, r) each, float64, of which no more than these is ever made where it is thin."""
-    basis, triangle = torch.linalg.qr(right)
-    factors = shortened(left @ triangle.T, basis, tolerance, len(right) // _SHARE)
-    return _payload(factors, dtype) if factors else _whole(left @ right.T, dtype, held)
-
-
-def _payload(factors: tuple[Tensor, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
-    return {"left": factors[0].to(dtype), "basis": factors[1].to(dtype)}
-
-
-def _whole(matrix: Tensor, dtype: torch.dtype, held: Tensor | None) -> dict[str, Tensor]:
+    if factors is not None:
+        return {"left": factors[0].to(dtype), "basis": factors[1].to(dtype)}
     vectors = reflectors(held).to(dtype) if held is not None and held.shape[1] else None
     whole = (matrix if vectors is None else rotated(matrix, vectors.to(matrix))[:, vectors.shape[1] :]).half()
     if dtype == torch.float64 or not whole.isfinite().all():

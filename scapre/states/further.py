@@ -65,11 +65,14 @@ def is_layer(name: str) -> bool:
     return number.isdecimal() and name == f"{_LAYER}{int(number)}"
 
 
+def title(name: str) -> str:
+    """What a part's kind is called for people."""
+    return "layers of the language model" if is_layer(name) else "pooled vector"
+
+
 def titles(names: Iterable[str]) -> list[str]:
-    """What parts are called for people, each kind once."""
-    return list(
-        dict.fromkeys("layers of the language model" if is_layer(name) else "the pooled vector" for name in names)
-    )
+    """The same of several, each kind once, in a sentence."""
+    return list(dict.fromkeys(f"the {title(name)}" for name in names))
 
 
 def order(name: str) -> int:

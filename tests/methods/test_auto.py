@@ -26,7 +26,7 @@ from pack.scapre.methods.auto.kinds import WORDS, kind_of
 from pack.scapre.methods.auto.moments import Moments, Span, aim, joined, kept_weights, weights
 from pack.scapre.methods.auto.solution import Product, constrained, harm, reach_of
 from pack.scapre.methods.auto.study import _MORE, _group, _texts_of, study
-from pack.scapre.methods.right import right_product
+from pack.scapre.methods.right import right_factors
 from pack.scapre.methods.scapre.settings import Settings as ScaPreSettings
 from pack.scapre.progress import silent
 from pack.scapre.solve import solve_edit
@@ -639,8 +639,8 @@ def test_few_names_are_solved_by_the_rank_of_their_way(rank: int, columns: int |
     assert (found.whole() @ held).norm() < 1e-12 * wanted.whole().norm()
     assert float(found.size(metric)) == pytest.approx(float((wanted.whole() @ metric @ wanted.whole().T).trace()), 1e-5)
     if found.left is not None:
-        exact = right_product(found.left, found.right, torch.float32, held)
+        exact = right_factors(found.left, found.right, torch.float32, held)
         assert error(exact["left"] @ exact["basis"].T, wanted.whole()) < 1e-5
-        short = right_product(found.left, found.right, torch.float32, held, 0.3)
+        short = right_factors(found.left, found.right, torch.float32, held, 0.3)
         assert short["basis"].shape[1] < rank or rank == 1
         assert error(short["left"] @ short["basis"].T, wanted.whole()) < 0.3

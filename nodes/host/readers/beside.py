@@ -19,7 +19,7 @@ from .whole import WholeReader
 from .windows import WindowReader
 
 _T5, _BERT, _MT5 = "t5xxl", "hydit_clip", "mt5xl"
-_NO_SENTENCE = [[(1, 1.0)]]  # T5's end
+NO_SENTENCE = [[(1, 1.0)]]  # T5's end
 _START, _END = 101, 102  # BERT's
 _NO_TEXT = [[(_START, 1.0), (_END, 1.0)]]
 _TOGETHER = 16
@@ -37,7 +37,7 @@ class JoinedReader(WindowReader):
 
     def _asked(self, tokens: Sections) -> Tensor:
         positions = sum(map(len, tokens[self.name]))
-        found: Tensor = self.clip.encode_from_tokens({**tokens, _T5: _NO_SENTENCE})
+        found: Tensor = self.clip.encode_from_tokens({**tokens, _T5: NO_SENTENCE})
         return found[:, :positions]
 
 
@@ -99,7 +99,7 @@ class BertReader(WholeReader):
         ids = [(_START, *self._words(text), _END) for text in texts]
         longest = max(map(len, ids))
         sections = [[(token, 1.0) for token in (*some, *[0] * (longest - len(some)))] for some in ids]
-        batch = self.clip.encode_from_tokens({self.name: sections, _MT5: _NO_SENTENCE})
+        batch = self.clip.encode_from_tokens({self.name: sections, _MT5: NO_SENTENCE})
         states: Tensor = batch.reshape(len(texts), longest, -1)
         return states.float().cpu()
 

@@ -38,10 +38,6 @@ class ChatReader(WholeReader):
         size = _TOGETHER if self._batch else 1
         return (order[start : start + size] for start in range(0, len(order), size))
 
-    def prefixes(self, texts: Sequence[Sections], length: int) -> Tensor:
-        """Padding is read no further than that."""
-        return self._whole(texts, length)[:, :length]
-
     def _encoded(self, texts: Sequence[Sections], length: int = WINDOW) -> Sequence[Tensor]:
         """States of texts from their first word on, as far as a model reads them, up to a length."""
         found = self._rows(texts, length)
@@ -57,12 +53,15 @@ class ChatReader(WholeReader):
         longest = max(map(len, ids))
         if self._padded:  # and a model reads the padding
             longest = max(longest, self._before + length)
-        sections = [[(token, 1.0) for token in (*some, *[self._padding] * (longest - len(some)))] for some in ids]
-        batch = self._asked({**texts[0], self.name: sections}).float().cpu()
+        batch = self._asked({**texts[0], self.name: self._filled(ids, longest)}).float().cpu()
         cut = longest * len(texts) - batch.shape[1]
         if cut > self._before:
             return None
         return F.pad(batch[0], (0, 0, cut, 0)).view(len(texts), longest, -1)
+
+    def _filled(self, ids: Sequence[Ids], longest: int) -> list[list[tuple[int, float]]]:
+        """Sections of texts, all as long as the longest."""
+        return [[(token, 1.0) for token in (*some, *[self._padding] * (longest - len(some)))] for some in ids]
 
     def _asked(self, tokens: Sections) -> Tensor:
         """What the host gives for tokens, (1, all tokens, width)."""

@@ -15,13 +15,15 @@ from torch import Tensor
 
 from ....scapre.errors import ScaPreError
 from ....scapre.states.sentences import WINDOW
+from .beside import NO_SENTENCE
 from .chats import ChatReader
 from .reader import Sections
 from .sentences import SentenceReader
 
 _T5, _LLAMA = "t5xxl", "llama"
-_LAYERS = "conditioning_llama3"
-_NO_SENTENCE, _NO_TEXT = [[(1, 1.0)]], [[(128_000, 1.0)]]  # T5's end, and Llama's start
+LAYERS = "conditioning_llama3"
+"""What the host calls the states behind all layers."""
+_NO_TEXT = [[(128_000, 1.0)]]  # Llama's start
 _TOGETHER = 8  # layers
 _ROOM = 2 * 1024**3  # bytes of states that are kept
 
@@ -49,10 +51,6 @@ class PaddedReader(SentenceReader):
                 "others (Load CLIP (Quadruple)), or set pooled to off."
             )
         return super().vectors(texts)
-
-    def prefixes(self, texts: Sequence[Sections], length: int) -> Tensor:
-        """Padding is read no further than that, since no token sees it."""
-        return self._whole(texts, length)[:, :length]
 
     def _encoded(self, texts: Sequence[Sections], length: int = WINDOW) -> Tensor:
         most = max(length, *(len(self._words(text)) + 1 for text in texts))
@@ -125,7 +123,6 @@ class LayerReader(ChatReader):
         """Behind every layer, (texts, layers, tokens, width)."""
         ids = [self._bare(text) for text in texts]
         longest = max(self._before + length, *map(len, ids))
-        sections = [[(token, 1.0) for token in (*some, *[self._padding] * (longest - len(some)))] for some in ids]
-        given = {self.name: sections, "l": [], "g": [], _T5: _NO_SENTENCE}
-        states: Tensor = self.clip.encode_from_tokens(given, return_dict=True)[_LAYERS][0].to("cpu", torch.float32)
+        given = {self.name: self._filled(ids, longest), "l": [], "g": [], _T5: NO_SENTENCE}
+        states: Tensor = self.clip.encode_from_tokens(given, return_dict=True)[LAYERS][0].to("cpu", torch.float32)
         return states.unflatten(1, (len(texts), longest)).transpose(0, 1)

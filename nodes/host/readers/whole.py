@@ -29,6 +29,10 @@ class WholeReader(Reader):
         """Texts of like length together."""
         return self._whole(texts, WINDOW)
 
+    def prefixes(self, texts: Sequence[Sections], length: int) -> Tensor:
+        """Padding is read no further than that, where no token sees it."""
+        return self._whole(texts, length)[:, :length]
+
     def _whole(self, texts: Sequence[Sections], length: int) -> Tensor:
         """The same, of which no more than the first positions are right, (texts, window, width)."""
         states: dict[int, Tensor] = {}

@@ -19,7 +19,7 @@ from ...states.readings import SECOND, readings
 from ...states.token_states import Reads
 from ..method import Fit, Held, Problem, Studied
 from ..payload import Kind, Layout, Payload, Tensors
-from ..right import RightMethod, right_matrix, right_product
+from ..right import RightMethod, right_factors, right_matrix
 from ..settings import MethodSettings, Preset, choice, number, switch, text
 from .contexts import Wordings
 from .kin import find_kin, kin_notes
@@ -151,7 +151,7 @@ class Auto(RightMethod):
         if found.left is None:
             payload = right_matrix(reach * found.whole(), problem.dtype, held, settings.simplify)
         else:
-            payload = right_product(reach * found.left, found.right, problem.dtype, held, settings.simplify)
+            payload = right_factors(reach * found.left, found.right, problem.dtype, held, settings.simplify)
         return Fit({**payload, "reach": torch.tensor([reach, harmed], dtype=torch.float64)})
 
     def layout(self, settings: Any, held: Collection[str]) -> Layout:
