@@ -26,13 +26,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--memory", action="store_true", help="measure the peak at 64 x 64 latents")
     parser.add_argument("--saliency", choices=("exact", "released"), default="exact")
     parser.add_argument("--size", type=int, default=128, help="side of a picture in pixels (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=1, help="with --memory: the node's rounds (%(default)s)")
     options = parser.parse_args(arguments)
     from .minicanvas import inprocess
 
     inprocess.start_comfyui()
     model, clip = load()
     if options.memory:
-        print(peak(model, clip, options.saliency))
+        print(peak(model, clip, options.saliency, options.rounds))
         return 0
     run(model, clip, NAMES[:1], options)  # what is done once in a process
     for names in (NAMES[:1], NAMES):
@@ -117,7 +118,7 @@ class Peak:
         return self.most - self.before
 
 
-def peak(model: Any, clip: Any, saliency: str) -> str:
+def peak(model: Any, clip: Any, saliency: str, rounds: int) -> str:
     """Return what a run with one concept takes at 64 x 64 latents, and what a picture alone takes."""
     import torch
 
@@ -131,7 +132,8 @@ def peak(model: Any, clip: Any, saliency: str) -> str:
         draw.advance([0], 0, lambda *_: None)  # loads the model
         with Peak() as picture:
             draw.advance([0], 1, lambda *_: None)
-        node, inputs = pack("nodes.erase_neurons"), {"pairs": 2, "recorded": 2, "size": 512, "saliency": saliency}
+        node = pack("nodes.erase_neurons")
+        inputs = {"pairs": 2, "recorded": 2, "size": 512, "saliency": saliency, "rounds": rounds}
         node.fitting_batch = lambda *_: 1
         with Peak() as whole:
             node.EraseNeurons.execute(model, clip, "cat", **inputs)

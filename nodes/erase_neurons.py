@@ -29,7 +29,7 @@ from .host.projections import HostProjections
 from .host.sampling import Sampling
 from .host.steps import SAMPLERS
 from .host.text_encoder import encoder_for
-from .host.trajectories import HostTrajectories, fitting_batch, sums_device
+from .host.trajectories import HostTrajectories, fitting_batch, room_for_sums
 from .inputs.settings import setting_inputs, settings_from
 from .inputs.types import (
     CATEGORY,
@@ -47,6 +47,7 @@ log = logging.getLogger("scapre")
 
 METHOD = "fia"
 _SAMPLER = "euler"
+_MOST_ROUNDS = 64
 _ALIASES = [
     *("prune", "pruning", "neurons", "neuron", "FIA", "forget", "forget it all", "mask", "cut", "erase", "unlearn"),
     *("remove", "training-free", "concept erasure", "scapre"),
@@ -86,6 +87,7 @@ class EraseNeurons(io.ComfyNode):
         preset: str = "object",
         strength: float = 1.0,
         seed: int = 0,
+        rounds: int = 1,
         **numerics: Any,
     ) -> io.NodeOutput:
         """Draws, selects, patches and reports."""
@@ -99,7 +101,7 @@ class EraseNeurons(io.ComfyNode):
         notes = (*notes, *shape_note(concepts), *name_notes(preserve, "preserve"), *projections.notes())
         request = Request(parsed, names, settings, seed, notes=notes, method=METHOD)
         progress = HostProgress(getattr(cls.hidden, "unique_id", None), DRAWING_STAGES)
-        edit = _solve(model, clip, projections, request, progress)
+        edit = _solve(model, clip, projections, request, rounds, progress)
         return solved(model, edit, strength, f"Preset {preset}, {edit.described}", progress)
 
 
@@ -111,7 +113,9 @@ def _without_anchors(parsed: ConceptList) -> tuple[ConceptList, tuple[str, ...]]
     return replace(parsed, concepts=tuple(replace(concept, anchor="") for concept in parsed.concepts)), (note,)
 
 
-def _solve(model: Any, clip: Any, projections: HostProjections, request: Request, progress: HostProgress) -> Edit:
+def _solve(
+    model: Any, clip: Any, projections: HostProjections, request: Request, rounds: int, progress: HostProgress
+) -> Edit:
     watched = having(projections, METHODS[METHOD].roles)
     if not watched:
         raise ScaPreError(
@@ -127,7 +131,7 @@ def _solve(model: Any, clip: Any, projections: HostProjections, request: Request
     sampling = Sampling(
         request.seed, settings.steps, settings.cfg, settings.sampler_name, settings.scheduler, pixels, pixels
     )
-    moments, drawing = _observed(model, clip, sampling, drawn, projections, watched, settings, progress)
+    moments, drawing = _observed(model, clip, sampling, drawn, projections, watched, settings, rounds, progress)
     edit = solve_edit(replace(states, moments=moments), projections, request, progress=progress, encode_seconds=seconds)
     return replace(edit, report=replace(edit.report, seconds={"drawing": drawing, **edit.report.seconds}))
 
@@ -140,16 +144,20 @@ def _observed(
     projections: HostProjections,
     watched: tuple[str, ...],
     settings: Any,
+    asked: int,
     progress: HostProgress,
 ) -> tuple[Tensors, float]:
     """Draws with as many pictures at once as memory holds: fewer each time it does not, and at last sums on the CPU."""
     batch, warned = fitting_batch(model, sampling, settings.pairs), False
-    device = sums_device(model, projections.shapes(watched), len(drawn.named), settings.saliency)
+    shapes = projections.shapes(watched)
+    device, rounds = room_for_sums(model, shapes, len(drawn.named), settings.saliency, min(asked, len(shapes)))
+    if rounds > asked:
+        log.warning("memory is short: drawing %d times, and watching some of the layers each time", rounds)
     while True:
         began = time.perf_counter()
         draw = HostTrajectories(model, clip, sampling, watched, batch, device)
         try:
-            found = observe(draw, projections, watched, drawn, settings, progress=progress)
+            found = observe(draw, projections, watched, drawn, settings, rounds=rounds, progress=progress)
             return found, time.perf_counter() - began
         except Exception as error:
             raise_unless_out_of_memory(error)
@@ -196,4 +204,14 @@ def _inputs() -> list[io.Input]:
             tooltip="The sampling algorithm, of those that neither add noise nor look back at earlier steps.",
         ),
         scheduler_input(),
+        io.Int.Input(
+            "rounds",
+            default=1,
+            min=1,
+            max=_MOST_ROUNDS,
+            optional=True,
+            advanced=True,
+            tooltip="How often all pictures are drawn, other layers being watched each time. What is cut is the same; "
+            "each round takes as long as one, and less memory. Where memory is short, there are more by themselves.",
+        ),
     ]

@@ -25,6 +25,7 @@ from pack.benchmarks.minicanvas import (
     lora,
     network,
     probed,
+    probed_curves,
     questions,
     report,
     scores,
@@ -348,12 +349,14 @@ class TestResults:
         names = ("auto", "uce", "rece", "speed", "oce", "dp", "precise", "scale")
         places = [(RESULTS / f"{name}.json", RESULTS / "held-out" / f"{name}.json") for name in names]
         results = {own.stem: json.loads((own if own.is_file() else other).read_text()) for own, other in places}
-        parts, found = (json.loads((STUDIES / f"{name}.json").read_text()) for name in ("ablation", "curves"))
-        assert {entry["version"] for entry in (*results.values(), parts, found)} == {questions.VERSION}
+        studies = ("ablation", "curves-development", "curves-held-out")
+        parts, *found = (json.loads((STUDIES / f"{name}.json").read_text()) for name in studies)
+        assert {entry["version"] for entry in (*results.values(), parts, *found)} == {questions.VERSION}
         assert report.side_by_side(results) in text
         assert ablation.table(parts) in text and list(parts["variants"]) == list(ablation.PARTS)
-        assert set(curves.METHODS) <= set(found)
-        assert all(list(found[name]) == [f"{by:g}" for by in curves.STRENGTHS] for name in curves.METHODS)
+        assert set(curves.METHODS) <= set(found[0]) and set(probed_curves.ASKED) <= set(found[1])
+        points = [list(split[name]) for split in found for name in split if name in curves.METHODS]
+        assert all(strengths == [f"{by:g}" for by in curves.STRENGTHS] for strengths in points)
 
     @pytest.mark.parametrize("part", ["--quick", "--task=one style", "--edit=mine.safetensors"])
     def test_a_part_of_the_tasks_never_takes_their_place(self, part: str, tmp_path: Path) -> None:

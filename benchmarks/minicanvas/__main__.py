@@ -21,6 +21,7 @@ RESULTS = PACK_ROOT / "benchmarks" / "results" / "minicanvas"
 STUDIES = RESULTS / "studies"
 Rows: TypeAlias = "list[Mapping[str, Any]]"
 MODELS = ("unet", "dit")
+_SPLIT: Any = {"choices": ("development", "held-out"), "default": "development", "help": "(%(default)s)"}
 _MODEL = {"choices": MODELS, "default": MODELS[0], "help": "MiniCanvas, or MiniCanvas-DiT (%(default)s)"}
 
 
@@ -98,6 +99,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
     add = commands.add_parser("curves", help="count over each method's own strength, and draw it")
     add.add_argument("--method", nargs="+", default=[], help="which methods (all)")
+    add.add_argument("--split", **_SPLIT)
     add.add_argument("--folder", type=Path, default=folder / "evaluation", help=argparse.SUPPRESS)
     add.set_defaults(run=measure_curves)
 
@@ -110,11 +112,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add.set_defaults(run=measure_captured)
 
     add = commands.add_parser("probed", help="compare what the node Probe finds with what the judge has read")
-    add.add_argument("--split", choices=("development", "held-out"), default="development", help="(%(default)s)")
+    add.add_argument("--split", **_SPLIT)
     add.add_argument("--folder", type=Path, default=folder / "evaluation", help=argparse.SUPPRESS)
     add.set_defaults(run=measure_probed)
 
     add = commands.add_parser("probed-curves", help="compare it over strengths with what `curves` has counted")
+    add.add_argument("--split", **_SPLIT)
     add.add_argument("--folder", type=Path, default=folder / "evaluation", help=argparse.SUPPRESS)
     add.set_defaults(run=measure_probed_curves)
 
@@ -251,7 +254,8 @@ def measure_curves(options: argparse.Namespace) -> int:
     """Measure the curves, and draw them with those measured before."""
     from . import curves
 
-    curves.write(curves.measure(evaluation(options.folder), options.method or curves.METHODS, tell), STUDIES)
+    found = curves.measure(evaluation(options.folder), options.split, options.method or curves.METHODS, tell)
+    curves.write(found, STUDIES / f"curves-{options.split}.json")
     return 0
 
 
@@ -285,9 +289,12 @@ def measure_probed_curves(options: argparse.Namespace) -> int:
     """Compare the probe with the judge over strengths; what was asked is kept."""
     from . import probed, probed_curves
 
-    counted = json.loads((STUDIES / "curves.json").read_text(encoding="utf-8"))
-    loaded = evaluation(options.folder).loaded
-    rows = resumed("probed-curves", lambda known: probed_curves.rows(loaded, counted, known, tell))
+    file = STUDIES / f"curves-{options.split}.json"
+    if not file.is_file():
+        raise ValueError(f"there is no {file.name}: count with `curves --split {options.split}` first")
+    counted = json.loads(file.read_text(encoding="utf-8"))
+    name, loaded = f"probed-{file.stem}", evaluation(options.folder).loaded
+    rows = resumed(name, lambda known: probed_curves.rows(loaded, options.split, counted, known, tell))
     print(json.dumps(probed.ranked_over(rows), indent=1))
     return 0
 

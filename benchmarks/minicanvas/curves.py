@@ -1,4 +1,4 @@
-"""Erase against keep over each method's own strength, on development names: how smoothly it can be turned."""
+"""Erase against keep over each method's own strength: how smoothly it can be turned."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ SIZES = Sizes(6, 6, 2)
 TASKS = ("half of the styles", "half of the objects")
 
 
-def tasks() -> list[Task]:
+def tasks(split: str) -> list[Task]:
     """Return what every point of a curve is asked."""
-    return [task for task in split_tasks("development", SIZES, 0) if task.name.split("/")[0] in TASKS]
+    return [task for task in split_tasks(split, SIZES, 0) if task.name.split("/")[0] in TASKS]
 
 
-def measure(evaluation: Evaluation, names: Sequence[str], tell: Callable[[str], None]) -> dict[str, Any]:
+def measure(evaluation: Evaluation, split: str, names: Sequence[str], tell: Callable[[str], None]) -> dict[str, Any]:
     """Return the figures of both tasks together for each method and strength; strength 0 is the model as it is."""
-    asked = tasks()
+    asked = tasks(split)
     found: dict[str, Any] = {"version": VERSION, "none": _point(evaluation, "none", asked, tell)}
     for name in names:
         found[name] = {f"{by:g}": _point(evaluation, f"{name}@{by:g}", asked, tell) for by in STRENGTHS}
@@ -72,11 +72,10 @@ def draw(found: Mapping[str, Any], file: Path) -> None:
     figure.savefig(file, dpi=110)
 
 
-def write(found: Mapping[str, Any], folder: Path) -> None:
+def write(found: Mapping[str, Any], file: Path) -> None:
     """Write the figures, and what was measured before of other methods with them, and draw all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "curves.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
     before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     whole = {**(before if before.get("version") == VERSION else {}), **found}
     file.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
-    draw(whole, folder / "curves.png")
+    draw(whole, file.with_suffix(".png"))

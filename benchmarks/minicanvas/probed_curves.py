@@ -1,4 +1,4 @@
-"""Does the node Probe foretell pictures over strengths? Every method at four strengths, on development names.
+"""Does the node Probe foretell pictures over strengths? Every method at four strengths.
 
 The pictures are those that `curves` has counted: half of the styles and half of the objects together. Beside the drift
 of names that stay there is what they keep of their own guidance, which a shift of all predictions leaves alone.
@@ -23,13 +23,18 @@ FIGURES = ("left", "moved", "held")
 
 
 def rows(
-    loaded: Loaded, counted: Mapping[str, Any], known: Sequence[Mapping[str, Any]], tell: Callable[[str], None]
+    loaded: Loaded,
+    split: str,
+    counted: Mapping[str, Any],
+    known: Sequence[Mapping[str, Any]],
+    tell: Callable[[str], None],
 ) -> Iterator[list[Mapping[str, Any]]]:
     """All rows so far, one for each method and strength.
 
     Args:
         loaded: MiniCanvas.
-        counted: What `curves` has counted.
+        split: Of the tasks.
+        counted: What `curves` has counted of them.
         known: Rows that are there already.
         tell: Told each row.
     """
@@ -40,7 +45,7 @@ def rows(
         if method in there:
             continue
         tell(method)
-        parts = [_asked(loaded, method, task, asked) for task in tasks()]
+        parts = [_asked(loaded, method, task, asked) for task in tasks(split)]
         for strength in STRENGTHS:
             point = counted[method][f"{strength:g}"]
             each = [part[strength] for part in parts]

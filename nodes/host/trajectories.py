@@ -140,26 +140,44 @@ def fitting_batch(model: Any, sampling: Sampling, most: int) -> int:
     return next((n for n in range(most, 1, -1) if model.model.memory_required([2 * n, *shape]) <= free), 1)
 
 
-def sums_device(model: Any, shapes: Mapping[str, Sequence[int]], names: int, saliency: str) -> torch.device | None:
-    """Where sums over prompts find room: None is where the model draws, and else the CPU.
+def room_for_sums(
+    model: Any, shapes: Mapping[str, Sequence[int]], names: int, saliency: str, rounds: int
+) -> tuple[torch.device | None, int]:
+    """Where sums over prompts find room, and in how many rounds: None is where the model draws, and else the CPU.
 
     Eq. 1 needs two numbers of 4 bytes for every weight, and one more for each name; as released it needs next to none.
+    A round needs those of the layers it watches.
+
+    Args:
+        model: The MODEL.
+        shapes: Of what is watched.
+        names: That are drawn.
+        saliency: Which form of it.
+        rounds: At least; more where memory is short.
 
     Raises:
-        ScaPreError: If they find room nowhere.
+        ScaPreError: If not even those of a single layer find room.
     """
-    needed = 4 * sum(rows * columns for rows, columns in shapes.values()) * (2 + names)
-    cpu = torch.device("cpu")
-    if saliency != "exact" or needed <= _SHARE * management.get_free_memory(model.load_device):
-        return None
+    if saliency != "exact":
+        return None, rounds
+    sizes = [4 * rows * columns * (2 + names) for rows, columns in shapes.values()]
+    here, cpu = _SHARE * management.get_free_memory(model.load_device), torch.device("cpu")
+    if _most(sizes, rounds) <= here:
+        return None, rounds
     free = management.get_free_memory(cpu)
-    if needed > free:
+    fitting = next((count for count in range(rounds, len(sizes) + 1) if _most(sizes, count) <= free), 0)
+    if not fitting:
         raise ScaPreError(
-            f"concepts: {names} names, with those to preserve, need {needed / 1e9:.1f} GB of memory for this model, "
-            f"and {free / 1e9:.1f} GB are free. Take fewer at once and put the edits together with Merge Edits, or set "
-            "saliency to released, which needs hardly any."
+            f"concepts: {names} names, with those to preserve, need {max(sizes) / 1e9:.1f} GB of memory for the "
+            f"largest layer of this model, and {free / 1e9:.1f} GB are free. Take fewer at once and put the edits together "
+            "with Merge Edits, or set saliency to released, which needs hardly any."
         )
-    return cpu
+    return cpu, fitting
+
+
+def _most(sizes: Sequence[int], rounds: int) -> int:
+    """What the largest of so many rounds needs."""
+    return max(sum(sizes[first::rounds]) for first in range(rounds))
 
 
 def _check_not_compiled(model: Any, modules: Mapping[str, nn.Module]) -> None:

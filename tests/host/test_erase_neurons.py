@@ -189,15 +189,42 @@ def test_a_bias_that_a_lora_changes_is_no_part_of_the_answer(clip: comfy.sd.CLIP
 
 
 def test_sums_find_room_or_are_refused_with_the_figure(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, shapes = unet(), {"a": (1000, 1000)}
+    model, shapes = unet(), {"a": (500, 500), "b": (1000, 500), "c": (500, 500)}
     room = {"here": 100e6, "cpu": 100e6}
     monkeypatch.setattr(management, "get_free_memory", lambda device: room["cpu" if device == CPU else "here"])
     monkeypatch.setattr(model, "load_device", torch.device("meta"))
-    assert trajectories.sums_device(model, shapes, 3, "exact") is None
-    assert trajectories.sums_device(model, shapes, 20, "exact") == CPU
-    assert trajectories.sums_device(model, shapes, 900, "released") is None
-    with pytest.raises(ScaPreError, match=r"concepts: 100 names.* need 0\.4 GB.* and 0\.1 GB are free.*Merge Edits"):
-        trajectories.sums_device(model, shapes, 100, "exact")
+    assert trajectories.room_for_sums(model, shapes, 3, "exact", 1) == (None, 1)
+    assert trajectories.room_for_sums(model, shapes, 20, "exact", 1) == (CPU, 1)
+    assert trajectories.room_for_sums(model, shapes, 20, "exact", 2) == (None, 2)
+    assert trajectories.room_for_sums(model, shapes, 30, "exact", 1) == (CPU, 2)
+    assert trajectories.room_for_sums(model, shapes, 900, "released", 1) == (None, 1)
+    with pytest.raises(ScaPreError, match=r"concepts: 100 names.* need 0\.2 GB.* and 0\.1 GB are free.*Merge Edits"):
+        trajectories.room_for_sums(model, shapes, 100, "exact", 1)
+
+
+@pytest.mark.parametrize("saliency", ["exact", "released"])
+def test_what_is_cut_is_the_same_in_any_number_of_rounds(clip: comfy.sd.CLIP, saliency: str) -> None:
+    first, *others = (erase(unet(), clip, saliency=saliency, rounds=rounds)[1] for rounds in (1, 2, 3, 64))
+    assert all(other.payload.same_as(first.payload) for other in others)
+
+
+def test_where_memory_is_short_there_are_more_rounds(
+    clip: comfy.sd.CLIP, edit: Edit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    needed = sum(16 * weight.numel() for weight in feed_forwards(unet()).values())
+    before = trajectories.room_for_sums
+
+    def short(*asked: Any) -> Any:
+        with monkeypatch.context() as here:
+            here.setattr(management, "get_free_memory", lambda *_: 0.6 * needed)
+            return before(*asked)
+
+    monkeypatch.setattr(trajectories, "_SHARE", 0.0)
+    monkeypatch.setattr("pack.nodes.erase_neurons.room_for_sums", short)
+    with caplog.at_level(logging.WARNING, "scapre"):
+        found = erase(unet(), clip)[1]
+    assert found.payload.same_as(edit.payload)
+    assert [line for line in caplog.messages if line.startswith("memory is short: drawing 2 times")]
 
 
 def test_it_is_the_same_again(clip: comfy.sd.CLIP, edit: Edit) -> None:

@@ -36,7 +36,7 @@ INPUTS = {
     "preserve_scale search_ridge round_ridge round_preserve rounds influence_filter null_threshold invariant_ridge "
     "augment general_scale held_share wordings pooled auto_strength most_left size",
     "ScaPreEraseNeurons": "model clip concepts preserve preset strength seed kind saliency neuron_ratio agnostic_ratio "
-    "persistence_ratio cfg pairs steps recorded size words sampler_name scheduler",
+    "persistence_ratio cfg pairs steps recorded size words sampler_name scheduler rounds",
     "ScaPreUnlearn": "model clip concepts preserve preset strength seed iterations learning_rate rank preview_every "
     "resume layers loss checkpointing guidance erase empty_erase empty_weight augmented noise hold mask first steps "
     "passes batch neighbours mask_every size wordings scheduler",

@@ -81,13 +81,15 @@ class Toy:
         return found
 
 
-def edit_of(names: str, preserve: tuple[str, ...] = (), settings: Settings = SMALL, toy: Toy | None = None) -> Edit:
+def edit_of(
+    names: str, preserve: tuple[str, ...] = (), settings: Settings = SMALL, toy: Toy | None = None, rounds: int = 1
+) -> Edit:
     toy = toy or Toy()
     parsed = parse_concepts(names, "")
     request = Request(parsed, preserve, settings, method="fia")
     drawn = plan(settings.kind, settings.words, settings.pairs, [*(c.text for c in parsed.concepts), *preserve])
     states, _ = encode_request(worlds.Encoder(12), request)
-    moments = observe(toy, toy, tuple(toy.weights), drawn, settings, dtype=DOUBLE)
+    moments = observe(toy, toy, tuple(toy.weights), drawn, settings, dtype=DOUBLE, rounds=rounds)
     return solve_edit(replace(states, moments=moments), toy, request, dtype=DOUBLE)
 
 
@@ -159,6 +161,24 @@ def test_the_weights_that_are_cut_are_zero_and_all_others_stay() -> None:
 @pytest.mark.parametrize("batch", [1, 2, 5, 100])
 def test_what_is_drawn_together_makes_no_difference(batch: int) -> None:
     assert cuts(edit_of("cat\ndog", ("bee",), toy=Toy(batch))) == cuts(edit_of("cat\ndog", ("bee",)))
+
+
+@pytest.mark.parametrize("rounds", [2, 3])
+def test_rounds_make_no_difference_and_each_draws_all_pictures(rounds: int) -> None:
+    one, more = Toy(), Toy()
+    found = edit_of("cat\ndog", ("bee",), toy=more, rounds=rounds)
+    assert found.payload.same_as(edit_of("cat\ndog", ("bee",), toy=one).payload)
+    assert more.drawn == min(rounds, len(SHAPES)) * one.drawn
+
+
+def test_the_bar_never_goes_back_between_rounds() -> None:
+    told = []
+    toy, drawn = Toy(), plan("object", "", SMALL.pairs, ["cat"])
+    observe(toy, toy, tuple(toy.weights), drawn, SMALL, rounds=2, progress=lambda *one: told.append(one))
+    stages = [stage for stage, _ in itertools.groupby(told, key=lambda one: one[0])]
+    assert stages == ["drawing", "selection"]
+    drawing = [(done, total) for stage, done, total in told if stage == "drawing"]
+    assert drawing == sorted(drawing) and drawing[-1] == (toy.drawn, toy.drawn)
 
 
 def test_the_order_of_the_names_makes_no_difference() -> None:

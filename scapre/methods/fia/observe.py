@@ -1,7 +1,8 @@
 """Watches a model draw, and finds the weights that answer each name. Nothing that was seen is kept but sums.
 
 All pictures go one step at a time: the base prompts first, which every name is compared with, then name after name. So
-base prompts are drawn once for any number of names, and sums over prompts are there for one step only.
+base prompts are drawn once for any number of names, and sums over prompts are there for one step only. Where even those
+find no room, the layers are watched in several rounds: each draws all pictures again, and has the sums of its layers.
 """
 
 from __future__ import annotations
@@ -54,16 +55,27 @@ class Trajectories(Protocol):
 class _Run:
     draw: Trajectories
     weights: Projections
-    names: tuple[str, ...]
     plan: Plan
     settings: Any
     dtype: torch.dtype
     progress: Progress
+    rounds: int
+    names: Sequence[str] = ()
     done: int = 0
     seen: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.measure, _ = _MEASURES[self.settings.saliency]
+        self.measure, self.kind = _MEASURES[self.settings.saliency]
+
+    def round(self, names: Sequence[str]) -> dict[str, list[lists.Lists]]:
+        """All steps of all pictures, some layers watched: Q of every name in each."""
+        self.names, share, steps = names, self.settings.persistence_ratio, self.settings.recorded
+        sums = [{name: self.kind(share, steps) for name in names} for _ in self.plan.named]
+        self.draw.begin(self.plan.texts)
+        for step in range(steps):
+            self.step(step, sums)
+        self.progress(STAGE, self.done, self.total)
+        return self.selected(sums)
 
     def step(self, step: int, sums: Sequence[Mapping[str, Sensitivity]]) -> None:
         """One step of all pictures; what the names make of it is added to their sums."""
@@ -84,26 +96,28 @@ class _Run:
     def _weight(self, name: str, device: torch.device) -> Tensor:
         return self.weights.read(name, device).to(self.dtype)
 
-    def selected(self, sums: Sequence[dict[str, Sensitivity]]) -> Tensors:
-        """Q of every name."""
-        found: list[list[lists.Lists]] = []
-        for name in self.names:
+    def selected(self, sums: Sequence[dict[str, Sensitivity]]) -> dict[str, list[lists.Lists]]:
+        """Q of every name in each layer; their sums are given up."""
+        found: dict[str, list[lists.Lists]] = {}
+        for number, name in enumerate(self.names):
             weight = self._weight(name, torch.device("cpu"))
-            found.append([])
+            found[name] = []
             for sensitivity in sums:
-                self.progress("selection", len(found) - 1, len(self.names))
-                found[-1].append(lists.pack(select(sensitivity.pop(name).value(weight), self.settings.neuron_ratio)))
-        of_names = list(zip(*found, strict=True))
-        return {
-            "counts": torch.stack([torch.cat([counts for counts, _ in one]) for one in of_names]),
-            "columns": torch.cat([columns for one in of_names for _, columns in one]),
-            "heights": torch.tensor([len(one[0][0]) for one in found], dtype=torch.int32),
-        }
+                self._tell_selection(number)
+                found[name].append(lists.pack(select(sensitivity.pop(name).value(weight), self.settings.neuron_ratio)))
+        return found
+
+    def _tell_selection(self, number: int) -> None:
+        """A stage of its own once all is drawn: between rounds the bar stays where it is."""
+        if self.done == self.total:
+            self.progress("selection", number, len(self.names))
+        else:
+            self.progress(STAGE, self.done, self.total)
 
     @property
     def total(self) -> int:
         """Pictures times steps."""
-        return len(self.plan.texts) * int(self.settings.recorded)
+        return len(self.plan.texts) * int(self.settings.recorded) * self.rounds
 
     def _watch(self, places: Sequence[int], step: int, sums: Mapping[str, Moments | Contrast]) -> None:
         for first in range(0, len(places), self.draw.batch):
@@ -113,6 +127,8 @@ class _Run:
             self.done += len(some)
 
     def _add(self, sums: Mapping[str, Moments | Contrast], name: str, inputs: Tensor, outputs: Tensor) -> None:
+        if name not in sums:
+            return
         self.seen.add(name)
         for entered, answered in zip(inputs, outputs, strict=True):
             self.progress(STAGE, self.done, self.total)
@@ -142,9 +158,10 @@ def observe(
     settings: Any,
     *,
     dtype: torch.dtype = torch.float32,
+    rounds: int = 1,
     progress: Progress = silent,
 ) -> Tensors:
-    """Q of every name, as moments of an edit: see `FIA.moments`.
+    """Q of every name, as moments of an edit: see `FIA.moments`. They are the same in any number of rounds.
 
     Args:
         draw: Draws with the model.
@@ -153,16 +170,21 @@ def observe(
         plan: What to draw.
         settings: Of FIA.
         dtype: Of the arithmetic.
+        rounds: How often to draw, watching other layers each time; at most a round for each layer.
         progress: Told each picture; may raise to stop.
 
     Raises:
         ScaPreError: If the model gives numbers that are not finite, or layers cannot be watched.
     """
-    run = _Run(draw, weights, names, plan, settings, dtype, progress)
-    _, kind = _MEASURES[settings.saliency]
-    sums = [{name: kind(settings.persistence_ratio, settings.recorded) for name in names} for _ in plan.named]
-    draw.begin(plan.texts)
-    for step in range(settings.recorded):
-        run.step(step, sums)
-    progress(STAGE, run.total, run.total)
-    return run.selected(sums)
+    rounds = min(rounds, len(names))
+    run = _Run(draw, weights, plan, settings, dtype, progress, rounds)
+    found: dict[str, list[lists.Lists]] = {}
+    for first in range(rounds):
+        # Every so manieth: layers next to each other are of like sizes, so that rounds come out alike.
+        found |= run.round(names[first::rounds])
+    of_names = list(zip(*(found[name] for name in names), strict=True))
+    return {
+        "counts": torch.stack([torch.cat([counts for counts, _ in one]) for one in of_names]),
+        "columns": torch.cat([columns for one in of_names for _, columns in one]),
+        "heights": torch.tensor([len(found[name][0][0]) for name in names], dtype=torch.int32),
+    }
