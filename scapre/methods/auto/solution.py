@@ -52,8 +52,10 @@ class Product:
         Args:
             moment: (d, d) M, symmetric.
         """
-        inner = self.right.T @ moment @ self.right
-        return inner.trace() if self.left is None else (inner * (self.left.T @ self.left)).sum()
+        moved = moment @ self.right
+        if self.left is None:
+            return (self.right * moved).sum()
+        return ((self.right.T @ moved) * (self.left.T @ self.left)).sum()
 
 
 def constrained(way: Product, metric: Tensor, held: Tensor) -> Product:
