@@ -23,7 +23,7 @@ from .pictures.tensors import batch_of_one
 from .pictures.themes import THEMES
 
 MOST_NAMES, MOST_SEEDS = 200, 16
-_POINTS = "10, 40, 70"
+_POINTS = "20, 35, 50"
 _WIDTH = 768
 _NOTHING = (
     "Not attacked: no weight that reads the text differs between the two models, so there are no states to look for"

@@ -116,7 +116,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add.add_argument("--folder", type=Path, default=folder / "evaluation", help=argparse.SUPPRESS)
     add.set_defaults(run=measure_probed)
 
-    add = commands.add_parser("probed-curves", help="compare it over strengths with what `curves` has counted")
+    add = commands.add_parser("probed-curves", help="compare it with the judge over strengths")
     add.add_argument("--split", **_SPLIT)
     add.add_argument("--folder", type=Path, default=folder / "evaluation", help=argparse.SUPPRESS)
     add.set_defaults(run=measure_probed_curves)
@@ -289,12 +289,8 @@ def measure_probed_curves(options: argparse.Namespace) -> int:
     """Compare the probe with the judge over strengths; what was asked is kept."""
     from . import probed, probed_curves
 
-    file = STUDIES / f"curves-{options.split}.json"
-    if not file.is_file():
-        raise ValueError(f"there is no {file.name}: count with `curves --split {options.split}` first")
-    counted = json.loads(file.read_text(encoding="utf-8"))
-    name, loaded = f"probed-{file.stem}", evaluation(options.folder).loaded
-    rows = resumed(name, lambda known: probed_curves.rows(loaded, options.split, counted, known, tell))
+    found, name = evaluation(options.folder), f"probed-curves-{options.split}"
+    rows = resumed(name, lambda known: probed_curves.rows(found, options.split, known, tell))
     print(json.dumps(probed.ranked_over(rows), indent=1))
     return 0
 

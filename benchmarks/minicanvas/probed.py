@@ -17,14 +17,11 @@ from .questions import Sizes, without
 from .tasks import Task, split_tasks
 from .world import ARTIST_NAMES, OBJECTS
 
-JUDGED: Mapping[str, Sequence[str]] = {
-    "development": ("none", "auto", "precise", "scale"),
-    "held-out": ("none", "auto", "precise", "scale", "uce", "rece", "speed", "oce", "dp", "auto-without-search"),
-}
-"""Methods of closed forms whose pictures were judged, by split."""
+JUDGED = ("none", "auto", "precise", "scale", "uce", "rece", "speed", "oce", "dp", "auto-without-search")
+"""Methods of closed forms whose pictures were judged, of both splits."""
 _MOST = 4  # names of a task, erased ones and others
-STEPS, POINTS = 12, (1, 4, 8)
-_PAIRS = 3  # twins
+STEPS, POINTS = 12, (2, 4, 6)
+PAIRS = 3  # twins
 
 
 def rows(
@@ -41,10 +38,10 @@ def rows(
     """
     found = list(known)
     there = {(row["method"], row["task"]) for row in known}
-    for task in split_tasks(split, Sizes(1, 1, 1), _PAIRS):
-        for method in JUDGED[split]:
+    for task in plain_tasks(split, Sizes(1, 1, 1), PAIRS):
+        for method in JUDGED:
             judged = _judged(results, method, split, task.name)
-            if judged and (method, task.name) not in there and "paraphrased" not in task.name:
+            if judged and (method, task.name) not in there:
                 found.append({"method": method, "task": task.name, **judged, **_asked(loaded, method, task)})
                 tell(f"{method}: {task.name}")
                 yield found
@@ -60,6 +57,11 @@ def _some(names: Sequence[str]) -> list[str]:
     """A few names, evenly spread."""
     step = max(1, len(names) // _MOST)
     return list(names[::step][:_MOST])
+
+
+def plain_tasks(split: str, sizes: Sizes, pairs: int) -> list[Task]:
+    """Tasks of a split without those that differ from others in their wordings alone."""
+    return [task for task in split_tasks(split, sizes, pairs) if "paraphrased" not in task.name]
 
 
 def names_of(task: Task) -> tuple[list[str], list[str]]:
@@ -112,14 +114,16 @@ def ranked(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         "report's drift with IRA": ("drift", "IRA"),
     }
     found = {name: -spearman(columns[figure], columns[judged]) for name, (figure, judged) in pairs.items()}
-    names = np.array([row["task"] for row in rows])
-    tasks = [names == task for task in dict.fromkeys(names.tolist())]
     for name, (figure, judged) in pairs.items():
-        some = [task for task in tasks if len(set(columns[judged][task])) > 1]
-        found[f"{name}, mean within a task"] = mean(
-            [-spearman(columns[figure][task], columns[judged][task]) for task in some]
-        )
+        found[f"{name}, mean within a task"] = -_within(rows, figure, judged)
     return found
+
+
+def _within(rows: Sequence[Mapping[str, Any]], figure: str, judged: str) -> float:
+    """The mean of the correlations among edits of the same task, where they differ at all."""
+    tasks = [[row for row in rows if row["task"] == task] for task in dict.fromkeys(row["task"] for row in rows)]
+    columns = [[np.array([row[key] for row in some]) for key in (figure, judged)] for some in tasks]
+    return mean([spearman(values, seen) for values, seen in columns if len(set(seen)) > 1])
 
 
 def ranked_over(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -132,6 +136,7 @@ def ranked_over(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         columns |= {f" at point {place}": [row[f"{figure} by σ"][place] for row in rows] for place in range(points)}
         for name, values in columns.items():
             found[f"{figure}{name} with {against}"] = sign * spearman(np.array(values), judged[against])
+        found[f"{figure} with {against}, mean within a task"] = sign * _within(rows, figure, against)
     return found
 
 

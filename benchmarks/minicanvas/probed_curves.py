@@ -1,7 +1,7 @@
-"""Does the node Probe foretell pictures over strengths? Every method at four strengths.
+"""Does the node Probe foretell pictures over strengths? Every method at four strengths, on every task.
 
-The pictures are those that `curves` has counted: half of the styles and half of the objects together. Beside the drift
-of names that stay there is what they keep of their own guidance, which a shift of all predictions leaves alone.
+Beside the drift of names that stay there is what they keep of their own guidance, which a shift of all predictions
+leaves alone.
 """
 
 from __future__ import annotations
@@ -11,80 +11,91 @@ from typing import Any
 
 import torch
 
-from .curves import STRENGTHS, tasks
-from .inprocess import SAMPLING, Loaded, pack
-from .methods import METHODS
-from .probed import POINTS, STEPS, mean, names_of
+from . import report
+from .curves import SIZES, STRENGTHS
+from .evaluate import Evaluation, run
+from .inprocess import SAMPLING, pack
+from .methods import METHODS, methods
+from .probed import PAIRS, POINTS, STEPS, mean, names_of, plain_tasks
+from .questions import Sizes
 from .tasks import Task
 
+TWINS = Sizes(2 * SIZES.target, 2 * SIZES.kept, 0)  # tasks of pairs ask half as many
 FEW, WORDINGS = 3, 2  # names of each role, and wordings, of those of the node
 ASKED = ("auto", "uce", "rece", "speed", "oce", "dp", "precise", "scale")
 FIGURES = ("left", "moved", "held")
 
 
 def rows(
-    loaded: Loaded,
-    split: str,
-    counted: Mapping[str, Any],
-    known: Sequence[Mapping[str, Any]],
-    tell: Callable[[str], None],
+    evaluation: Evaluation, split: str, known: Sequence[Mapping[str, Any]], tell: Callable[[str], None]
 ) -> Iterator[list[Mapping[str, Any]]]:
-    """All rows so far, one for each method and strength.
+    """All rows so far, one for each method, task and strength.
 
     Args:
-        loaded: MiniCanvas.
+        evaluation: MiniCanvas and its judge.
         split: Of the tasks.
-        counted: What `curves` has counted of them.
         known: Rows that are there already.
         tell: Told each row.
     """
     found = list(known)
-    there = {row["method"] for row in known}
-    asked: dict[str, Any] = {}
-    for method in ASKED:
-        if method in there:
-            continue
-        tell(method)
-        parts = [_asked(loaded, method, task, asked) for task in tasks(split)]
-        for strength in STRENGTHS:
-            point = counted[method][f"{strength:g}"]
-            each = [part[strength] for part in parts]
-            figures = {key: mean([part[key] for part in each]) for key in FIGURES}
-            by = {
-                f"{key} by σ": [mean(some) for some in zip(*(p[f"{key} by σ"] for p in each), strict=True)]
-                for key in FIGURES
-            }
-            judged = {key: point[key] for key in ("UA", "IRA")}
-            found.append({"method": method, "strength": strength, **judged, **figures, **by})
-        yield found
+    there = {(row["method"], row["task"]) for row in known}
+    for task in tasks(split):
+        left = [method for method in ASKED if (method, task.name) not in there]
+        questions = _Questions(evaluation, task) if left else None
+        for method in left:
+            assert questions is not None
+            judged = [_judged(evaluation, method, strength, task, tell) for strength in STRENGTHS]
+            for strength, seen, asked in zip(STRENGTHS, judged, questions.against(method), strict=True):
+                found.append({"method": method, "strength": strength, "task": task.name, **seen, **asked})
+            yield found
 
 
-def _asked(loaded: Loaded, method: str, task: Task, asked: dict[str, Any]) -> dict[float, dict[str, Any]]:
-    """Figures by strength."""
-    host, engine = pack("nodes.host.probe"), pack("scapre.probe")
-    node, apply = pack("nodes.erase_concepts").EraseConcepts, pack("nodes.host.patch").apply_edit
-    erased, kept = (names[:FEW] for names in names_of(task))
-    with torch.inference_mode():
-        inputs = METHODS[method][task.kind]
-        edit = node.execute(loaded.model, loaded.clip, "\n".join(task.concepts), **inputs).args[1]
-        if task.name not in asked:
-            side = SAMPLING.size
-            settings = pack("nodes.host.sampling").Sampling(1, STEPS, SAMPLING.cfg, "euler", "normal", side, side)
-            models = host.HostModels(loaded.model, loaded.model, loaded.clip, settings, POINTS)
+def tasks(split: str) -> list[Task]:
+    """What every method is asked; of halves of a kind it is what `curves` asks, too."""
+    pairs = [task for task in plain_tasks(split, TWINS, PAIRS) if task.kind == "confusable"]
+    return [*plain_tasks(split, SIZES, 0), *pairs]
+
+
+def _judged(
+    evaluation: Evaluation, method: str, strength: float, task: Task, tell: Callable[[str], None]
+) -> dict[str, float]:
+    name = f"{method}@{strength:g}"
+    shares, _ = report.figures(run(evaluation, name, methods([name])[name], [task], tell))
+    return {key: round(shares[key].value, 4) for key in ("UA", "IRA")}
+
+
+class _Questions:
+    """What the original model draws and predicts for the names of a task."""
+
+    def __init__(self, evaluation: Evaluation, task: Task) -> None:
+        host, engine = pack("nodes.host.probe"), pack("scapre.probe")
+        self._loaded, self._task, side = evaluation.loaded, task, SAMPLING.size
+        self._erased, self._kept = (names[:FEW] for names in names_of(task))
+        settings = pack("nodes.host.sampling").Sampling(1, STEPS, SAMPLING.cfg, "euler", "normal", side, side)
+        model = self._loaded.model
+        with torch.inference_mode():
+            self._models = host.HostModels(model, model, self._loaded.clip, settings, POINTS)
             # Kept names once as if they should be gone: what is left of their guidance is what they keep.
-            asked[task.name] = models, engine.Asked(models, [*erased, *kept], kept, engine.WORDINGS[:WORDINGS], [1])
-        models, questions = asked[task.name]
-        found: dict[float, dict[str, Any]] = {}
-        for strength in STRENGTHS:
-            models.edit(apply(loaded.model, edit, strength))
-            given = questions.against().rows
-            groups = {
-                "left": [row for row in given if row.role == "erased" and row.name in erased],
-                "held": [row for row in given if row.role == "erased" and row.name in kept],
-                "moved": [row for row in given if row.role == "stays"],
-            }
-            found[strength] = {key: mean([row.overall for row in some]) for key, some in groups.items()} | {
-                f"{key} by σ": [mean(column) for column in zip(*(row.points for row in some), strict=True)]
-                for key, some in groups.items()
-            }
-    return found
+            names = [*self._erased, *self._kept]
+            self._asked = engine.Asked(self._models, names, self._kept, engine.WORDINGS[:WORDINGS], [1])
+
+    def against(self, method: str) -> Iterator[dict[str, Any]]:
+        """Figures of a method at each strength."""
+        node, apply = pack("nodes.erase_concepts").EraseConcepts, pack("nodes.host.patch").apply_edit
+        with torch.inference_mode():
+            inputs, names = METHODS[method][self._task.kind], "\n".join(self._task.concepts)
+            edit = node.execute(self._loaded.model, self._loaded.clip, names, **inputs).args[1]
+            for strength in STRENGTHS:
+                self._models.edit(apply(self._loaded.model, edit, strength))
+                yield self._figures(self._asked.against().rows)
+
+    def _figures(self, rows: Sequence[Any]) -> dict[str, Any]:
+        groups = {
+            "left": [row for row in rows if row.role == "erased" and row.name in self._erased],
+            "held": [row for row in rows if row.role == "erased" and row.name in self._kept],
+            "moved": [row for row in rows if row.role == "stays"],
+        }
+        return {key: mean([row.overall for row in some]) for key, some in groups.items()} | {
+            f"{key} by σ": [mean(column) for column in zip(*(row.points for row in some), strict=True)]
+            for key, some in groups.items()
+        }
