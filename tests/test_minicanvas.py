@@ -411,13 +411,19 @@ class TestStudiesOfTheProbe:
         assert probed.spearman(one, -(one**3)) == pytest.approx(-1)
         assert probed.spearman(one, np.array([1.0, 0.0, 0.0, 0.0, 1.0])) == pytest.approx(0.0, abs=0.5)
         rows = [
-            {"UA": share, "IRA": 1 - share, **{key: value for name in ("left", "moved", "held") for key, value in (
+            {"method": "a", "strength": share, "task": "b", "UA": share, "IRA": 1 - share, **{key: value for name in ("left", "moved", "held") for key, value in (
                 (name, -share if name == "left" else share), (f"{name} by σ", [-share, share]))}}
             for share in (0.0, 0.5, 1.0)
         ]  # fmt: skip
-        found = probed.ranked_over(rows)
+        found = probed.ranked_over(rows, {"UA": 6, "IRA": 6})
         assert found["left with UA"] == pytest.approx(1) and found["left at point 1 with UA"] == pytest.approx(-1)
         assert found["moved with IRA"] == pytest.approx(1) and found["held with IRA"] == pytest.approx(-1)
+        assert found["left with UA, means over tasks"] == found["left with UA, mean within a task"] == pytest.approx(1)
+
+    def test_a_second_count_agrees_the_more_pictures_there_are(self) -> None:
+        shares = np.linspace(0, 1, 13)
+        few, many, most = (probed.recounted(shares, count) for count in (4, 12, 100_000))
+        assert few < many < most and most == pytest.approx(1, abs=1e-3) and few > 0
 
     @pytest.mark.parametrize("name", attacked.ROWS)
     def test_nothing_that_was_erased_is_trained_on_again(self, name: str) -> None:

@@ -287,11 +287,12 @@ def measure_captured(options: argparse.Namespace) -> int:
 
 def measure_probed_curves(options: argparse.Namespace) -> int:
     """Compare the probe with the judge over strengths; what was asked is kept."""
-    from . import probed, probed_curves
+    from . import curves, probed, probed_curves
 
     found, name = evaluation(options.folder), f"probed-curves-{options.split}"
     rows = resumed(name, lambda known: probed_curves.rows(found, options.split, known, tell))
-    print(json.dumps(probed.ranked_over(rows), indent=1))
+    counts = {"UA": curves.SIZES.target, "IRA": curves.SIZES.kept}
+    print(json.dumps(probed.ranked_over(rows, counts), indent=1))
     return 0
 
 

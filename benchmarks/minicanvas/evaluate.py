@@ -95,8 +95,7 @@ class Evaluation:
         self._vectors: dict[str, Tensor] = {}
         self._edited: tuple[str, _Edited] | None = None
 
-    def _sampled(self, method: str, settings: Mapping[str, Settings], task: Task) -> tuple[Array, float, float]:
-        edited = self._model(settings.get(task.kind), task)
+    def _sampled(self, method: str, edited: _Edited, task: Task) -> tuple[Array, float, float]:
         asked = [(question.text, question.seed) for question in task.questions]
         parts = [edited.weights, asked, *([_file_digest(checkpoint.LORA)] if task.lora else [])]
         key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
@@ -153,7 +152,11 @@ class Evaluation:
 
     def ask(self, method: str, settings: Mapping[str, Settings], task: Task) -> Answers:
         """Ask the questions of a task."""
-        return self.read(task, *self._sampled(method, settings, task))
+        return self.read(task, *self._sampled(method, self._model(settings.get(task.kind), task), task))
+
+    def ask_model(self, method: str, model: Any, task: Task) -> Answers:
+        """Ask the questions of a task of a model that is there, whose weights are edited."""
+        return self.read(task, *self._sampled(method, _Edited(model, _digest(edited_weights(model)), 0.0), task))
 
     def read(self, task: Task, pictures: Array, seconds: float = 0.0, solving: float = 0.0) -> Answers:
         """Let the judge read a task's pictures."""

@@ -20,6 +20,7 @@ from .world import ARTIST_NAMES, OBJECTS
 JUDGED = ("none", "auto", "precise", "scale", "uce", "rece", "speed", "oce", "dp", "auto-without-search")
 """Methods of closed forms whose pictures were judged, of both splits."""
 _MOST = 4  # names of a task, erased ones and others
+_DRAWS = 300
 STEPS, POINTS = 12, (2, 4, 6)
 PAIRS = 3  # twins
 
@@ -126,10 +127,21 @@ def _within(rows: Sequence[Mapping[str, Any]], figure: str, judged: str) -> floa
     return mean([spearman(values, seen) for values, seen in columns if len(set(seen)) > 1])
 
 
-def ranked_over(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """The same over strengths, and at every σ: rank correlations with UA and IRA, turned round if they should fall."""
+def ranked_over(rows: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) -> dict[str, float]:
+    """The same over strengths, and at every σ: rank correlations with UA and IRA, turned round if they should fall.
+
+    Beside them those of the means over tasks, one for each method and strength, and what a second count would have.
+
+    Args:
+        rows: One for each method, task and strength.
+        counts: How many pictures UA and IRA are of in each row.
+    """
     judged = {key: np.array([row[key] for row in rows]) for key in ("UA", "IRA")}
-    found = {}
+    found = {f"{key}, counted again": recounted(values, counts[key]) for key, values in judged.items()}
+    edits = [
+        [row for row in rows if (row["method"], row["strength"]) == edit]
+        for edit in dict.fromkeys((row["method"], row["strength"]) for row in rows)
+    ]
     for figure, against, sign in (("left", "UA", -1), ("moved", "IRA", -1), ("held", "IRA", 1)):
         columns = {"": [row[figure] for row in rows]}
         points = len(rows[0][f"{figure} by σ"])
@@ -137,7 +149,21 @@ def ranked_over(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         for name, values in columns.items():
             found[f"{figure}{name} with {against}"] = sign * spearman(np.array(values), judged[against])
         found[f"{figure} with {against}, mean within a task"] = sign * _within(rows, figure, against)
+        means = [np.array([mean([row[key] for row in some]) for some in edits]) for key in (figure, against)]
+        found[f"{figure} with {against}, means over tasks"] = sign * spearman(*means)
     return found
+
+
+def recounted(shares: Array, count: int) -> float:
+    """The rank correlation that shares of so many pictures have with those of as many others, on average.
+
+    What a share was counted from is taken to be any share that may give it, by Jeffreys' prior.
+    """
+    random = np.random.Generator(np.random.PCG64(0))
+    seen = shares * count
+    true = random.beta(seen + 0.5, count - seen + 0.5, (_DRAWS, len(shares)))
+    first, second = (random.binomial(count, true) / count for _ in range(2))
+    return mean([spearman(one, other) for one, other in zip(first, second, strict=True)])
 
 
 def spearman(one: Array, other: Array) -> float:

@@ -13,15 +13,15 @@ import torch
 
 from . import report
 from .curves import SIZES, STRENGTHS
-from .evaluate import Evaluation, run
+from .evaluate import Evaluation
 from .inprocess import SAMPLING, pack
-from .methods import METHODS, methods
-from .probed import PAIRS, POINTS, STEPS, mean, names_of, plain_tasks
+from .methods import METHODS
+from .probed import PAIRS, POINTS, STEPS, mean, plain_tasks
 from .questions import Sizes
 from .tasks import Task
 
 TWINS = Sizes(2 * SIZES.target, 2 * SIZES.kept, 0)  # tasks of pairs ask half as many
-FEW, WORDINGS = 3, 2  # names of each role, and wordings, of those of the node
+WORDINGS = 2  # of those of the node
 ASKED = ("auto", "uce", "rece", "speed", "oce", "dp", "precise", "scale")
 FIGURES = ("left", "moved", "held")
 
@@ -44,9 +44,8 @@ def rows(
         questions = _Questions(evaluation, task) if left else None
         for method in left:
             assert questions is not None
-            judged = [_judged(evaluation, method, strength, task, tell) for strength in STRENGTHS]
-            for strength, seen, asked in zip(STRENGTHS, judged, questions.against(method), strict=True):
-                found.append({"method": method, "strength": strength, "task": task.name, **seen, **asked})
+            tell(f"{method}: {task.name}")
+            found += questions.against(method)
             yield found
 
 
@@ -56,12 +55,10 @@ def tasks(split: str) -> list[Task]:
     return [*plain_tasks(split, SIZES, 0), *pairs]
 
 
-def _judged(
-    evaluation: Evaluation, method: str, strength: float, task: Task, tell: Callable[[str], None]
-) -> dict[str, float]:
-    name = f"{method}@{strength:g}"
-    shares, _ = report.figures(run(evaluation, name, methods([name])[name], [task], tell))
-    return {key: round(shares[key].value, 4) for key in ("UA", "IRA")}
+def names_of(task: Task, role: str) -> list[str]:
+    """The names that its questions of a role ask for: the probe is asked about those that the judge is."""
+    checks = (check for question in task.questions for check in question.checks)
+    return list(dict.fromkeys(check.word for check in checks if check.role == role))
 
 
 class _Questions:
@@ -69,8 +66,8 @@ class _Questions:
 
     def __init__(self, evaluation: Evaluation, task: Task) -> None:
         host, engine = pack("nodes.host.probe"), pack("scapre.probe")
-        self._loaded, self._task, side = evaluation.loaded, task, SAMPLING.size
-        self._erased, self._kept = (names[:FEW] for names in names_of(task))
+        self._evaluation, self._loaded, self._task, side = evaluation, evaluation.loaded, task, SAMPLING.size
+        self._erased, self._kept = (names_of(task, role) for role in ("erase", "in"))
         settings = pack("nodes.host.sampling").Sampling(1, STEPS, SAMPLING.cfg, "euler", "normal", side, side)
         model = self._loaded.model
         with torch.inference_mode():
@@ -80,14 +77,18 @@ class _Questions:
             self._asked = engine.Asked(self._models, names, self._kept, engine.WORDINGS[:WORDINGS], [1])
 
     def against(self, method: str) -> Iterator[dict[str, Any]]:
-        """Figures of a method at each strength."""
+        """What the judge and the probe say of a method at each strength."""
         node, apply = pack("nodes.erase_concepts").EraseConcepts, pack("nodes.host.patch").apply_edit
         with torch.inference_mode():
             inputs, names = METHODS[method][self._task.kind], "\n".join(self._task.concepts)
             edit = node.execute(self._loaded.model, self._loaded.clip, names, **inputs).args[1]
             for strength in STRENGTHS:
-                self._models.edit(apply(self._loaded.model, edit, strength))
-                yield self._figures(self._asked.against().rows)
+                model = apply(self._loaded.model, edit, strength)
+                self._models.edit(model)
+                shares, _ = report.figures([self._evaluation.ask_model(f"{method}@{strength:g}", model, self._task)])
+                judged = {key: round(shares[key].value, 4) for key in ("UA", "IRA")}
+                row = {"method": method, "strength": strength, "task": self._task.name, **judged}
+                yield row | self._figures(self._asked.against().rows)
 
     def _figures(self, rows: Sequence[Any]) -> dict[str, Any]:
         groups = {

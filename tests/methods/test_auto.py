@@ -22,7 +22,7 @@ from pack.scapre.merge import merge_edits
 from pack.scapre.methods.auto import Settings
 from pack.scapre.methods.auto.contexts import COMBINED, PADDING, WORDINGS, Wordings, slots
 from pack.scapre.methods.auto.kin import ANCHORS, Kin, find_kin, general_words, kin_notes
-from pack.scapre.methods.auto.kinds import WORDS, kind_of
+from pack.scapre.methods.auto.kinds import WORDS, kinds_of
 from pack.scapre.methods.auto.moments import Moments, Span, aim, joined, kept_weights, weights
 from pack.scapre.methods.auto.solution import Product, constrained, harm, reach_of
 from pack.scapre.methods.auto.study import _MORE, _group, _texts_of, study
@@ -76,9 +76,14 @@ def edit_of(asked, encoder: Encoder | None = None, dtype: torch.dtype = torch.fl
     return solve_edit(states, WEIGHTS, asked, dtype=dtype)
 
 
+def kin_beside(encoder, concepts, preserve, kind, **more) -> list[Kin]:
+    """Kin of names that are all of one kind."""
+    return find_kin(encoder, concepts, preserve, [kind] * len(concepts), **more)
+
+
 def kin_of(encoder: Encoder, asked) -> list[Kin]:
     concepts = asked.concepts.concepts
-    return find_kin(encoder, concepts, asked.preserve, kind_of("any", concepts))
+    return find_kin(encoder, concepts, asked.preserve, kinds_of("any", concepts))
 
 
 def naive_moments(encoder: Encoder, asked) -> dict[str, torch.Tensor]:
@@ -200,15 +205,15 @@ def test_wordings_can_be_typed() -> None:
 def test_kin_are_the_nearest_words_and_hold_no_token_of_an_erased_name() -> None:
     encoder = Worded(WIDTH)
     concepts = (Concept("aae"), Concept("some aaf"), Concept("unheard"))
-    first, second, third = find_kin(encoder, concepts, ("aag",), "object")
+    first, second, third = kin_beside(encoder, concepts, ("aag",), "object")
     assert first.found and set(first.words[:6]) == {"aag", "aah", "aai", "aaj", "aak", "aal"}  # preserved ones, too
     assert not {"aae", "aaf"} & {*first.words, *second.words}
     assert not third.found and set(third.words) <= set(WORDS["object"])
     notes = kin_notes(concepts, [first, second, third])
     assert 'stays beside "aae": ' + ", ".join(first.words[:8]) in notes[0] and "unheard" in notes[2]
-    assert not any(kin.found for kin in find_kin(Encoder(WIDTH), concepts, (), "style"))
-    assert not any(kin.found for kin in find_kin(encoder, concepts, (), "style", search=False))
-    cut = find_kin(encoder, (Concept("chair"),), (), "object")[0].words
+    assert not any(kin.found for kin in kin_beside(Encoder(WIDTH), concepts, (), "style"))
+    assert not any(kin.found for kin in kin_beside(encoder, concepts, (), "style", search=False))
+    cut = kin_beside(encoder, (Concept("chair"),), (), "object")[0].words
     assert "chair" not in cut and len(cut) == 60
 
 
@@ -217,7 +222,7 @@ def test_words_that_the_encoder_answers_alike_are_no_kin_and_are_told() -> None:
         WORDS = ("cat", "cats", "kitty", "lion", "tiger", "puma", "lynx", "dog", *Worded.WORDS[8:])
 
     concepts = (Concept("cat"),)
-    (kin,) = find_kin(Cats(WIDTH), concepts, (), "object")
+    (kin,) = kin_beside(Cats(WIDTH), concepts, (), "object")
     assert kin.found and set(kin.words[:5]) == {"lion", "tiger", "puma", "lynx", "dog"}
     assert not {"cats", "kitty"} & set(kin.words)
     notes = kin_notes(concepts, [kin])
@@ -238,13 +243,13 @@ class Answering(Worded):
 
 def test_the_encoders_states_choose_among_candidates_and_find_what_is_answered_alike() -> None:
     encoder, concepts = Answering(WIDTH), (Concept("aae"), Concept("bbe"))
-    (first, second) = find_kin(encoder, concepts, (), "object")
+    (first, second) = kin_beside(encoder, concepts, (), "object")
     assert first.alike == ("aaf",) and "aaf" not in {*first.words, *second.words}
     assert list(first.words) == [word for word in encoder.POOL if word in first.words]
     assert {"aag", "aah", "aai", "aaj", "aak", "aal"} < set(first.words)  # near by embeddings, whatever their states
     assert set(encoder.POOL[-4:-1]) < set(first.words) and encoder.POOL[10:60] != first.words[10:]
     assert any('"aae" is also called up by aaf' in note for note in kin_notes(concepts, [first, second]))
-    assert find_kin(encoder, concepts, (), "object", search=False)[0].alike == ()
+    assert kin_beside(encoder, concepts, (), "object", search=False)[0].alike == ()
 
 
 def test_states_of_candidates_are_read_no_farther_than_their_words_and_not_for_long_lists(monkeypatch) -> None:
@@ -255,11 +260,11 @@ def test_states_of_candidates_are_read_no_farther_than_their_words_and_not_for_l
 
     lengths: list[int] = []
     concepts = (Concept("aae"), Concept("the bbe"))
-    find_kin(Counting(WIDTH), concepts, (), "object")
+    kin_beside(Counting(WIDTH), concepts, (), "object")
     assert set(lengths) == {2, 3}
     lengths.clear()
     monkeypatch.setattr("pack.scapre.methods.auto.kin._READ", 100)
-    kin = find_kin(Counting(WIDTH), concepts, (), "object")
+    kin = kin_beside(Counting(WIDTH), concepts, (), "object")
     assert not lengths and all(one.found for one in kin)
 
 
@@ -270,7 +275,19 @@ def test_states_of_candidates_are_read_no_farther_than_their_words_and_not_for_l
 )  # fmt: skip
 def test_kinds_are_told_by_how_names_look(lines: str, kind: str) -> None:
     concepts = ask(lines, Settings(), method="auto").concepts.concepts
-    assert kind_of("any", concepts) == kind and kind_of("person", concepts) == "person"
+    assert kinds_of("any", concepts) == [kind] * len(concepts)
+    assert kinds_of("person", concepts) == ["person"] * len(concepts)
+
+
+def test_every_name_of_a_mixed_list_has_its_own_kind() -> None:
+    def kinds(*names: str) -> list[str]:
+        return kinds_of("any", [Concept(name) for name in names])
+
+    assert kinds("cat", "Claude Monet", "dog", "nudity") == ["object", "style", "object", "explicit"]
+    assert kinds("Banksy", "Claude Monet", "Mark Rothko") == ["style"] * 3
+    assert kinds("Banksy", "cat", "dog") == ["object"] * 3 and kinds("Banksy") == ["object"]
+    found = find_kin(Encoder(WIDTH), [Concept("cat"), Concept("Claude Monet")], (), ["object", "style"], search=False)
+    assert [set(one.words) <= set(WORDS[kind]) for one, kind in zip(found, ("object", "style"), strict=True)] == [True] * 2
 
 
 def test_general_words_are_many_and_leave_erased_ones_out() -> None:
@@ -571,7 +588,7 @@ def test_typed_wordings_that_are_too_long_are_refused() -> None:
 def test_why_no_kin_were_found_is_told() -> None:
     def told(encoder: Encoder, **more: bool) -> str:
         concepts = (Concept("unheard"),)
-        return " ".join(kin_notes(concepts, find_kin(encoder, concepts, (), "object", **more)))
+        return " ".join(kin_notes(concepts, find_kin(encoder, concepts, (), ["object"], **more)))
 
     assert 'no words were found near to "unheard"' in told(Worded(WIDTH))
     assert "since search is off" in told(Worded(WIDTH), search=False)
@@ -589,11 +606,11 @@ def test_where_all_of_a_kind_go_words_of_another_kind_are_no_kin() -> None:
             return Lexicon(found.words, found.ids, found.embeddings)
 
     encoder = Kinds(WIDTH)
-    (some, *_) = find_kin(encoder, [Concept(word) for word in Worded.WORDS[:3]], (), "object")
+    (some, *_) = kin_beside(encoder, [Concept(word) for word in Worded.WORDS[:3]], (), "object")
     assert some.found and set(some.words[:5]) == set(Worded.WORDS[3:8])
-    gone = find_kin(encoder, [Concept(word) for word in Worded.WORDS[:8]], (), "object")
+    gone = kin_beside(encoder, [Concept(word) for word in Worded.WORDS[:8]], (), "object")
     assert not any(kin.found for kin in gone)
-    lone = find_kin(encoder, [Concept(Worded.WORDS[0])], Worded.WORDS[1:8], "object")[0]
+    lone = kin_beside(encoder, [Concept(Worded.WORDS[0])], Worded.WORDS[1:8], "object")[0]
     assert lone.found and lone.words[:7] != ()
 
 

@@ -23,7 +23,7 @@ from ..right import RightMethod, right_factors, right_matrix
 from ..settings import MethodSettings, Preset, choice, number, switch, text
 from .contexts import Wordings
 from .kin import find_kin, kin_notes
-from .kinds import KINDS, kind_of
+from .kinds import KINDS, kinds_of
 from .moments import Moments, joined, together
 from .solution import Product, constrained, harm, reach_of
 from .study import study
@@ -113,8 +113,8 @@ class Auto(RightMethod):
         known: Studied | None = None,
     ) -> Studied:  # fmt: skip
         """S, D, G and ν."""
-        kind, search = kind_of(settings.kind, concepts), settings.search
-        kin = known.kin if known else find_kin(encoder, concepts, preserve, kind, search=search)
+        kinds, search = kinds_of(settings.kind, concepts), settings.search
+        kin = known.kin if known else find_kin(encoder, concepts, preserve, kinds, search=search)
         alike = {concept.text: near.alike for concept, near in zip(concepts, kin, strict=True) if near.alike}
         wordings = Wordings.of(settings.wordings)
         read = [study(one, concepts, preserve, kin, wordings, progress) for one in readings(encoder)]

@@ -52,7 +52,7 @@ class Kin:
 
 
 def find_kin(
-    encoder: Encoder, concepts: Sequence[Concept], preserve: Sequence[str], kind: str, *, search: bool = True
+    encoder: Encoder, concepts: Sequence[Concept], preserve: Sequence[str], kinds: Sequence[str], *, search: bool = True
 ) -> list[Kin]:
     """For each concept the words of the vocabulary nearest to it.
 
@@ -60,16 +60,20 @@ def find_kin(
     stays, the name does.
 
     Args:
-        encoder: Its vocabulary is searched; where it has none, or nothing near, general words of the kind stand in.
+        encoder: Its vocabulary is searched; where it has none, or nothing near, general words of its kind stand in.
         concepts: What is erased.
         preserve: Names that stay in any case; those of one word may be kin like other words.
-        kind: One of `KINDS`.
+        kinds: Of each concept, one of `KINDS`.
         search: Whether to search at all.
     """
     lexicon = encoder.lexicon() if search else None
     tokens = [encoder.tokens(core(concept.text)) for concept in concepts]
     banned = {token for name in tokens for token in name}
-    general = [word for word in WORDS[kind] if word not in preserve and banned.isdisjoint(encoder.tokens(word))]
+
+    def free(word: str) -> bool:
+        return banned.isdisjoint(encoder.tokens(word))
+
+    general = {kind: [word for word in WORDS[kind] if word not in preserve and free(word)] for kind in set(kinds)}
     banned |= {token for name in _alike(concepts) for token in encoder.tokens(name)}
     count = max(_LEAST, min(_ALL // len(concepts), _MOST))
     ends = {name[-1] for name in tokens if name}
@@ -80,14 +84,14 @@ def find_kin(
     gone = {word for words in same.values() for word in words}
     why = "" if lexicon and lexicon.words else _UNREADABLE if search else _OFF
     told = lexicon is None or lexicon.clip
-    strangers = Kin(tuple(general[:count]), found=False, why=why, told=told)
+    strangers = {kind: Kin(tuple(words[:count]), found=False, why=why, told=told) for kind, words in general.items()}
     found = []
-    for concept, pool in zip(concepts, pools, strict=True):
+    for concept, kind, pool in zip(concepts, kinds, pools, strict=True):
         name = core(concept.text)
         ordered = [word for word, _ in near[name]] if name in near else list(pool)
         chosen = [word for word in sorted(ordered, key=lambda word: not pool[word]) if word not in gone][:count]
         words = tuple(word for word in pool if word in chosen)
-        found.append(Kin(words, True, same.get(name, ()), told=told) if len(words) >= ANCHORS else strangers)
+        found.append(Kin(words, True, same.get(name, ()), told=told) if len(words) >= ANCHORS else strangers[kind])
     return found
 
 

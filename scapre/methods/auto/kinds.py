@@ -17,23 +17,27 @@ _EXPLICIT = frozenset({"nude", "nudity", "naked", "nsfw", "topless", "unclothed"
 _STYLES = frozenset({"art", "style", "painting", "artist", "artwork", "drawing", "illustration"})
 
 
-def kind_of(chosen: str, concepts: Sequence[Concept]) -> str:
-    """The kind of a list: what was chosen, or what most of its names look like.
+def kinds_of(chosen: str, concepts: Sequence[Concept]) -> list[str]:
+    """The kind of each name of a list: what was chosen, or what it looks like, and if that tells nothing, most others.
 
     Names of several words that begin with capitals are artists or other people, told apart by their anchor alone; in
     text-to-image lists artists are the rule.
     """
     if chosen in KINDS:
-        return chosen
+        return [chosen] * len(concepts)
     found = [_guess(concept) for concept in concepts]
-    return max(KINDS, key=found.count)
+    rule = max(KINDS, key=found.count)
+    return [kind or rule for kind in found]
 
 
 def _guess(concept: Concept) -> str:
+    """A kind; none where a single word begins with a capital, as things in some lists do and painters in others."""
     words = concept.text.split()
     if _EXPLICIT & set(normalise(concept.text).split()):
         return "explicit"
     if normalise(concept.anchor) in ("person", "man", "woman"):
         return "person"
-    named = len(words) > 1 and all(word[:1].isupper() for word in words)
-    return "style" if named or _STYLES & set(normalise(f"{concept.anchor} {concept.text}").split()) else "object"
+    capitals = all(word[:1].isupper() for word in words)
+    if (capitals and len(words) > 1) or _STYLES & set(normalise(f"{concept.anchor} {concept.text}").split()):
+        return "style"
+    return "" if capitals else "object"

@@ -9,7 +9,7 @@ from ...concepts.concepts import Concept
 from ...concepts.spelling import core
 from ...states.encoder import Encoder
 from ..auto.kin import find_kin
-from ..auto.kinds import kind_of
+from ..auto.kinds import kinds_of
 
 _MOST = 128  # near words in all: each is drawn before training begins, and kept at every key step
 
@@ -30,7 +30,7 @@ def held_names(
     names = [core(name) for name in preserve]
     each = min(settings.neighbours, max(1, _MOST // len(concepts)))
     if each:
-        for kin in find_kin(encoder, concepts, preserve, kind_of("auto", concepts)):
+        for kin in find_kin(encoder, concepts, preserve, kinds_of("any", concepts)):
             names += kin.words[:each]
     if not names:
         return (), ("nothing is held: preserve is empty, and neighbours is 0",)
