@@ -411,8 +411,9 @@ class TestStudiesOfTheProbe:
         assert probed.spearman(one, -(one**3)) == pytest.approx(-1)
         assert probed.spearman(one, np.array([1.0, 0.0, 0.0, 0.0, 1.0])) == pytest.approx(0.0, abs=0.5)
         rows = [
-            {"method": "a", "strength": share, "task": "b", "UA": share, "IRA": 1 - share, **{key: value for name in ("left", "moved", "held") for key, value in (
-                (name, -share if name == "left" else share), (f"{name} by σ", [-share, share]))}}
+            {"method": "a", "strength": share, "task": "b", "UA": share, "IRA": 1 - share} | {key: value
+                for name in ("left", "moved", "held")
+                for key, value in ((name, -share if name == "left" else share), (f"{name} by σ", [-share, share]))}
             for share in (0.0, 0.5, 1.0)
         ]  # fmt: skip
         found = probed.ranked_over(rows, {"UA": 6, "IRA": 6})

@@ -23,7 +23,6 @@ from .tasks import Task
 TWINS = Sizes(2 * SIZES.target, 2 * SIZES.kept, 0)  # tasks of pairs ask half as many
 WORDINGS = 2  # of those of the node
 ASKED = ("auto", "uce", "rece", "speed", "oce", "dp", "precise", "scale")
-FIGURES = ("left", "moved", "held")
 
 
 def rows(

@@ -168,9 +168,9 @@ def room_for_sums(
     fitting = next((count for count in range(rounds, len(sizes) + 1) if _most(sizes, count) <= free), 0)
     if not fitting:
         raise ScaPreError(
-            f"concepts: {names} names, with those to preserve, need {max(sizes) / 1e9:.1f} GB of memory for the "
-            f"largest layer of this model, and {free / 1e9:.1f} GB are free. Take fewer at once and put the edits together "
-            "with Merge Edits, or set saliency to released, which needs hardly any."
+            f"concepts: {names} names, with those to preserve, need {max(sizes) / 1e9:.1f} GB of memory for "
+            f"the largest layer of this model, and {free / 1e9:.1f} GB are free. Take fewer at once and put the edits "
+            "together with Merge Edits, or set saliency to released, which needs hardly any."
         )
     return cpu, fitting
 

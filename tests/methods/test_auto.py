@@ -287,7 +287,7 @@ def test_every_name_of_a_mixed_list_has_its_own_kind() -> None:
     assert kinds("Banksy", "Claude Monet", "Mark Rothko") == ["style"] * 3
     assert kinds("Banksy", "cat", "dog") == ["object"] * 3 and kinds("Banksy") == ["object"]
     found = find_kin(Encoder(WIDTH), [Concept("cat"), Concept("Claude Monet")], (), ["object", "style"], search=False)
-    assert [set(one.words) <= set(WORDS[kind]) for one, kind in zip(found, ("object", "style"), strict=True)] == [True] * 2
+    assert all(set(one.words) <= set(WORDS[kind]) for one, kind in zip(found, ("object", "style"), strict=True))
 
 
 def test_general_words_are_many_and_leave_erased_ones_out() -> None:
