@@ -44,7 +44,10 @@ def trained(settings: Any) -> tuple[str, ...]:
 
 METHOD_OF = {NEURONS: "fia", UNLEARN: "kscu"}
 TOLD_OF_PRESETS: dict[str, Callable[[Any], tuple[str, ...]]] = {NEURONS: drawn, UNLEARN: trained}
-CHOSEN_ON_THE_NODE = {NEURONS: {"sampler_name": "euler", "scheduler": "normal"}, UNLEARN: {"scheduler": "normal"}}
+CHOSEN_ON_THE_NODE = {
+    NEURONS: {"sampler_name": "euler", "scheduler": "normal", "rounds": "1"},
+    UNLEARN: {"scheduler": "normal"},
+}
 each_node_of_one_method = pytest.mark.parametrize("node", METHOD_OF)
 
 each_node = pytest.mark.parametrize("node", SCHEMAS)
