@@ -128,7 +128,7 @@ def peak(model: Any, clip: Any, saliency: str, rounds: int) -> str:
     drawn = sampling.Sampling(0, 50, 7.5, "euler", "normal", 512, 512)
     with torch.inference_mode():
         draw = trajectories.HostTrajectories(model, clip, drawn, (), 1, None)
-        draw.begin(["a cat"])
+        draw.begin(["a cat"], ())
         draw.advance([0], 0, lambda *_: None)  # loads the model
         with Peak() as picture:
             draw.advance([0], 1, lambda *_: None)

@@ -40,12 +40,12 @@ def rows(
     there = {(row["method"], row["task"]) for row in known}
     for task in tasks(split):
         left = [method for method in ASKED if (method, task.name) not in there]
-        questions = _Questions(evaluation, task) if left else None
-        for method in left:
-            assert questions is not None
-            tell(f"{method}: {task.name}")
-            found += questions.against(method)
-            yield found
+        if left:
+            questions = _Questions(evaluation, task)
+            for method in left:
+                tell(f"{method}: {task.name}")
+                found += questions.against(method)
+                yield found
 
 
 def tasks(split: str) -> list[Task]:

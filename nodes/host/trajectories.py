@@ -58,8 +58,9 @@ class HostTrajectories:
         self._model = model.clone()
         self._model.add_wrapper_with_key(WrappersMP.APPLY_MODEL, "scapre", self._look)
 
-    def begin(self, texts: Sequence[str]) -> None:
-        """Encodes the prompts, and sets out from noise for each."""
+    def begin(self, texts: Sequence[str], names: Iterable[str]) -> None:
+        """Encodes the prompts, and sets out from noise for each, to look into some of the layers."""
+        self._looked = {name: self._modules[name] for name in names}
         self._prompts = [self._encoder.conditioning(text) for text in texts]
         self._negative = self._encoder.conditioning("")
         self._empty = empty_latent(self._model, self._sampling)
@@ -101,7 +102,7 @@ class HostTrajectories:
     @contextmanager
     def _hooked(self, watch: Watch, part: int, parts: int) -> Iterator[None]:
         handles = [
-            module.register_forward_hook(self._hook(watch, name, part, parts)) for name, module in self._modules.items()
+            module.register_forward_hook(self._hook(watch, name, part, parts)) for name, module in self._looked.items()
         ]
         try:
             yield

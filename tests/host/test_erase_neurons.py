@@ -80,7 +80,7 @@ def test_a_step_at_a_time_is_the_whole_of_a_picture(clip: comfy.sd.CLIP) -> None
     texts = ["a cat", "a dog on a hill", "a hut"]
     draw = trajectories.HostTrajectories(model, clip, DRAWN, list(feed_forwards(model)), 2, None)
     with torch.inference_mode():
-        draw.begin(texts)
+        draw.begin(texts, SEEN)
         for step in range(4):
             draw.advance([0, 2], step, lambda *_: None)
             draw.advance([1], step, lambda *_: None)
@@ -93,12 +93,21 @@ def test_a_step_at_a_time_is_the_whole_of_a_picture(clip: comfy.sd.CLIP) -> None
             assert (draw._latents[place] - whole).abs().max() < 1e-5 * whole.abs().max()  # rounding, in another batch
 
 
+def test_only_the_layers_of_a_round_are_looked_into(clip: comfy.sd.CLIP) -> None:
+    model, found = unet(), []
+    draw = trajectories.HostTrajectories(model, clip, DRAWN, SEEN, 2, None)
+    with torch.inference_mode():
+        draw.begin(["a cat"], SEEN[::2])
+        draw.advance([0], 0, lambda name, x, y: found.append(name))
+    assert found == SEEN[::2] != SEEN
+
+
 def test_what_is_seen_is_what_enters_and_leaves_the_layers_for_the_prompt(clip: comfy.sd.CLIP) -> None:
     model, found = unet(), {}
     names = list(feed_forwards(model))
     draw = trajectories.HostTrajectories(model, clip, DRAWN, names, 2, None)
     with torch.inference_mode():
-        draw.begin(["a cat", "a dog"])
+        draw.begin(["a cat", "a dog"], SEEN)
         draw.advance([0, 1], 0, lambda name, x, y: found.update({name: (x, y)}))
     assert list(found) == names
     for name, (x, y) in found.items():
@@ -123,7 +132,7 @@ def test_a_step_is_seen_once_however_often_the_sampler_asks(
     calls: dict[str, int] = {}
     draw = trajectories.HostTrajectories(unet(), clip, replace(DRAWN, sampler_name=sampler), SEEN, 2, None)
     with torch.inference_mode():
-        draw.begin(["a cat", "a dog"])
+        draw.begin(["a cat", "a dog"], SEEN)
         for step in range(2):
             draw.advance([0, 1], step, lambda name, x, y: calls.update({name: calls.get(name, 0) + len(x)}))
     assert set(calls.values()) == {4} and len(calls) == len(SEEN)
@@ -137,7 +146,7 @@ def test_guidance_by_other_nodes_does_not_count(clip: comfy.sd.CLIP) -> None:
     plain = trajectories.HostTrajectories(unet(), clip, DRAWN, SEEN, 2, None)
     with torch.inference_mode():
         for one in (draw, plain):
-            one.begin(["a cat", "a dog"])
+            one.begin(["a cat", "a dog"], SEEN)
             one.advance([0, 1], 0, lambda name, x, y: seen.append((name, x)))
     assert len(seen) == 2 * len(SEEN)
     for (name, guided), (other, without) in zip(seen[: len(SEEN)], seen[len(SEEN) :], strict=True):
@@ -182,7 +191,7 @@ def test_a_bias_that_a_lora_changes_is_no_part_of_the_answer(clip: comfy.sd.CLIP
     for lowvram in (False, True):
         draw = trajectories.HostTrajectories(model, clip, DRAWN, SEEN, 2, None)
         with torch.inference_mode(), loaded(draw._model, lowvram=lowvram):
-            draw.begin(["a cat"])
+            draw.begin(["a cat"], SEEN)
             draw.advance([0], 0, lambda name, x, y: found.update({name: (x, y)}))
         x, y = found[name]
         torch.testing.assert_close(y, x @ unet().model.state_dict()[name].T, rtol=1e-4, atol=1e-4)

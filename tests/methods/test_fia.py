@@ -51,8 +51,8 @@ class Toy:
     def read(self, name: str, device: torch.device) -> torch.Tensor:
         return self.weights[name].to(device)
 
-    def begin(self, texts) -> None:
-        self.texts = list(texts)
+    def begin(self, texts, names) -> None:
+        self.texts, self.looked = list(texts), set(names)
         self.latents = [torch.linspace(-1, 1, 40, dtype=DOUBLE).view(5, 8).sin()] * len(texts)
 
     def advance(self, places, step, watch) -> None:
@@ -60,7 +60,8 @@ class Toy:
         self.drawn += len(places)
         for name, hidden in zip(self.weights, self.hidden, strict=True):
             inputs = torch.stack([self._moved(place, step) @ hidden.T for place in places]).relu() + 0.01
-            watch(name, inputs.to(self.dtype), (inputs @ self.weights[name].T).to(self.dtype))
+            if name in self.looked:
+                watch(name, inputs.to(self.dtype), (inputs @ self.weights[name].T).to(self.dtype))
         for place in places:
             self.latents[place] = self._moved(place, step)
 
@@ -74,7 +75,7 @@ class Toy:
         found = []
         self.batch = max(self.batch, 1)
         for text in texts:
-            self.begin([text])
+            self.begin([text], self.weights)
             found.append([[] for _ in range(steps)])
             for step in range(steps):
                 self.advance([0], step, lambda name, x, y, at=found[-1][step]: at.append((x[0], y[0])))
@@ -358,8 +359,9 @@ def test_a_large_cut_is_warned_of_with_its_share() -> None:
 
 def test_a_name_that_nothing_answers_is_told() -> None:
     class Deaf(Toy):
-        def begin(self, texts) -> None:
-            super().begin([text.removesuffix(" in a hut").removeprefix("a cat").strip() or "a hut" for text in texts])
+        def begin(self, texts, names) -> None:
+            bare = [text.removesuffix(" in a hut").removeprefix("a cat").strip() or "a hut" for text in texts]
+            super().begin(bare, names)
 
     edit = edit_of("cat", settings=replace(SMALL, words="hut"), toy=Deaf())
     assert cuts(edit) == [set(), set()]

@@ -42,8 +42,8 @@ class Trajectories(Protocol):
         """How many pictures are drawn together."""
         ...
 
-    def begin(self, texts: Sequence[str]) -> None:
-        """Sets out from noise for every prompt, from the same noise for all."""
+    def begin(self, texts: Sequence[str], names: Sequence[str]) -> None:
+        """Sets out from noise for every prompt, from the same noise for all, to look into some matrices' layers."""
         ...
 
     def advance(self, places: Sequence[int], step: int, watch: Watch) -> None:
@@ -71,7 +71,7 @@ class _Run:
         """All steps of all pictures, some layers watched: Q of every name in each."""
         self.names, share, steps = names, self.settings.persistence_ratio, self.settings.recorded
         sums = [{name: self.kind(share, steps) for name in names} for _ in self.plan.named]
-        self.draw.begin(self.plan.texts)
+        self.draw.begin(self.plan.texts, names)
         for step in range(steps):
             self.step(step, sums)
         self.progress(STAGE, self.done, self.total)
@@ -127,8 +127,6 @@ class _Run:
             self.done += len(some)
 
     def _add(self, sums: Mapping[str, Moments | Contrast], name: str, inputs: Tensor, outputs: Tensor) -> None:
-        if name not in sums:
-            return
         self.seen.add(name)
         for entered, answered in zip(inputs, outputs, strict=True):
             self.progress(STAGE, self.done, self.total)
