@@ -35,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.memory:
         print(peak(model, clip, options.saliency, options.rounds))
         return 0
-    run(model, clip, NAMES[:1], options)  # what is done once in a process
+    run(
+        model, clip, NAMES[:1], argparse.Namespace(size=64, saliency=options.saliency)
+    )  # what is done once in a process
     for names in (NAMES[:1], NAMES):
         seconds, steps = run(model, clip, names, options)
         whole = (1 + len(names)) * RELEASED["pairs"] * RELEASED["recorded"]

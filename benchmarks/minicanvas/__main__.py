@@ -103,6 +103,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add.add_argument("--folder", type=Path, default=folder / "evaluation", help=argparse.SUPPRESS)
     add.set_defaults(run=measure_curves)
 
+    add = commands.add_parser("ratios", help="count over how much FIA cuts, and draw it")
+    add.add_argument("--split", **_SPLIT)
+    add.add_argument("--folder", type=Path, default=folder / "evaluation", help=argparse.SUPPRESS)
+    add.set_defaults(run=measure_ratios)
+
     add = commands.add_parser("ablation", help="count what auto does with one part off at a time")
     add.add_argument("--folder", type=Path, default=folder / "evaluation", help=argparse.SUPPRESS)
     add.set_defaults(run=measure_parts)
@@ -256,6 +261,17 @@ def measure_curves(options: argparse.Namespace) -> int:
 
     found = curves.measure(evaluation(options.folder), options.split, options.method or curves.METHODS, tell)
     curves.write(found, STUDIES / f"curves-{options.split}.json")
+    return 0
+
+
+def measure_ratios(options: argparse.Namespace) -> int:
+    """Measure how much FIA erases and keeps by how much it cuts; what was measured is kept."""
+    from . import ratios
+
+    found, name = evaluation(options.folder), f"ratios-{options.split}"
+    rows = resumed(name, lambda known: ratios.rows(found, options.split, known, tell))
+    ratios.draw(rows, STUDIES / f"{name}.png")
+    print(ratios.table(rows))
     return 0
 
 

@@ -71,16 +71,16 @@ def select(sensitivity: Tensor, share: float) -> Tensor:
     What answers no more than without the concept is in neither, and of equal values those on the left count first.
     """
     n, d = sensitivity.shape
-    ranked = torch.zeros_like(sensitivity, dtype=torch.bool)
-    ranked.scatter_(1, _first(sensitivity, max(1, int(share * d))), True)
-    layer = torch.zeros(n * d, dtype=torch.bool, device=sensitivity.device)
-    layer[_first(sensitivity.flatten(), max(1, int(share * n * d)))] = True
+    ranked = _first(sensitivity, max(1, int(share * d)))
+    layer = _first(sensitivity.flatten(), max(1, int(share * n * d)))
     return ranked & layer.view(n, d) & (sensitivity > 0)
 
 
 def _first(values: Tensor, count: int) -> Tensor:
-    """Places of the greatest values along the last dimension; of equal ones the first, on every device."""
-    return values.sort(dim=-1, descending=True, stable=True).indices[..., :count]
+    """Which are the greatest so many along the last dimension; of equal ones the first, on every device."""
+    least = values.kthvalue(values.shape[-1] - count + 1, dim=-1, keepdim=True).values
+    above, level = values > least, values == least
+    return above | (level & (level.cumsum(-1, dtype=torch.int32) <= count - above.sum(-1, keepdim=True)))
 
 
 @dataclass(frozen=True)
