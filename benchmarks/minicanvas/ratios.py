@@ -119,9 +119,11 @@ def draw(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
                 label = f"{form}, strength {strength:g}"
                 style: dict[str, Any] = {"color": f"C{2 * place + shade}", "marker": "os"[place], "label": label}
                 axis.plot(*zip(*line, strict=True), **style)
-                for ratio, (kept, erased) in zip(RATIOS, line[1:], strict=True):
-                    axis.annotate(f"{ratio:g}", (kept, erased), (4, 3), textcoords="offset points", fontsize=7)
-        axis.set(title=f"half of the {kind}; figures are r2", xlabel="kept")
+                side = {"xytext": (-5, 4 - 10 * shade), "ha": "right"} if place else {"xytext": (5, 4 - 10 * shade)}
+                for point in dict.fromkeys(line[1:]):
+                    there = ", ".join(f"{by:g}" for by, one in zip(RATIOS, line[1:], strict=True) if one == point)
+                    axis.annotate(there, point, **side, textcoords="offset points", fontsize=7, color=style["color"])
+        axis.set(title=f"half of the {kind}; figures are r2", xlabel="kept", xlim=(0.4, 1.2))
         axis.grid(alpha=0.3)
     figure.axes[0].set_ylabel("erased")
     figure.axes[0].legend(fontsize=8)
