@@ -426,6 +426,15 @@ class TestStudiesOfTheProbe:
         few, many, most = (probed.recounted(shares, count) for count in (4, 12, 100_000))
         assert few < many < most and most == pytest.approx(1, abs=1e-3) and few > 0
 
+    def test_a_figure_that_decides_agrees_as_well_as_pictures_can_tell(self) -> None:
+        figure, rates = np.linspace(0, 1, 13), np.linspace(1, 0, 13)
+        few, many = (probed.decided(figure, rates, np.full(13, count)) for count in (4, 100_000))
+        assert 0.5 < few < many == pytest.approx(1)
+        assert probed.decided(figure, rates[::-1], np.full(13, 100)) == pytest.approx(0, abs=0.1)
+        counts = probed.counts_of("development")
+        assert counts["one style/development"] == {"UA": 24, "IRA": 30}
+        assert counts["circle, not ring/development"] == {"UA": 12, "IRA": 12}
+
     @pytest.mark.parametrize("name", attacked.ROWS)
     def test_nothing_that_was_erased_is_trained_on_again(self, name: str) -> None:
         (task,) = (task for task in attacked.tasks() if task.name == name)

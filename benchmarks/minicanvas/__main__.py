@@ -351,7 +351,7 @@ def measure_probed(options: argparse.Namespace) -> int:
     STUDIES.mkdir(parents=True, exist_ok=True)
 
     def keep(rows: list[object]) -> None:
-        ranks = probed.ranked(rows)  # type: ignore[arg-type]
+        ranks = probed.ranked(rows, probed.counts_of(options.split))  # type: ignore[arg-type]
         file.write_text(json.dumps({"ranks": ranks, "rows": rows}, indent=1) + "\n", encoding="utf-8")
 
     loaded = evaluation(options.folder).loaded

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias, get_args
 
 from .inprocess import pack, read_edit
-from .neurons import WIDE, WORLD
+from .neurons import TURNED, WIDE, WORLD
 from .questions import Sizes, without
 from .tasks import Kind, Task, task_for
 from .unlearning import ESD, LEARNED, LONG
@@ -41,6 +41,7 @@ METHODS: dict[str, dict[str, Settings]] = {
     "auto-half-listed": {kind: {"method": "auto", LISTED: "half"} for kind in get_args(Kind)},
     "auto-words": {kind: {"method": "auto", "pooled": "off"} for kind in get_args(Kind)},
     "fia-wide": {kind: {**inputs, **WIDE} for kind, inputs in _neurons().items()},
+    "fia-turned": {kind: {**inputs, **TURNED} for kind, inputs in _neurons().items()},
     "auto-without-search": {kind: {"method": "auto", "search": False} for kind in get_args(Kind)},
     "fia": _neurons(),
     "auto-fia": _neurons(**{"concepts.method": "auto"}),
@@ -66,7 +67,7 @@ METHODS: dict[str, dict[str, Settings]] = {
     },
 }
 """The inputs of the nodes that erase for every kind of task; no inputs, no edit. Presets are as released; other methods
-are given nothing but the names. `fia-wide` erases most on development names: it cuts up to a fifth of the weights."""
+are given nothing but the names. `fia-wide` cuts up to a fifth of the weights, `fia-turned` turns a twentieth round."""
 
 
 def methods(names: Sequence[str]) -> dict[str, dict[str, Settings]]:

@@ -14,7 +14,7 @@ from .artists import Array
 from .inprocess import SAMPLING, Loaded, pack
 from .methods import METHODS, listed
 from .questions import Sizes, without
-from .tasks import Task, split_tasks
+from .tasks import FULL, Task, split_tasks
 from .world import ARTIST_NAMES, OBJECTS
 
 JUDGED = ("none", "auto", "precise", "scale", "uce", "rece", "speed", "oce", "dp", "auto-without-search")
@@ -102,10 +102,26 @@ def mean(values: Any) -> float:
     return float(np.mean(list(values)))
 
 
-def ranked(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def counts_of(split: str) -> dict[str, dict[str, int]]:
+    """How many pictures UA and IRA of every task are of, in the tables."""
+    roles = {"UA": "erase", "IRA": "in"}
+    return {
+        task.name: {
+            key: sum(check.role == role for q in task.questions for check in q.checks) for key, role in roles.items()
+        }
+        for task in plain_tasks(split, FULL, PAIRS)
+    }
+
+
+def ranked(rows: Sequence[Mapping[str, Any]], counts: Mapping[str, Mapping[str, int]]) -> dict[str, float]:
     """Spearman's rank correlations, each turned round: of what is left with UA, and of the drift with IRA.
 
-    Over all edits, and within a task, where the question is which edit of the same names erases or keeps more.
+    Over all edits, and within a task, where the question is which edit of the same names erases or keeps more. Beside
+    them what the probe's figures would have if they decided everything, and pictures were counted anew.
+
+    Args:
+        rows: One for each method and task.
+        counts: How many pictures UA and IRA of a task are of.
     """
     columns = {key: np.array([row[key] for row in rows]) for key in ("UA", "IRA", "left", "moved", "kept", "drift")}
     pairs = {
@@ -117,6 +133,10 @@ def ranked(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     found = {name: -spearman(columns[figure], columns[judged]) for name, (figure, judged) in pairs.items()}
     for name, (figure, judged) in pairs.items():
         found[f"{name}, mean within a task"] = -_within(rows, figure, judged)
+    for name in ("left with UA", "drift with IRA"):
+        figure, judged = pairs[name]
+        pictures = np.array([counts[row["task"]][judged] for row in rows])
+        found[f"{name}, if it decided"] = decided(columns[figure], columns[judged], pictures)
     return found
 
 
@@ -164,6 +184,20 @@ def recounted(shares: Array, count: int) -> float:
     true = random.beta(seen + 0.5, count - seen + 0.5, (_DRAWS, len(shares)))
     first, second = (random.binomial(count, true) / count for _ in range(2))
     return mean([spearman(one, other) for one, other in zip(first, second, strict=True)])
+
+
+def decided(figure: Array, shares: Array, counts: Array) -> float:
+    """The rank correlation that a figure would have on average with shares of so many pictures, if it decided them.
+
+    The rates are those that fit the shares best and only fall as the figure rises; pictures are counted anew from them.
+    """
+    from scipy.optimize import isotonic_regression
+
+    order = figure.argsort(kind="stable")
+    rates = np.empty(len(figure))
+    rates[order] = isotonic_regression(shares[order], weights=counts[order], increasing=False).x.clip(0, 1)
+    random = np.random.Generator(np.random.PCG64(0))
+    return mean([-spearman(figure, random.binomial(counts, rates) / counts) for _ in range(_DRAWS)])
 
 
 def spearman(one: Array, other: Array) -> float:
