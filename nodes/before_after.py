@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..scapre.errors import ScaPreError, shorten
 from .host.sampling import PictureBar, Sampling, check_inputs, decode, encode, sample
+from .inputs.settings import check_whole
 from .inputs.types import CATEGORY
 
 MOST_PROMPTS = 64
@@ -48,6 +49,9 @@ class BeforeAfter(io.ComfyNode):
         cls, original: Any, edited: Any, clip: Any, vae: Any, prompts: str, negative: str = "", **numbers: Any
     ) -> io.NodeOutput:
         """Samples all of before, then all of after, so that weights are patched once."""
+        for one in _numbers():
+            if isinstance(one, io.Int.Input) and one.id in numbers:
+                check_whole(one.id, numbers[one.id], one.min, one.max)
         texts = read_prompts(prompts)
         check_inputs(original, edited, clip, vae)
         *positives, against = encode(original, clip, [*texts, negative])

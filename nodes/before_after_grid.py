@@ -8,9 +8,12 @@ from PIL import Image
 from torch import Tensor
 
 from ..scapre.errors import ScaPreError
+from .inputs.settings import check_whole
 from .inputs.types import CATEGORY
 from .pictures.grid import draw_grid
 from .pictures.tensors import batch_of_one
+
+_MOST_COLUMNS = 16
 
 
 class BeforeAfterGrid(io.ComfyNode):
@@ -47,6 +50,7 @@ class BeforeAfterGrid(io.ComfyNode):
         after_heading: str = "after",
     ) -> io.NodeOutput:
         """Checks, draws and hands over."""
+        check_whole("columns", columns, 1, _MOST_COLUMNS)
         lines = captions.rstrip().splitlines()
         _check(len(before), len(after), len(lines))
         pairs = list(zip(map(_picture, before), map(_picture, after), strict=True))
@@ -91,7 +95,7 @@ def _options() -> tuple[io.Input, ...]:
             "columns",
             default=1,
             min=1,
-            max=16,
+            max=_MOST_COLUMNS,
             optional=True,
             tooltip="Pairs in a row.",
         ),

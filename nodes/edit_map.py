@@ -5,11 +5,14 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..scapre.edits.edit import Edit
+from .inputs.settings import check_whole
 from .inputs.types import CATEGORY, EditType
 from .page.summary import report
 from .pictures.edit_map import draw_edit_map
 from .pictures.tensors import batch_of_one
 from .pictures.themes import THEMES
+
+_WIDTHS = (640, 2048)
 
 
 class EditMap(io.ComfyNode):
@@ -33,8 +36,8 @@ class EditMap(io.ComfyNode):
                 io.Int.Input(
                     "width",
                     default=1024,
-                    min=640,
-                    max=2048,
+                    min=_WIDTHS[0],
+                    max=_WIDTHS[1],
                     step=64,
                     optional=True,
                     tooltip="Width of the picture in pixels. Text grows with it; the height is what the report takes.",
@@ -53,5 +56,6 @@ class EditMap(io.ComfyNode):
     @classmethod
     def execute(cls, edit: Edit, width: int = 1024, theme: str = "light") -> io.NodeOutput:
         """Measures, draws and hands over."""
+        check_whole("width", width, *_WIDTHS)
         lines = [f"{edit.described[0].upper()}{edit.described[1:]}, seed {edit.seed}"]
         return io.NodeOutput(batch_of_one(draw_edit_map(report(edit, lines), width, theme)))

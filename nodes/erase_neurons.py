@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import comfy.model_management as management
@@ -27,10 +27,10 @@ from .host.device import raise_unless_out_of_memory
 from .host.progress import DRAWING_STAGES, HostProgress
 from .host.projections import HostProjections
 from .host.sampling import Sampling
-from .host.steps import SAMPLERS
+from .host.steps import SAMPLERS, check_sampler
 from .host.text_encoder import encoder_for
 from .host.trajectories import HostTrajectories, fitting_batch, room_for_sums
-from .inputs.settings import setting_inputs, settings_from
+from .inputs.settings import check_whole, setting_inputs, settings_from
 from .inputs.types import (
     CATEGORY,
     SCHEDULER,
@@ -91,6 +91,7 @@ class EraseNeurons(io.ComfyNode):
         **numerics: Any,
     ) -> io.NodeOutput:
         """Draws, selects, patches and reports."""
+        check_whole("rounds", rounds, 1, _MOST_ROUNDS)
         solver, projections = METHODS[METHOD], HostProjections(model)
         preset, settings = settings_from(solver, preset, numerics)
         settings = replace(
@@ -102,7 +103,7 @@ class EraseNeurons(io.ComfyNode):
         request = Request(parsed, names, settings, seed, notes=notes, method=METHOD)
         progress = HostProgress(getattr(cls.hidden, "unique_id", None), DRAWING_STAGES)
         edit = _solve(model, clip, projections, request, rounds, progress)
-        return solved(model, edit, strength, f"Preset {preset}, {edit.described}", progress)
+        return solved(model, edit, strength, f"Preset {preset}, {edit.described}, seed {seed}", progress)
 
 
 def _without_anchors(parsed: ConceptList) -> tuple[ConceptList, tuple[str, ...]]:
@@ -124,16 +125,28 @@ def _solve(
     erased = [concept.text for concept in request.concepts.concepts]
     settings: Any = request.settings
     drawn = plan(settings.kind, settings.words, settings.pairs, [*erased, *request.preserve])
-    projections.quantised(watched)  # refuses weights that do not give their values before anything is drawn
-    states, seconds = encode_request(encoder_for(clip, projections), request, progress)
-    projections.check_width(states.width)
     pixels = settings.size or side(projections.family)
     sampling = Sampling(
         request.seed, settings.steps, settings.cfg, settings.sampler_name, settings.scheduler, pixels, pixels
     )
-    moments, drawing = _observed(model, clip, sampling, drawn, projections, watched, settings, rounds, progress)
-    edit = solve_edit(replace(states, moments=moments), projections, request, progress=progress, encode_seconds=seconds)
-    return replace(edit, report=replace(edit.report, seconds={"drawing": drawing, **edit.report.seconds}))
+    check_sampler(sampling)
+    projections.quantised(watched)  # refuses weights that do not give their values before anything is drawn
+    states, seconds = encode_request(encoder_for(clip, projections), request, progress)
+    projections.check_width(states.width)
+    seen = _observed(model, clip, sampling, drawn, projections, watched, settings, rounds, progress)
+    request = replace(request, notes=(*request.notes, *drawn.notes(settings.pairs), *seen.notes))
+    states = replace(states, moments=seen.moments)
+    edit = solve_edit(states, projections, request, progress=progress, encode_seconds=seconds)
+    return replace(edit, report=replace(edit.report, seconds={"drawing": seen.seconds, **edit.report.seconds}))
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was seen while drawing, how long that took, and what to say of it."""
+
+    moments: Tensors
+    seconds: float
+    notes: tuple[str, ...]
 
 
 def _observed(
@@ -146,28 +159,44 @@ def _observed(
     settings: Any,
     asked: int,
     progress: HostProgress,
-) -> tuple[Tensors, float]:
+) -> _Seen:
     """Draws with as many pictures at once as memory holds: fewer each time it does not, and at last sums on the CPU."""
     batch, warned = fitting_batch(model, sampling, settings.pairs), False
     shapes = projections.shapes(watched)
-    device, rounds = room_for_sums(model, shapes, len(drawn.named), settings.saliency, min(asked, len(shapes)))
-    if rounds > asked:
-        log.warning("memory is short: drawing %d times, and watching some of the layers each time", rounds)
+    needed = (shapes, len(drawn.named), settings.saliency)
+    device, rounds = room_for_sums(model, *needed, min(asked, len(shapes)))
+    notes = _short(rounds, asked)
     while True:
         began = time.perf_counter()
         draw = HostTrajectories(model, clip, sampling, watched, batch, device)
         try:
             found = observe(draw, projections, watched, drawn, settings, rounds=rounds, progress=progress)
-            return found, time.perf_counter() - began
+            return _Seen(found, time.perf_counter() - began, notes)
         except Exception as error:
             raise_unless_out_of_memory(error)
             if batch == 1 and device is not None:
                 raise
         management.soft_empty_cache()
-        batch, device = max(1, batch // 2), torch.device("cpu") if batch == 1 else device
+        if batch == 1:
+            device = torch.device("cpu")
+            _, rounds = room_for_sums(model, *needed, rounds, here=False)
+            notes = _short(rounds, asked)
+        batch = max(1, batch // 2)
         if not warned:
             log.warning("not enough memory to draw as many pictures at once; drawing fewer, and then on the CPU")
         warned = True
+
+
+def _short(rounds: int, asked: int) -> tuple[str, ...]:
+    """Says where there are more rounds than were asked for."""
+    if rounds <= asked:
+        return ()
+    told = (
+        f"memory is short: all is drawn {rounds} times, and some of the layers are watched each time; the edit is the "
+        "same"
+    )
+    log.warning(told)
+    return (told,)
 
 
 def _inputs() -> list[io.Input]:
@@ -211,7 +240,8 @@ def _inputs() -> list[io.Input]:
             max=_MOST_ROUNDS,
             optional=True,
             advanced=True,
-            tooltip="How often all pictures are drawn, other layers being watched each time. What is cut is the same; "
-            "each round takes as long as one, and less memory. Where memory is short, there are more by themselves.",
+            tooltip="Raise it if memory is short: n rounds draw all pictures n times, watch an n-th of the layers each "
+            "time and need about an n-th of the memory. What is cut is the same. There are more by themselves where "
+            "they are needed, and never more than layers.",
         ),
     ]

@@ -13,9 +13,11 @@ from .host.folders import write_numbered
 from .host.patch import apply_edit
 from .host.progress import HostProgress
 from .host.projections import HostProjections
+from .inputs.settings import check_whole
 from .inputs.types import CATEGORY, EditType
 
 _AUTO = "auto"
+_MOST_RANK = 2048
 
 
 class ExportEdit(io.ComfyNode):
@@ -50,7 +52,7 @@ class ExportEdit(io.ComfyNode):
                     "rank",
                     default=0,
                     min=0,
-                    max=2048,
+                    max=_MOST_RANK,
                     optional=True,
                     tooltip="Rank of the LoRA, the same for all matrices. 0: as many as the tolerance asks for.",
                 ),
@@ -109,6 +111,7 @@ class ExportEdit(io.ComfyNode):
         filename_prefix: str = "loras/scapre",
     ) -> io.NodeOutput:
         """Evaluates, writes and reports."""
+        check_whole("rank", rank, 0, _MOST_RANK)
         apply_edit(model, edit, 1.0)  # refuses another architecture, and a model that has the edit already
         progress = HostProgress(getattr(cls.hidden, "unique_id", None))
         options = Options(Rank(rank, tolerance), "" if dtype == _AUTO else dtype, include_names)

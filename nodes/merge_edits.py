@@ -23,7 +23,7 @@ from .page.summary import SHOWN_AGAIN, solved
 
 EDITS = tuple(f"edit_{number}" for number in range(1, 9))
 _WITHOUT = {
-    ITSELF: "Connect the model that goes into Erase Concepts or Apply Edit.",
+    ITSELF: "Connect the model from before the node that erases or applies them.",
     MERGED: "Merge the models without their edits, and connect that.",
     HOOKED: "Remove the hook.",
 }

@@ -28,7 +28,7 @@ from .host.sampling import Sampling
 from .host.text_encoder import encoder_for
 from .host.training import Job, train
 from .host.unfinished import keep
-from .inputs.settings import setting_inputs, settings_from
+from .inputs.settings import check_whole, setting_inputs, settings_from
 from .inputs.types import (
     CATEGORY,
     SCHEDULER,
@@ -45,6 +45,7 @@ from .page.summary import SHOWN_AGAIN, solved
 log = logging.getLogger("scapre")
 
 METHOD = "kscu"
+_MOST_ITERATIONS = 10_000
 _ALIASES = [
     *("train", "training", "fine-tune", "finetune", "KSCU", "ESD", "key steps", "unlearn", "forget", "erase", "remove"),
     *("concept erasure", "concept unlearning", "LoRA", "scapre"),
@@ -88,6 +89,7 @@ class Unlearn(io.ComfyNode):
         **numerics: Any,
     ) -> io.NodeOutput:
         """Trains, patches and reports."""
+        check_whole("preview_every", preview_every, 0, _MOST_ITERATIONS)
         solver, projections = METHODS[METHOD], HostProjections(model)
         preset, settings = settings_from(solver, preset, numerics)
         settings = replace(settings, scheduler=settings.scheduler or SCHEDULER)
@@ -190,7 +192,7 @@ def _inputs() -> list[io.Input]:
             "preview_every",
             default=50,
             min=0,
-            max=10_000,
+            max=_MOST_ITERATIONS,
             optional=True,
             tooltip="Iterations between two previews of the first name, before and after, from one seed. 0: none.",
         ),

@@ -129,7 +129,8 @@ def _missing(edits: Mapping[str, Edit], parts: Sequence[Part], concepts: Sequenc
     """What the edits do not keep of what is needed to solve them together; nothing, as a rule."""
     bare = [label for label, edit in edits.items() if not edit.states.whole]
     if bare:
-        return f"{', '.join(bare)} was saved without the states of its texts"
+        what = "what was seen while drawing" if next(iter(edits.values())).solver.draws else "the states of its texts"
+        return f"{', '.join(bare)} {'was' if len(bare) == 1 else 'were'} saved without {what}"
     if any(is_layer(name) for edit in edits.values() for name in edit.further):
         return f"of the language model's layers no states are kept ({', '.join(edits)}), since they would be many"
     if not next(iter(edits.values())).solver.sums:

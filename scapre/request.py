@@ -6,10 +6,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from .concepts.concepts import Concept, ConceptList
+from .errors import ScaPreError
 from .methods import FIRST, METHODS, method
 from .methods.settings import MethodSettings
 from .states.prompts import TEMPLATES, Pair, expand
 from .states.readings import names_read, of_both, once, twice
+
+_LAST_SEED = 2**64 - 1
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,13 @@ class Request:
     further: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Leaves out wordings that the method does not take."""
+        """Leaves out wordings that the method does not take.
+
+        Raises:
+            ScaPreError: For a seed that no generator takes.
+        """
+        if not (isinstance(self.seed, int) and 0 <= self.seed <= _LAST_SEED):
+            raise ScaPreError(f"seed: {self.seed!r:.40} is no seed. Give a whole number from 0 to {_LAST_SEED}.")
         if method(self.method).sums:
             bare = tuple(TEMPLATES["none"])
             object.__setattr__(self, "templates", twice(bare) if of_both(self.templates) else bare)

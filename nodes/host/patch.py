@@ -19,8 +19,8 @@ from .while_sampling import edits_while_sampling
 
 SAMPLED = "while sampling"
 _TWICE = {
-    ITSELF: "the model already carries this edit, and would get it twice. Connect the model that goes into Erase "
-    "Concepts; for a stronger edit, raise strength.",
+    ITSELF: "the model already carries this edit, and would get it twice. Connect the model that it was made from, "
+    "before the node that erases; for a stronger edit, raise strength.",
     MERGED: "the model carries this edit inside a merge, and would get it again on top of that share. Merge the models "
     "without the edit, and apply it after that.",
     SAMPLED: "the model applies this edit while it is sampled, and would get it twice. Leave one of the nodes out.",

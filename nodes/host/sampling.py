@@ -126,7 +126,7 @@ def empty_latent(model: Any, settings: Sampling) -> Tensor:
     """What Empty Latent Image gives for one picture, in the model's own format.
 
     Raises:
-        ScaPreError: If the model makes sound, or only a part of a picture.
+        ScaPreError: If the model makes sound, or only a part of a picture, or the picture would have nothing in it.
     """
     form = type(model.get_model_object("latent_format")).__name__
     if "Audio" in form:
@@ -142,6 +142,11 @@ def empty_latent(model: Any, settings: Sampling) -> Tensor:
     empty = stock.EmptyLatentImage().generate(settings.width, settings.height)[0]
     ratios = {key: value for key, value in empty.items() if key != "samples"}
     latent: Tensor = comfy.sample.fix_empty_latent_channels(model, empty["samples"], **ratios)
+    if not latent.numel():
+        raise ScaPreError(
+            f"size: {settings.width} x {settings.height} pixels are too small a picture for this model. Give 64 or "
+            "more, or 0 for what the model draws."
+        )
     return latent
 
 

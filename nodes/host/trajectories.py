@@ -142,7 +142,7 @@ def fitting_batch(model: Any, sampling: Sampling, most: int) -> int:
 
 
 def room_for_sums(
-    model: Any, shapes: Mapping[str, Sequence[int]], names: int, saliency: str, rounds: int
+    model: Any, shapes: Mapping[str, Sequence[int]], names: int, saliency: str, rounds: int, *, here: bool = True
 ) -> tuple[torch.device | None, int]:
     """Where sums over prompts find room, and in how many rounds: None is where the model draws, and else the CPU.
 
@@ -155,6 +155,7 @@ def room_for_sums(
         names: That are drawn.
         saliency: Which form of it.
         rounds: At least; more where memory is short.
+        here: Whether they may be where the model draws.
 
     Raises:
         ScaPreError: If not even those of a single layer find room.
@@ -162,9 +163,9 @@ def room_for_sums(
     if saliency != "exact":
         return None, rounds
     sizes = [4 * rows * columns * (2 + names) for rows, columns in shapes.values()]
-    here, cpu = _SHARE * management.get_free_memory(model.load_device), torch.device("cpu")
-    if _most(sizes, rounds) <= here:
+    if here and _most(sizes, rounds) <= _SHARE * management.get_free_memory(model.load_device):
         return None, rounds
+    cpu = torch.device("cpu")
     free = management.get_free_memory(cpu)
     fitting = next((count for count in range(rounds, len(sizes) + 1) if _most(sizes, count) <= free), 0)
     if not fitting:

@@ -8,6 +8,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ...scapre.errors import ScaPreError
 from ...scapre.methods import Method, closed_forms
 from ...scapre.methods.settings import Setting, declared
 
@@ -69,6 +70,16 @@ def _input(setting: Setting, methods: list[str]) -> io.Input:
     if kind is int:
         return io.Int.Input(setting.name, max=int(setting.offered), **common)
     return io.Float.Input(setting.name, max=setting.offered, step=setting.step, round=1e-6, **common)
+
+
+def check_whole(name: str, value: Any, least: int, most: int) -> None:
+    """Accepts a whole number; the host checks what is typed, and not what comes by a link.
+
+    Raises:
+        ScaPreError: If it is none, or outside its range.
+    """
+    if not isinstance(value, int) or not least <= value <= most:
+        raise ScaPreError(f"{name}: {value!r:.40} is outside {least} to {most}. Give a whole number in between.")
 
 
 def settings_from(method: Method, preset: str, values: Mapping[str, Any]) -> tuple[str, Any]:

@@ -53,7 +53,10 @@ class Setting:
         if self.choices and value not in self.choices:
             raise ScaPreError(f"{self.name}: {shorten(value)} is unknown. Choose one of {', '.join(self.choices)}.")
         if not self.choices and not (math.isfinite(value) and self.least <= value <= self.most):
-            raise ScaPreError(f"{self.name}: {value} is outside {self.least:g} to {self.most:g}.")
+            raise ScaPreError(
+                f"{self.name}: {value} is outside {self.least:g} to {self.most:g}. Give a number in between, or "
+                "leave it as the preset has it."
+            )
 
 
 def number(

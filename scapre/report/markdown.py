@@ -17,7 +17,10 @@ _ERASED = (
 )
 _TRAINED = "remaining: 1 = as before training, 0 = where the concept should go; what the last iterations have left."
 _KIN = " Where kin are the anchor, it is the part of the way to them that is left, and 0 also beyond them."
-_CUT = "answering: weights that answer the name more than everyday words. cut: how many of them are zero now."
+_CUT = (
+    "answering: weights that answer the name more than everyday words, at most as many as neuron_ratio allows. "
+    "cut: how many of them a strength of 1 sets to zero."
+)
 _DRIFT = "How far the answers of anchors, preserved names and the empty prompt moved: 0 = untouched."
 _WIDTH = 6  # of a number
 Figure = Literal["kept", "remaining"]

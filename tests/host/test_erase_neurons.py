@@ -207,6 +207,7 @@ def test_sums_find_room_or_are_refused_with_the_figure(monkeypatch: pytest.Monke
     assert trajectories.room_for_sums(model, shapes, 20, "exact", 2) == (None, 2)
     assert trajectories.room_for_sums(model, shapes, 30, "exact", 1) == (CPU, 2)
     assert trajectories.room_for_sums(model, shapes, 900, "released", 1) == (None, 1)
+    assert trajectories.room_for_sums(model, shapes, 3, "exact", 1, here=False) == (CPU, 1)
     with pytest.raises(ScaPreError, match=r"concepts: 100 names.* need 0\.2 GB.* and 0\.1 GB are free.*Merge Edits"):
         trajectories.room_for_sums(model, shapes, 100, "exact", 1)
 
@@ -223,17 +224,18 @@ def test_where_memory_is_short_there_are_more_rounds(
     needed = sum(16 * weight.numel() for weight in feed_forwards(unet()).values())
     before = trajectories.room_for_sums
 
-    def short(*asked: Any) -> Any:
+    def short(*asked: Any, **more: Any) -> Any:
         with monkeypatch.context() as here:
             here.setattr(management, "get_free_memory", lambda *_: 0.6 * needed)
-            return before(*asked)
+            return before(*asked, **more)
 
     monkeypatch.setattr(trajectories, "_SHARE", 0.0)
     monkeypatch.setattr("pack.nodes.erase_neurons.room_for_sums", short)
     with caplog.at_level(logging.WARNING, "scapre"):
-        found = erase(unet(), clip)[1]
+        _, found, report = erase(unet(), clip)
     assert found.payload.same_as(edit.payload)
-    assert [line for line in caplog.messages if line.startswith("memory is short: drawing 2 times")]
+    told = "memory is short: all is drawn 2 times"
+    assert [line for line in caplog.messages if line.startswith(told)] and told in report
 
 
 def test_it_is_the_same_again(clip: comfy.sd.CLIP, edit: Edit) -> None:
@@ -327,6 +329,12 @@ def test_an_arrow_is_told_to_have_no_part(clip: comfy.sd.CLIP) -> None:
         ({"concepts": "cat", "words": "cat"}, r"only everyday word"),
         ({"concepts": "cat", "preserve": "cat"}, r"preserve"),
         ({"concepts": "cat " * 90}, r"more than the 75 tokens"),
+        *(
+            ({"rounds": rounds}, rf"^rounds: {rounds} is outside 1 to 64\. Give")
+            for rounds in (0, -1, 2.5, None, 10**6)
+        ),
+        ({"seed": 2**64}, r"^seed: 18446744073709551616 is no seed"),
+        ({"size": 7}, r"^size: 7 x 7 pixels are too small"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_anything_is_drawn(
@@ -447,3 +455,28 @@ def test_minicanvas_from_end_to_end() -> None:
             assert network.state_dict()[name][cut].count_nonzero() == 0
     assert same(snapshot(minicanvas.model), before)
     assert replace(edit.settings, words="").sampler_name == "euler"
+
+
+def test_the_report_tells_what_was_drawn_and_what_strength_1_does(clip: comfy.sd.CLIP) -> None:
+    _, edit, report = erase(unet(), clip, strength=0.5, pairs=9, words="star; house")
+    assert edit.described in report and "9 pairs" in report and f"seed {edit.seed}" in report
+    assert "2 pairs of each name, and not 9" in report
+    assert "a strength of 1 cuts" in report and "a strength of 1 sets to zero" in report and "zero now" not in report
+
+
+def test_sums_that_go_to_the_cpu_ask_for_room_there(clip: comfy.sd.CLIP, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    before = trajectories.room_for_sums
+
+    def room(*inputs: Any, here: bool = True) -> Any:
+        asked.append(here)
+        return before(*inputs, here=here)
+
+    def never(*_: Any, **__: Any) -> Any:
+        raise torch.OutOfMemoryError("no memory left")
+
+    monkeypatch.setattr("pack.nodes.erase_neurons.room_for_sums", room)
+    monkeypatch.setattr(steps.comfy.sample, "sample", never)
+    with pytest.raises(torch.OutOfMemoryError):
+        erase(unet(), clip)
+    assert asked == [True, False]

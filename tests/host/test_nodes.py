@@ -15,8 +15,15 @@ from comfy_api.latest import io
 
 from pack.nodes import NODES, comfy_entrypoint
 from pack.nodes.apply_edit import ApplyEdit
+from pack.nodes.before_after import BeforeAfter
+from pack.nodes.before_after_grid import BeforeAfterGrid
 from pack.nodes.concept_list import ConceptList
+from pack.nodes.edit_map import EditMap
 from pack.nodes.erase_concepts import EraseConcepts
+from pack.nodes.erase_neurons import EraseNeurons
+from pack.nodes.export_edit import ExportEdit
+from pack.nodes.probe import Probe
+from pack.nodes.unlearn import Unlearn
 from pack.scapre import linalg
 from pack.scapre.concepts.concepts import Concept
 from pack.scapre.edits.edit import Edit
@@ -415,3 +422,27 @@ def test_a_repeated_name_counts_once_and_the_report_says_so(model: ModelPatcher,
     _, twice, report = run(EraseConcepts, model=model, clip=clip, concepts="cat\ndog\n  CAT ")
     assert same(tensors(once), tensors(twice))
     assert re.search(r'line 3: "CAT" is already in line 1', report)
+
+
+_NO_MODELS = dict.fromkeys(("original", "edited", "clip"))
+
+
+@pytest.mark.parametrize(
+    ("node", "given", "name", "value"),
+    [
+        (EraseNeurons, {"model": None, "clip": None, "concepts": "cat"}, "rounds", 0),
+        (Unlearn, {"model": None, "clip": None, "concepts": "cat"}, "preview_every", -1),
+        *((Probe, {**_NO_MODELS, "names": "cat"}, *bad) for bad in (("steps", 1), ("seeds", 2.5), ("size", "512"))),
+        (ExportEdit, {"model": None, "edit": None, "format": "lora"}, "rank", 4.0),
+        (EditMap, {"edit": None}, "width", 1),
+        (BeforeAfterGrid, {"before": None, "after": None}, "columns", 0),
+        *(
+            (BeforeAfter, {**_NO_MODELS, "vae": None, "prompts": "cat"}, *bad)
+            for bad in (("steps", 0), ("width", None), ("seed", 2**64))
+        ),
+    ],
+)
+def test_whole_numbers_that_come_by_a_link_are_checked(node: Any, given: dict[str, Any], name: str, value: Any) -> None:
+    """The host checks what is typed, and hands on what is linked as it is."""
+    with pytest.raises(ScaPreError, match=rf"^{name}: {value!r} is outside \d+ to \d+\. Give a whole number"):
+        node.execute(**given, **{name: value})

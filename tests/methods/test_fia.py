@@ -235,7 +235,7 @@ def test_a_file_without_states_is_applied_and_says_why_it_is_not_merged(tmp_path
     write_edit(edit, tmp_path / "e.safetensors", states=False)
     again = read_edit(tmp_path / "e.safetensors")
     assert again.payload.same_as(edit.payload)
-    with pytest.raises(ScaPreError, match=r"without the states.*Make it again"):
+    with pytest.raises(ScaPreError, match=r"edit_1 was saved without what was seen.*Make it again"):
         merge_edits({"edit_1": again, "edit_2": edit_of("fox")}, Toy())
 
 

@@ -52,7 +52,7 @@ class Settings(MethodSettings):
         "exact: Eq. 1 of the paper. released: what its code does, without the cosine and with positions of length 1.",
     )
     words: str = text(
-        "Everyday words to draw the names among, parted by ; as in: a kitchen; a street. Empty: those that come with "
+        "Everyday words to draw the names among, parted by ; as in: kitchen; street. Empty: those that come with "
         "the kind."
     )
     sampler_name: str = text("Name of the host's sampler.")
@@ -157,6 +157,13 @@ class FIA(Method):
         fit = heights is None or int(heights.sum()) == tensors["counts"].shape[-1]
         return fit and lists.agree(tensors["counts"].flatten(), tensors["columns"])
 
+    def describe(self, settings: Any) -> str:
+        """What was drawn, and how weights were chosen."""
+        return (
+            f"method {self.title} ({settings.saliency}), r2 {settings.neuron_ratio:g}, α {settings.agnostic_ratio:g}, "
+            f"{settings.pairs} pairs, {settings.recorded} of {settings.steps} steps, CFG {settings.cfg:g}"
+        )
+
     def figures(self, payload: Payload, settings: Any) -> Mapping[str, float]:
         """How many weights are cut."""
         return {"weights cut": sum(len(own["columns"]) for own in payload.matrices.values())}
@@ -176,7 +183,7 @@ class FIA(Method):
         cut = {name: len(own["columns"]) for name, own in payload.matrices.items()}
         most = max(cut, key=lambda name: cut[name] / sizes[name])
         share, whole = cut[most] / sizes[most], sum(cut.values()) / sum(sizes.values())
-        told = [f"{whole:.2%} of the weights are cut, and {share:.2%} where it is most ({most})"]
+        told = [f"a strength of 1 cuts {whole:.2%} of the weights, and {share:.2%} where it is most ({most})"]
         if share > _MUCH:
             told.append(
                 f"more than {_MUCH:.0%} of a layer is cut, which can harm what should stay; name fewer concepts at "

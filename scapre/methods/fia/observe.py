@@ -133,8 +133,8 @@ class _Run:
             found = self.measure(entered.to(self.dtype).flatten(0, -2), answered.to(self.dtype).flatten(0, -2))
             if not found.amax().isfinite():  # it is nowhere below zero, and the greatest of NaN is NaN
                 raise ScaPreError(
-                    f"model: it gave NaN or infinity in {shorten(name)} while it was drawing, so its neurons cannot be "
-                    "told apart. Load the model in another precision (bf16 or fp32), or another file."
+                    f"model: it gave NaN or infinity in {shorten(name)} or before it while it was drawing, so that "
+                    "neurons cannot be told apart. Load the model in another precision (bf16 or fp32), or another file."
                 )
             sums[name].add(found)
 

@@ -50,6 +50,12 @@ class Plan:
     base: range
     named: tuple[range, ...]
 
+    def notes(self, asked: int) -> tuple[str, ...]:
+        """Says where there are fewer pairs of a name than were asked for."""
+        if len(self.base) >= asked:
+            return ()
+        return (f"{len(self.base)} pairs of each name, and not {asked}: there are no more everyday words (words)",)
+
 
 def plan(kind: str, words: str, count: int, names: Sequence[str]) -> Plan:
     """The prompts for some names. A word that is the name itself is no place to look for it, and is left out there.
