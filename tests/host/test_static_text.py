@@ -356,7 +356,9 @@ def test_names_are_read_literally(kind: str, name: str) -> None:
 
 
 # Pixels at which the small models draw.
-DRAWN = {"pixart": 512, "wan": 64, "ltxv": 64, "predict2": 64, "anima": 64, "flux": 64, "chroma": 64}
+DRAWN = {"pixart": 512, "wan": 64, "ltxv": 64, "predict2": 64, "anima": 64, "flux": 64, "chroma": 64} | dict.fromkeys(
+    TWICE, 64
+)
 
 
 @pytest.mark.parametrize("kind", DRAWN)
