@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import comfy.model_management as management
-import torch
 from comfy_api.latest import io
 
 from ..scapre.concepts.concepts import ConceptList, name_notes, parse_concepts, parse_preserve
@@ -18,18 +14,15 @@ from ..scapre.encode import encode_request
 from ..scapre.errors import ScaPreError
 from ..scapre.families import having, side
 from ..scapre.methods import METHODS
-from ..scapre.methods.fia.observe import observe
-from ..scapre.methods.fia.prompts import Plan, plan
-from ..scapre.methods.payload import Tensors
+from ..scapre.methods.fia.prompts import plan
 from ..scapre.request import Request
 from ..scapre.solve import solve_edit
-from .host.device import raise_unless_out_of_memory
 from .host.progress import DRAWING_STAGES, HostProgress
 from .host.projections import HostProjections
 from .host.sampling import Sampling
 from .host.steps import SAMPLERS, check_sampler
 from .host.text_encoder import encoder_for
-from .host.trajectories import HostTrajectories, fitting_batch, room_for_sums
+from .host.watching import watch
 from .inputs.settings import check_whole, setting_inputs, settings_from
 from .inputs.types import (
     CATEGORY,
@@ -42,8 +35,6 @@ from .inputs.types import (
     strength_input,
 )
 from .page.summary import SHOWN_AGAIN, solved
-
-log = logging.getLogger("scapre")
 
 METHOD = "fia"
 _SAMPLER = "euler"
@@ -133,70 +124,11 @@ def _solve(
     projections.quantised(watched)  # refuses weights that do not give their values before anything is drawn
     states, seconds = encode_request(encoder_for(clip, projections), request, progress)
     projections.check_width(states.width)
-    seen = _observed(model, clip, sampling, drawn, projections, watched, settings, rounds, progress)
+    seen = watch(model, clip, sampling, drawn, projections, watched, settings, rounds, progress)
     request = replace(request, notes=(*request.notes, *drawn.notes(settings.pairs), *seen.notes))
     states = replace(states, moments=seen.moments)
     edit = solve_edit(states, projections, request, progress=progress, encode_seconds=seconds)
     return replace(edit, report=replace(edit.report, seconds={"drawing": seen.seconds, **edit.report.seconds}))
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """What was seen while drawing, how long that took, and what to say of it."""
-
-    moments: Tensors
-    seconds: float
-    notes: tuple[str, ...]
-
-
-def _observed(
-    model: Any,
-    clip: Any,
-    sampling: Sampling,
-    drawn: Plan,
-    projections: HostProjections,
-    watched: tuple[str, ...],
-    settings: Any,
-    asked: int,
-    progress: HostProgress,
-) -> _Seen:
-    """Draws with as many pictures at once as memory holds: fewer each time it does not, and at last sums on the CPU."""
-    batch, warned = fitting_batch(model, sampling, settings.pairs), False
-    shapes = projections.shapes(watched)
-    needed = (shapes, len(drawn.named), settings.saliency)
-    device, rounds = room_for_sums(model, *needed, min(asked, len(shapes)))
-    notes = _short(rounds, asked)
-    while True:
-        began = time.perf_counter()
-        draw = HostTrajectories(model, clip, sampling, watched, batch, device)
-        try:
-            found = observe(draw, projections, watched, drawn, settings, rounds=rounds, progress=progress)
-            return _Seen(found, time.perf_counter() - began, notes)
-        except Exception as error:
-            raise_unless_out_of_memory(error)
-            if batch == 1 and device is not None:
-                raise
-        management.soft_empty_cache()
-        if batch == 1:
-            device = torch.device("cpu")
-            _, rounds = room_for_sums(model, *needed, rounds, here=False)
-            notes = _short(rounds, asked)
-        batch = max(1, batch // 2)
-        if not warned:
-            log.warning("not enough memory to draw as many pictures at once; drawing fewer, and then on the CPU")
-        warned = True
-
-
-def _short(rounds: int, asked: int) -> tuple[str, ...]:
-    """Says where there are more rounds than were asked for."""
-    if rounds <= asked:
-        return ()
-    told = (
-        f"memory is short: all is drawn {rounds} times, and some of the layers are watched each time; the edit is the "
-        "same"
-    )
-    log.warning(told)
-    return (told,)
 
 
 def _inputs() -> list[io.Input]:

@@ -69,16 +69,17 @@ def rows(
 
 
 def _over_strengths(evaluation: Evaluation, task: Task, seen: Any, form: str, ratio: float) -> dict[str, Any]:
-    node, apply = pack("nodes.erase_neurons"), pack("nodes.host.patch").apply_edit
+    node, apply = pack("nodes.erase_neurons").EraseNeurons, pack("nodes.host.patch").apply_edit
+    watching = pack("nodes.host.watching")
     inputs = {name.removeprefix("neurons."): value for name, value in METHODS["fia"][task.kind].items()}
     inputs |= {"saliency": form, "neuron_ratio": ratio}
-    loaded, found, drawn = evaluation.loaded, {}, node.HostTrajectories
-    node.HostTrajectories = lambda *given: Remembered(drawn(*given), seen)
+    loaded, found, drawn = evaluation.loaded, {}, watching.HostTrajectories
+    watching.HostTrajectories = lambda *given: Remembered(drawn(*given), seen)
     try:
         with torch.inference_mode():
-            edit = node.EraseNeurons.execute(loaded.model, loaded.clip, "\n".join(task.concepts), **inputs).args[1]
+            edit = node.execute(loaded.model, loaded.clip, "\n".join(task.concepts), **inputs).args[1]
     finally:
-        node.HostTrajectories = drawn
+        watching.HostTrajectories = drawn
     for strength in STRENGTHS:
         with torch.inference_mode():
             model = apply(loaded.model, edit, strength)

@@ -19,7 +19,7 @@ from .steps import check_sampler, one_step, sigmas_of, together
 from .text_encoder import ClipEncoder
 
 _KEY = "cond_or_uncond"
-_SHARE = 0.5  # of the free memory
+SHARE = 0.5  # of the free memory
 _MOST_ON_CPU = 8  # more are no faster there
 _COND = 0  # the host's number for what follows the prompt; 1 is what follows the negative one
 
@@ -135,51 +135,10 @@ def _biased(module: nn.Module) -> bool:
 def fitting_batch(model: Any, sampling: Sampling, most: int) -> int:
     """How many pictures, each with and without its prompt, the device's free memory holds by the host's estimate."""
     device = model.load_device
-    free = _SHARE * management.get_free_memory(device)
+    free = SHARE * management.get_free_memory(device)
     most = min(most, _MOST_ON_CPU) if device.type == "cpu" else most
     _, *shape = empty_latent(model, sampling).shape
     return next((n for n in range(most, 1, -1) if model.model.memory_required([2 * n, *shape]) <= free), 1)
-
-
-def room_for_sums(
-    model: Any, shapes: Mapping[str, Sequence[int]], names: int, saliency: str, rounds: int, *, here: bool = True
-) -> tuple[torch.device | None, int]:
-    """Where sums over prompts find room, and in how many rounds: None is where the model draws, and else the CPU.
-
-    Eq. 1 needs two numbers of 4 bytes for every weight, and one more for each name; as released it needs next to none.
-    A round needs those of the layers it watches.
-
-    Args:
-        model: The MODEL.
-        shapes: Of what is watched.
-        names: That are drawn.
-        saliency: Which form of it.
-        rounds: At least; more where memory is short.
-        here: Whether they may be where the model draws.
-
-    Raises:
-        ScaPreError: If not even those of a single layer find room.
-    """
-    if saliency != "exact":
-        return None, rounds
-    sizes = [4 * rows * columns * (2 + names) for rows, columns in shapes.values()]
-    if here and _most(sizes, rounds) <= _SHARE * management.get_free_memory(model.load_device):
-        return None, rounds
-    cpu = torch.device("cpu")
-    free = management.get_free_memory(cpu)
-    fitting = next((count for count in range(rounds, len(sizes) + 1) if _most(sizes, count) <= free), 0)
-    if not fitting:
-        raise ScaPreError(
-            f"concepts: {names} names, with those to preserve, need {max(sizes) / 1e9:.1f} GB of memory for "
-            f"the largest layer of this model, and {free / 1e9:.1f} GB are free. Take fewer at once and put the edits "
-            "together with Merge Edits, or set saliency to released, which needs hardly any."
-        )
-    return cpu, fitting
-
-
-def _most(sizes: Sequence[int], rounds: int) -> int:
-    """What the largest of so many rounds needs."""
-    return max(sum(sizes[first::rounds]) for first in range(rounds))
 
 
 def _check_not_compiled(model: Any, modules: Mapping[str, nn.Module]) -> None:

@@ -18,7 +18,7 @@ from pack.benchmarks.minicanvas import checkpoint, inprocess
 from pack.nodes.erase_concepts import EraseConcepts
 from pack.nodes.erase_neurons import EraseNeurons
 from pack.nodes.export_edit import ExportEdit
-from pack.nodes.host import steps, trajectories
+from pack.nodes.host import steps, trajectories, watching
 from pack.nodes.host.patch import apply_edit
 from pack.nodes.host.sampling import Sampling, empty_latent
 from pack.nodes.host.text_encoder import ClipEncoder
@@ -118,7 +118,7 @@ def test_what_is_seen_is_what_enters_and_leaves_the_layers_for_the_prompt(clip: 
 
 
 def test_the_batch_makes_no_difference(clip: comfy.sd.CLIP, edit: Edit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pack.nodes.erase_neurons.fitting_batch", lambda *_: 1)
+    monkeypatch.setattr("pack.nodes.host.watching.fitting_batch", lambda *_: 1)
     single = erase(unet(), clip)[1]
     for own, other in zip(edit.payload.matrices.values(), single.payload.matrices.values(), strict=True):
         both = len(set(own["columns"].tolist()) ^ set(other["columns"].tolist()))
@@ -202,14 +202,14 @@ def test_sums_find_room_or_are_refused_with_the_figure(monkeypatch: pytest.Monke
     room = {"here": 100e6, "cpu": 100e6}
     monkeypatch.setattr(management, "get_free_memory", lambda device: room["cpu" if device == CPU else "here"])
     monkeypatch.setattr(model, "load_device", torch.device("meta"))
-    assert trajectories.room_for_sums(model, shapes, 3, "exact", 1) == (None, 1)
-    assert trajectories.room_for_sums(model, shapes, 20, "exact", 1) == (CPU, 1)
-    assert trajectories.room_for_sums(model, shapes, 20, "exact", 2) == (None, 2)
-    assert trajectories.room_for_sums(model, shapes, 30, "exact", 1) == (CPU, 2)
-    assert trajectories.room_for_sums(model, shapes, 900, "released", 1) == (None, 1)
-    assert trajectories.room_for_sums(model, shapes, 3, "exact", 1, here=False) == (CPU, 1)
+    assert watching.room_for_sums(model, shapes, 3, "exact", 1) == (None, 1)
+    assert watching.room_for_sums(model, shapes, 20, "exact", 1) == (CPU, 1)
+    assert watching.room_for_sums(model, shapes, 20, "exact", 2) == (None, 2)
+    assert watching.room_for_sums(model, shapes, 30, "exact", 1) == (CPU, 2)
+    assert watching.room_for_sums(model, shapes, 900, "released", 1) == (None, 1)
+    assert watching.room_for_sums(model, shapes, 3, "exact", 1, here=False) == (CPU, 1)
     with pytest.raises(ScaPreError, match=r"concepts: 100 names.* need 0\.2 GB.* and 0\.1 GB are free.*Merge Edits"):
-        trajectories.room_for_sums(model, shapes, 100, "exact", 1)
+        watching.room_for_sums(model, shapes, 100, "exact", 1)
 
 
 @pytest.mark.parametrize("saliency", ["exact", "released"])
@@ -222,15 +222,15 @@ def test_where_memory_is_short_there_are_more_rounds(
     clip: comfy.sd.CLIP, edit: Edit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     needed = sum(16 * weight.numel() for weight in feed_forwards(unet()).values())
-    before = trajectories.room_for_sums
+    before = watching.room_for_sums
 
     def short(*asked: Any, **more: Any) -> Any:
         with monkeypatch.context() as here:
             here.setattr(management, "get_free_memory", lambda *_: 0.6 * needed)
             return before(*asked, **more)
 
-    monkeypatch.setattr(trajectories, "_SHARE", 0.0)
-    monkeypatch.setattr("pack.nodes.erase_neurons.room_for_sums", short)
+    monkeypatch.setattr(watching, "SHARE", 0.0)
+    monkeypatch.setattr("pack.nodes.host.watching.room_for_sums", short)
     with caplog.at_level(logging.WARNING, "scapre"):
         _, found, report = erase(unet(), clip)
     assert found.payload.same_as(edit.payload)
@@ -422,8 +422,8 @@ def test_fewer_are_drawn_at_once_where_memory_runs_out(
             super().__init__(*inputs)
             draws.append(self)
 
-    monkeypatch.setattr("pack.nodes.erase_neurons.HostTrajectories", Watched)
-    monkeypatch.setattr("pack.nodes.erase_neurons.fitting_batch", lambda *_: 3)
+    monkeypatch.setattr("pack.nodes.host.watching.HostTrajectories", Watched)
+    monkeypatch.setattr("pack.nodes.host.watching.fitting_batch", lambda *_: 3)
     monkeypatch.setattr(steps.comfy.sample, "sample", tight)
     with caplog.at_level(logging.WARNING, "scapre"):
         found = erase(unet(), clip)[1]
@@ -466,7 +466,7 @@ def test_the_report_tells_what_was_drawn_and_what_strength_1_does(clip: comfy.sd
 
 def test_sums_that_go_to_the_cpu_ask_for_room_there(clip: comfy.sd.CLIP, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bool] = []
-    before = trajectories.room_for_sums
+    before = watching.room_for_sums
 
     def room(*inputs: Any, here: bool = True) -> Any:
         asked.append(here)
@@ -475,7 +475,7 @@ def test_sums_that_go_to_the_cpu_ask_for_room_there(clip: comfy.sd.CLIP, monkeyp
     def never(*_: Any, **__: Any) -> Any:
         raise torch.OutOfMemoryError("no memory left")
 
-    monkeypatch.setattr("pack.nodes.erase_neurons.room_for_sums", room)
+    monkeypatch.setattr("pack.nodes.host.watching.room_for_sums", room)
     monkeypatch.setattr(steps.comfy.sample, "sample", never)
     with pytest.raises(torch.OutOfMemoryError):
         erase(unet(), clip)
