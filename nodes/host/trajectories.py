@@ -52,6 +52,7 @@ class HostTrajectories:
         self.batch, self._encoder, self._sampling = batch, ClipEncoder(clip), sampling
         self._device, self._pictures = device, 0
         self._watch: Watch | None = None
+        self._encoded: dict[str, Any] = {}
         weights = HostProjections(model)
         biases = {name: name.removesuffix("weight") + "bias" for name in self._modules if _biased(self._modules[name])}
         self._biases = {name: weights.read(bias, torch.device("cpu")) for name, bias in biases.items()}
@@ -59,10 +60,11 @@ class HostTrajectories:
         self._model.add_wrapper_with_key(WrappersMP.APPLY_MODEL, "scapre", self._look)
 
     def begin(self, texts: Sequence[str], names: Iterable[str]) -> None:
-        """Encodes the prompts, and sets out from noise for each, to look into some of the layers."""
+        """Encodes the prompts that are new, and sets out from noise for each, to look into some of the layers."""
         self._looked = {name: self._modules[name] for name in names}
-        self._prompts = [self._encoder.conditioning(text) for text in texts]
-        self._negative = self._encoder.conditioning("")
+        new = [text for text in dict.fromkeys(["", *texts]) if text not in self._encoded]
+        self._encoded |= {text: self._encoder.conditioning(text) for text in new}
+        self._prompts, self._negative = [self._encoded[text] for text in texts], self._encoded[""]
         self._empty = empty_latent(self._model, self._sampling)
         self._latents: list[Tensor] = [self._empty] * len(texts)
         sigmas_of(self._model, self._sampling)  # refuses schedulers that give too few

@@ -218,6 +218,19 @@ def test_what_is_cut_is_the_same_in_any_number_of_rounds(clip: comfy.sd.CLIP, sa
     assert all(other.payload.same_as(first.payload) for other in others)
 
 
+def test_prompts_are_encoded_once_for_all_rounds(clip: comfy.sd.CLIP, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    before = trajectories.ClipEncoder.conditioning
+
+    def counted(self: Any, text: str) -> Any:
+        seen.append(text)
+        return before(self, text)
+
+    monkeypatch.setattr(trajectories.ClipEncoder, "conditioning", counted)
+    erase(unet(), clip, rounds=3)
+    assert len(seen) == len(set(seen)) > 3
+
+
 def test_where_memory_is_short_there_are_more_rounds(
     clip: comfy.sd.CLIP, edit: Edit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
