@@ -11,7 +11,7 @@
 #           LoRA, rank 8 and 16          1       0
 #           rsLoRA, rank 4, 8, 16        2, 2.83, 4    1, 1.83, 3
 #           DoRA, rank 8, lengths x 1.3  1       .49
-# Why it matters: set_adapters, merging of styles and negated concepts go through it in tools; a mix of rsLoRAs is several times
+# Why it matters: it is how tools mix styles and negate concepts; a mix of rsLoRAs is several times
 #           too strong, and looks like a bad mix, not like a fault. Nothing is said.
 #
 # Output seen: the table above, a line for each kind, rank and way.
