@@ -27,6 +27,7 @@ from pack.benchmarks.minicanvas import (
     probed,
     probed_curves,
     questions,
+    ratios,
     report,
     scores,
     separate,
@@ -343,6 +344,15 @@ class TestResults:
         assert all(result["version"] == questions.VERSION for result in results.values())
         assert all(list(result["tasks"]) == [task.name for task in tasks.all_tasks()] for result in results.values())
         assert report.table(results) in (RESULTS.parents[1] / "README.md").read_text()
+
+    def test_the_table_over_r2_is_that_of_its_files(self) -> None:
+        page = (RESULTS.parents[1] / "README.md").read_text(encoding="utf-8")
+        files = [STUDIES / f"ratios-{split}.json" for split in tasks.SPLITS]
+        tables = [ratios.table(json.loads(file.read_text(encoding="utf-8"))["rows"]) for file in files]
+        for lines in zip(*(table.splitlines()[2:] for table in tables), strict=True):
+            (form, share, *known), (_, _, *others) = (line.strip("| ").split(" | ") for line in lines)
+            both = [cell for pair in zip(known, others, strict=True) for cell in pair]
+            assert f"| {' | '.join([form, share, *both])} |" in page
 
     def test_the_other_tables_are_those_of_their_files(self) -> None:
         text = (RESULTS.parents[1] / "README.md").read_text()
