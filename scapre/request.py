@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 
 from .concepts.concepts import Concept, ConceptList
 from .errors import ScaPreError
@@ -45,7 +46,7 @@ class Request:
         Raises:
             ScaPreError: For a seed that no generator takes.
         """
-        if not (isinstance(self.seed, int) and 0 <= self.seed <= _LAST_SEED):
+        if not (isinstance(self.seed, Integral) and 0 <= self.seed <= _LAST_SEED):
             raise ScaPreError(f"seed: {self.seed!r:.40} is no seed. Give a whole number from 0 to {_LAST_SEED}.")
         if method(self.method).sums:
             bare = tuple(TEMPLATES["none"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from numbers import Integral
 from typing import Any
 
 from comfy_api.latest import io
@@ -78,8 +79,8 @@ def check_whole(name: str, value: Any, least: int, most: int) -> None:
     Raises:
         ScaPreError: If it is none, or outside its range.
     """
-    if not isinstance(value, int) or not least <= value <= most:
-        raise ScaPreError(f"{name}: {value!r:.40} is outside {least} to {most}. Give a whole number in between.")
+    if not isinstance(value, Integral) or not least <= int(value) <= most:
+        raise ScaPreError(f"{name}: {value!r:.40} is no whole number from {least} to {most}. Give one.")
 
 
 def settings_from(method: Method, preset: str, values: Mapping[str, Any]) -> tuple[str, Any]:

@@ -343,7 +343,7 @@ def test_an_arrow_is_told_to_have_no_part(clip: comfy.sd.CLIP) -> None:
         ({"concepts": "cat", "preserve": "cat"}, r"preserve"),
         ({"concepts": "cat " * 90}, r"more than the 75 tokens"),
         *(
-            ({"rounds": rounds}, rf"^rounds: {rounds} is outside 1 to 64\. Give")
+            ({"rounds": rounds}, rf"^rounds: {rounds} is no whole number from 1 to 64\. Give")
             for rounds in (0, -1, 2.5, None, 10**6)
         ),
         ({"seed": 2**64}, r"^seed: 18446744073709551616 is no seed"),

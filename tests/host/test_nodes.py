@@ -444,5 +444,5 @@ _NO_MODELS = dict.fromkeys(("original", "edited", "clip"))
 )
 def test_whole_numbers_that_come_by_a_link_are_checked(node: Any, given: dict[str, Any], name: str, value: Any) -> None:
     """The host checks what is typed, and hands on what is linked as it is."""
-    with pytest.raises(ScaPreError, match=rf"^{name}: {value!r} is outside \d+ to \d+\. Give a whole number"):
+    with pytest.raises(ScaPreError, match=rf"^{name}: {value!r} is no whole number from \d+ to \d+\. Give one"):
         node.execute(**given, **{name: value})
