@@ -14,6 +14,7 @@ from .inputs.settings import check_whole
 from .inputs.types import CATEGORY
 
 MOST_PROMPTS = 64
+_WHOLE = ("seed", "steps", "width", "height")
 _MOST_PIXELS = 16384  # the host's own limits, as in Empty Latent Image and KSampler
 # A compared picture should change with the edit alone; a host that is too old to know the word knows True.
 _CONTROL = getattr(getattr(io, "ControlAfterGenerate", None), "fixed", True)
@@ -49,9 +50,7 @@ class BeforeAfter(io.ComfyNode):
         cls, original: Any, edited: Any, clip: Any, vae: Any, prompts: str, negative: str = "", **numbers: Any
     ) -> io.NodeOutput:
         """Samples all of before, then all of after, so that weights are patched once."""
-        for one in _numbers():
-            if isinstance(one, io.Int.Input) and one.id in numbers:
-                check_whole(one.id, numbers[one.id], one.min, one.max)
+        check_whole(cls, **{name: numbers[name] for name in _WHOLE if name in numbers})
         texts = read_prompts(prompts)
         check_inputs(original, edited, clip, vae)
         *positives, against = encode(original, clip, [*texts, negative])

@@ -13,8 +13,6 @@ from .inputs.types import CATEGORY
 from .pictures.grid import draw_grid
 from .pictures.tensors import batch_of_one
 
-_MOST_COLUMNS = 16
-
 
 class BeforeAfterGrid(io.ComfyNode):
     """Puts every prompt's before and after side by side."""
@@ -50,7 +48,7 @@ class BeforeAfterGrid(io.ComfyNode):
         after_heading: str = "after",
     ) -> io.NodeOutput:
         """Checks, draws and hands over."""
-        check_whole("columns", columns, 1, _MOST_COLUMNS)
+        check_whole(cls, columns=columns)
         lines = captions.rstrip().splitlines()
         _check(len(before), len(after), len(lines))
         pairs = list(zip(map(_picture, before), map(_picture, after), strict=True))
@@ -95,7 +93,7 @@ def _options() -> tuple[io.Input, ...]:
             "columns",
             default=1,
             min=1,
-            max=_MOST_COLUMNS,
+            max=16,
             optional=True,
             tooltip="Pairs in a row.",
         ),

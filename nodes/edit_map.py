@@ -12,8 +12,6 @@ from .pictures.edit_map import draw_edit_map
 from .pictures.tensors import batch_of_one
 from .pictures.themes import THEMES
 
-_WIDTHS = (640, 2048)
-
 
 class EditMap(io.ComfyNode):
     """Draws what an edit did to a model."""
@@ -36,8 +34,8 @@ class EditMap(io.ComfyNode):
                 io.Int.Input(
                     "width",
                     default=1024,
-                    min=_WIDTHS[0],
-                    max=_WIDTHS[1],
+                    min=640,
+                    max=2048,
                     step=64,
                     optional=True,
                     tooltip="Width of the picture in pixels. Text grows with it; the height is what the report takes.",
@@ -56,6 +54,6 @@ class EditMap(io.ComfyNode):
     @classmethod
     def execute(cls, edit: Edit, width: int = 1024, theme: str = "light") -> io.NodeOutput:
         """Measures, draws and hands over."""
-        check_whole("width", width, *_WIDTHS)
+        check_whole(cls, width=width)
         lines = [f"{edit.described[0].upper()}{edit.described[1:]}, seed {edit.seed}"]
         return io.NodeOutput(batch_of_one(draw_edit_map(report(edit, lines), width, theme)))

@@ -38,7 +38,6 @@ from .page.summary import SHOWN_AGAIN, solved
 
 METHOD = "fia"
 _SAMPLER = "euler"
-_MOST_ROUNDS = 64
 _ALIASES = [
     *("prune", "pruning", "neurons", "neuron", "FIA", "forget", "forget it all", "mask", "cut", "erase", "unlearn"),
     *("remove", "training-free", "concept erasure", "scapre"),
@@ -82,7 +81,7 @@ class EraseNeurons(io.ComfyNode):
         **numerics: Any,
     ) -> io.NodeOutput:
         """Draws, selects, patches and reports."""
-        check_whole("rounds", rounds, 1, _MOST_ROUNDS)
+        check_whole(cls, rounds=rounds)
         solver, projections = METHODS[METHOD], HostProjections(model)
         preset, settings = settings_from(solver, preset, numerics)
         settings = replace(
@@ -169,7 +168,7 @@ def _inputs() -> list[io.Input]:
             "rounds",
             default=1,
             min=1,
-            max=_MOST_ROUNDS,
+            max=64,
             optional=True,
             advanced=True,
             tooltip="Raise it if memory is short: n rounds draw all pictures n times, watch an n-th of the layers each "

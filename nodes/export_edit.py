@@ -17,7 +17,6 @@ from .inputs.settings import check_whole
 from .inputs.types import CATEGORY, EditType
 
 _AUTO = "auto"
-_MOST_RANK = 2048
 
 
 class ExportEdit(io.ComfyNode):
@@ -52,7 +51,7 @@ class ExportEdit(io.ComfyNode):
                     "rank",
                     default=0,
                     min=0,
-                    max=_MOST_RANK,
+                    max=2048,
                     optional=True,
                     tooltip="Rank of the LoRA, the same for all matrices. 0: as many as the tolerance asks for.",
                 ),
@@ -111,7 +110,7 @@ class ExportEdit(io.ComfyNode):
         filename_prefix: str = "loras/scapre",
     ) -> io.NodeOutput:
         """Evaluates, writes and reports."""
-        check_whole("rank", rank, 0, _MOST_RANK)
+        check_whole(cls, rank=rank)
         apply_edit(model, edit, 1.0)  # refuses another architecture, and a model that has the edit already
         progress = HostProgress(getattr(cls.hidden, "unique_id", None))
         options = Options(Rank(rank, tolerance), "" if dtype == _AUTO else dtype, include_names)

@@ -18,23 +18,13 @@ from .host.progress import PROBE_STAGES, HostProgress
 from .host.sampling import Sampling, check_models
 from .host.steps import SAMPLERS
 from .inputs.settings import check_whole
-from .inputs.types import (
-    CATEGORY,
-    MOST_SIDE,
-    SCHEDULER,
-    names_input,
-    preserve_input,
-    scheduler_input,
-    seed_input,
-    size_input,
-)  # fmt: skip
+from .inputs.types import CATEGORY, SCHEDULER, names_input, preserve_input, scheduler_input, seed_input, size_input
 from .pictures.probe import draw_probe
 from .pictures.tensors import batch_of_one
 from .pictures.themes import THEMES
 
 MOST_NAMES, MOST_SEEDS = 200, 16
 _POINTS = "20, 35, 50"
-_MOST_STEPS = 200
 _WIDTH = 768
 _NOTHING = (
     "Not attacked: no weight that reads the text differs between the two models, so there are no states to look for"
@@ -87,9 +77,7 @@ class Probe(io.ComfyNode):
         attacks: str = "off",
     ) -> io.NodeOutput:
         """Draws with the original, asks both, and reports."""
-        check_whole("steps", steps, 2, _MOST_STEPS)
-        check_whole("seeds", seeds, 1, MOST_SEEDS)
-        check_whole("size", size, 0, MOST_SIDE)
+        check_whole(cls, steps=steps, seeds=seeds, size=size)
         erased = read_names(names)
         stays = parse_preserve(preserve, parse_concepts(names).concepts) if preserve.strip() else ()
         asked, at = wordings_of(wordings), read_points(look_at, steps)
@@ -168,7 +156,7 @@ def _inputs() -> list[io.Input]:
             "Names to look for in the edited model's predictions, one per line. What is after an arrow is left out.",
         ),
         preserve_input("Names that should be as before, one per line. How far their predictions moved is measured."),
-        io.Int.Input("steps", default=12, min=2, max=_MOST_STEPS, optional=True, tooltip="Steps of the pictures."),
+        io.Int.Input("steps", default=12, min=2, max=200, optional=True, tooltip="Steps of the pictures."),
         io.String.Input(
             "look_at",
             default=_POINTS,

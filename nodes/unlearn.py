@@ -45,7 +45,6 @@ from .page.summary import SHOWN_AGAIN, solved
 log = logging.getLogger("scapre")
 
 METHOD = "kscu"
-_MOST_ITERATIONS = 10_000
 _ALIASES = [
     *("train", "training", "fine-tune", "finetune", "KSCU", "ESD", "key steps", "unlearn", "forget", "erase", "remove"),
     *("concept erasure", "concept unlearning", "LoRA", "scapre"),
@@ -89,7 +88,7 @@ class Unlearn(io.ComfyNode):
         **numerics: Any,
     ) -> io.NodeOutput:
         """Trains, patches and reports."""
-        check_whole("preview_every", preview_every, 0, _MOST_ITERATIONS)
+        check_whole(cls, preview_every=preview_every)
         solver, projections = METHODS[METHOD], HostProjections(model)
         preset, settings = settings_from(solver, preset, numerics)
         settings = replace(settings, scheduler=settings.scheduler or SCHEDULER)
@@ -192,7 +191,7 @@ def _inputs() -> list[io.Input]:
             "preview_every",
             default=50,
             min=0,
-            max=_MOST_ITERATIONS,
+            max=10_000,
             optional=True,
             tooltip="Iterations between two previews of the first name, before and after, from one seed. 0: none.",
         ),

@@ -73,14 +73,21 @@ def _input(setting: Setting, methods: list[str]) -> io.Input:
     return io.Float.Input(setting.name, max=setting.offered, step=setting.step, round=1e-6, **common)
 
 
-def check_whole(name: str, value: Any, least: int, most: int) -> None:
-    """Accepts a whole number; the host checks what is typed, and not what comes by a link.
+def check_whole(node: type[io.ComfyNode], **given: Any) -> None:
+    """Accepts whole numbers in the range that a node's inputs declare; the host does so for what is typed, not linked.
+
+    Args:
+        node: That has the inputs.
+        given: Their values, by name.
 
     Raises:
-        ScaPreError: If it is none, or outside its range.
+        ScaPreError: If one is none, or outside its range.
     """
-    if not isinstance(value, Integral) or not least <= int(value) <= most:
-        raise ScaPreError(f"{name}: {value!r:.40} is no whole number from {least} to {most}. Give one.")
+    inputs: dict[str, Any] = {one.id: one for one in node.define_schema().inputs}
+    for name, value in given.items():
+        least, most = inputs[name].min, inputs[name].max
+        if not isinstance(value, Integral) or not least <= int(value) <= most:
+            raise ScaPreError(f"{name}: {value!r:.40} is no whole number from {least} to {most}. Give one.")
 
 
 def settings_from(method: Method, preset: str, values: Mapping[str, Any]) -> tuple[str, Any]:

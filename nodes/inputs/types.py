@@ -9,7 +9,6 @@ from comfy_api.latest import io
 
 EditType = io.Custom("SCAPRE_EDIT")
 CATEGORY = "model/scapre"
-MOST_SIDE = 4096
 SCHEDULER = "normal"
 
 
@@ -30,7 +29,7 @@ def strength_input(more: str = "") -> io.Input:
 def size_input(about: str) -> io.Input:
     """The input `size`, of pictures that models are asked at."""
     return io.Int.Input(
-        "size", default=0, min=0, max=MOST_SIDE, step=8, optional=True, advanced=True,
+        "size", default=0, min=0, max=4096, step=8, optional=True, advanced=True,
         tooltip=f"{about} 0: what the model's family draws at.",
     )  # fmt: skip
 
