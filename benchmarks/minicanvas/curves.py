@@ -44,8 +44,8 @@ def keep(point: Mapping[str, float]) -> float:
     return (point["IRA"] + point["CRA"]) / 2
 
 
-def draw(found: Mapping[str, Any], file: Path) -> None:
-    """Draw both figures over strength, and one against the other. It needs matplotlib.
+def blank(width: float, height: float) -> Any:
+    """Return a figure of so many inches to draw on.
 
     Raises:
         ValueError: matplotlib is not installed.
@@ -54,7 +54,16 @@ def draw(found: Mapping[str, Any], file: Path) -> None:
         from matplotlib.figure import Figure
     except ImportError:
         raise ValueError("the figure needs matplotlib: pip install matplotlib") from None
-    figure = Figure(figsize=(12, 4), layout="constrained")
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def draw(found: Mapping[str, Any], file: Path) -> None:
+    """Draw both figures over strength, and one against the other. It needs matplotlib.
+
+    Raises:
+        ValueError: matplotlib is not installed.
+    """
+    figure = blank(12, 4)
     axes = figure.subplots(1, 3)
     names = [name for name in METHODS if name in found]
     for place, name in enumerate(names):

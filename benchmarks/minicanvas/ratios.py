@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from . import report
-from .curves import keep, tasks
+from .curves import blank, keep, tasks
 from .evaluate import Evaluation, each
 from .inprocess import pack
 from .methods import METHODS
@@ -107,11 +107,7 @@ def draw(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
     Raises:
         ValueError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ValueError("the figure needs matplotlib: pip install matplotlib") from None
-    figure = Figure(figsize=(12, 5), layout="constrained")
+    figure = blank(12, 5)
     for axis, kind in zip(figure.subplots(1, 2, sharey=True), KINDS, strict=True):
         found = points(rows, kind)
         for place, form in enumerate(FORMS):
