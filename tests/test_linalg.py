@@ -107,3 +107,27 @@ def test_an_error_in_the_thread_reaches_the_caller():
     with pytest.raises(torch.linalg.LinAlgError):
         interruptible(torch.linalg.cholesky, -torch.eye(3), poll=lambda: None)
     assert interruptible(lambda value: value + 1, 1, poll=lambda: None) == 2
+
+
+def spread(width: int, rank: int, tail: float) -> torch.Tensor:
+    """A matrix of equal singular values up to a rank, and all others so large that they have this share of its norm."""
+    torch.manual_seed(rank)
+    left, right = (torch.linalg.qr(torch.randn(width, width, dtype=torch.float64)).Q for _ in range(2))
+    values = torch.full((width,), tail * (rank / max(width - rank, 1)) ** 0.5, dtype=torch.float64)
+    values[:rank] = 1
+    return left @ values.diag() @ right.T
+
+
+@pytest.mark.parametrize("tolerance", [1e-6, 1e-3, 0.05])
+@pytest.mark.parametrize("rank", [1, 8, 32])
+def test_a_matrix_is_made_thin_wherever_the_tolerance_allows_it(rank, tolerance):
+    matrix = spread(256, rank, 0.9 * tolerance)
+    left, basis = linalg.thin(matrix, tolerance, 32)
+    assert basis.shape[1] <= rank
+    assert (left @ basis.T - matrix).norm() <= tolerance * matrix.norm()
+    assert linalg.thin(spread(256, rank, 0), tolerance, 32) is not None
+
+
+@pytest.mark.parametrize("tail", [1e-5, 1e-2, 0.5])
+def test_a_matrix_that_is_not_thin_is_told_from_one_that_is(tail):
+    assert linalg.thin(spread(256, 32, tail), 1e-6, 32) is None

@@ -306,8 +306,10 @@ def measure_probed_curves(options: argparse.Namespace) -> int:
     from . import curves, probed, probed_curves
 
     found, name = evaluation(options.folder), f"probed-curves-{options.split}"
-    rows = resumed(name, lambda known: probed_curves.rows(found, options.split, known, tell))
-    counts = {"UA": curves.SIZES.target, "IRA": curves.SIZES.kept}
+    resumed(name, lambda known: probed_curves.rows(found, options.split, known, tell))
+    rows = resumed(name, lambda known: probed_curves.counted_again(found, options.split, known, tell))
+    counts = {"UA": curves.SIZES.target, "IRA": curves.SIZES.kept + probed_curves.AGAIN}
+    rows = [{**row, "IRA": probed_curves.kept_of_all(row)} for row in rows]
     print(json.dumps(probed.ranked_over(rows, counts), indent=1))
     return 0
 

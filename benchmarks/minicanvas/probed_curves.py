@@ -7,6 +7,7 @@ leaves alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,11 +18,13 @@ from .evaluate import Evaluation
 from .inprocess import SAMPLING, pack
 from .methods import METHODS
 from .probed import PAIRS, POINTS, STEPS, mean, plain_tasks
-from .questions import Sizes
+from .questions import Choice, Sizes, object_questions, style_questions
 from .tasks import Task
 
 TWINS = Sizes(2 * SIZES.target, 2 * SIZES.kept, 0)  # tasks of pairs ask half as many
 WORDINGS = 2  # of those of the node
+AGAIN = 18
+"""Pictures of what stays that are counted beside those of `SIZES`, since six decide too little."""
 ASKED = ("auto", "uce", "rece", "speed", "oce", "dp", "precise", "scale")
 
 
@@ -60,6 +63,57 @@ def names_of(task: Task, role: str) -> list[str]:
     return list(dict.fromkeys(check.word for check in checks if check.role == role))
 
 
+def counted_again(
+    evaluation: Evaluation, split: str, known: Sequence[Mapping[str, Any]], tell: Callable[[str], None]
+) -> Iterator[list[Mapping[str, Any]]]:
+    """All rows, with the share of `AGAIN` other pictures of the names that stay which shows them: `again`.
+
+    Args:
+        evaluation: MiniCanvas and its judge.
+        split: Of the tasks.
+        known: All rows of the split.
+        tell: Told each method and task.
+    """
+    found = {(row["method"], row["task"], row["strength"]): row for row in known}
+    for task in tasks(split):
+        for method in ASKED:
+            places = [(method, task.name, strength) for strength in STRENGTHS]
+            if any("again" not in found[place] for place in places):
+                tell(f"{method}: {task.name}, again")
+                shares = [
+                    _share(evaluation, name, model, again(task)) for name, model in _edited(evaluation, method, task)
+                ]
+                found |= {place: {**found[place], "again": s} for place, s in zip(places, shares, strict=True)}
+                yield list(found.values())
+
+
+def again(task: Task) -> Task:
+    """Other prompts for the names that stay of a task."""
+    ask = style_questions if task.kind == "style" else object_questions
+    choice, sizes = Choice(f"{task.name}, again"), Sizes(0, AGAIN, 0)
+    questions = ask(choice, task.concepts, sizes, kept=names_of(task, "in"))
+    return replace(task, name=f"{task.name}, again", questions=tuple(questions))
+
+
+def kept_of_all(row: Mapping[str, Any]) -> float:
+    """The share of all pictures of a row's names that stay which show them."""
+    return float(SIZES.kept * row["IRA"] + AGAIN * row["again"]) / (SIZES.kept + AGAIN)
+
+
+def _share(evaluation: Evaluation, name: str, model: Any, task: Task) -> float:
+    return round(report.figures([evaluation.ask_model(name, model, task)])[0]["IRA"].value, 4)
+
+
+def _edited(evaluation: Evaluation, method: str, task: Task) -> Iterator[tuple[str, Any]]:
+    """A name for each strength of a method's edit, and the model with it."""
+    node, apply = pack("nodes.erase_concepts").EraseConcepts, pack("nodes.host.patch").apply_edit
+    loaded, inputs, names = evaluation.loaded, METHODS[method][task.kind], "\n".join(task.concepts)
+    with torch.inference_mode():
+        edit = node.execute(loaded.model, loaded.clip, names, **inputs).args[1]
+        for strength in STRENGTHS:
+            yield f"{method}@{strength:g}", apply(loaded.model, edit, strength)
+
+
 class _Questions:
     """What the original model draws and predicts for the names of a task."""
 
@@ -77,14 +131,11 @@ class _Questions:
 
     def against(self, method: str) -> Iterator[dict[str, Any]]:
         """What the judge and the probe say of a method at each strength."""
-        node, apply = pack("nodes.erase_concepts").EraseConcepts, pack("nodes.host.patch").apply_edit
-        with torch.inference_mode():
-            inputs, names = METHODS[method][self._task.kind], "\n".join(self._task.concepts)
-            edit = node.execute(self._loaded.model, self._loaded.clip, names, **inputs).args[1]
-            for strength in STRENGTHS:
-                model = apply(self._loaded.model, edit, strength)
+        edited = _edited(self._evaluation, method, self._task)
+        for strength, (name, model) in zip(STRENGTHS, edited, strict=True):
+            with torch.inference_mode():
                 self._models.edit(model)
-                shares, _ = report.figures([self._evaluation.ask_model(f"{method}@{strength:g}", model, self._task)])
+                shares, _ = report.figures([self._evaluation.ask_model(name, model, self._task)])
                 judged = {key: round(shares[key].value, 4) for key in ("UA", "IRA")}
                 row = {"method": method, "strength": strength, "task": self._task.name, **judged}
                 yield row | self._figures(self._asked.against().rows)

@@ -13,7 +13,7 @@ from ...states.encoder import Encoder
 from ...states.prefixes import encode_prefixes
 from .contexts import MOST_TOKENS, PADDING, WORDINGS
 from .kin import general_words
-from .moments import Moment, half, kept_weights, symmetric
+from .moments import Moment, half, kept_weights
 
 _STAGE = "text encoding"
 _TOGETHER = 256
@@ -41,15 +41,15 @@ def keep(states: Mapping[str, Tensor], *moments: Moment) -> None:
 
 
 def common_moment(encoder: Encoder, concepts: Sequence[Concept], width: int, progress: Progress) -> Tensor:
-    """Mean over the texts of general words, (width, width), float64, without those that are erased."""
+    """Mean over the texts of general words, without those that are erased: an upper triangle, float64."""
     words, erased = general_words(encoder, concepts)
     texts, gone = _texts(words), _texts(erased)
 
     def whole() -> Tensor:
-        return half(_moment(encoder, texts, width, progress))
+        return _moment(encoder, texts, width, progress).float()
 
     found = encoder.remembered("general words: " + "\n".join(texts), whole)
-    total = symmetric(found if found.shape == (width * (width + 1) // 2,) else whole())
+    total = (found if found.shape == (width * (width + 1) // 2,) else whole()).double()
     if gone:
         total = total - _moment(encoder, gone, width, progress)
     return total / max(1, len(texts) - len(gone))
@@ -65,4 +65,4 @@ def _moment(encoder: Encoder, texts: Sequence[str], width: int, progress: Progre
         progress(_STAGE, start, len(texts))
         keep(encode_prefixes(encoder, read_lengths(encoder, texts[start : start + _TOGETHER])), moment)
     progress(_STAGE, len(texts), len(texts))
-    return moment.total()
+    return half(moment.total())

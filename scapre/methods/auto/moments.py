@@ -62,14 +62,14 @@ class Span:
 
 @dataclass(frozen=True)
 class Moments:
-    """The moments of a list.
+    """The moments of a list. Symmetric ones are their upper triangles, (t,) with t = d (d + 1) / 2, as `half` gives.
 
     Attributes:
-        erased: (d, d) S.
+        erased: (t,) S.
         way: (d, d) D.
-        kept: (d, d) sum over kept texts, of which G is the mean, if there are not too many.
-        apart: (d, d) that part of `kept` which belongs to kin that are left out to see how they would fare.
-        common: (d, d) mean over texts of general words, the same for every list.
+        kept: (t,) sum over kept texts, of which G is the mean, if there are not too many.
+        apart: (t,) that part of `kept` which belongs to kin that are left out to see how they would fare.
+        common: (t,) mean over texts of general words, the same for every list.
         kin: (concepts, d) mean of the states of what takes each concept's place, at its last token and alone; with
             several text encoders, a row for each of them, one concept after another.
         texts: Number of kept texts.
@@ -97,13 +97,14 @@ class Moments:
         total = self.erased.add(self.common, alpha=keep).add_(self.kept, alpha=share)
         if without:
             total.sub_(self.apart, alpha=share)
-        total.diagonal().add_(hold * self.square / self.concepts)
-        return total
+        whole = symmetric(total)
+        whole.diagonal().add_(hold * self.square / self.concepts)
+        return whole
 
     def tensors(self) -> dict[str, Tensor]:
         """As an edit keeps them. In single precision they are what is solved, so that it can be solved again."""
         numbers = [self.texts, self.concepts, self.square, self.found, self.reach]
-        halves = {key: half(getattr(self, key)) for key in _SYMMETRIC}
+        halves = {key: getattr(self, key).float() for key in _SYMMETRIC}
         return {**halves, "way": self.way.float(), "kin": self.kin.float(), "counts": torch.tensor(numbers)}
 
     @classmethod
@@ -119,7 +120,7 @@ class Moments:
         counts = tensors["counts"]
         if len(counts) != _COUNTS or min(counts[:3].tolist()) <= 0 or len(tensors["kin"]) % int(counts[1]):
             raise ScaPreError("edit: its moments do not fit its concepts. It is damaged; make it again.")
-        parts = {key: symmetric(tensors[key]) for key in _SYMMETRIC}
+        parts = {key: tensors[key].double() for key in _SYMMETRIC}
         texts, concepts, square, found, reach = tensors["counts"].tolist()
         return cls(
             **parts,
@@ -134,23 +135,19 @@ class Moments:
 
 
 def half(matrix: Tensor) -> Tensor:
-    """The upper triangle of a symmetric (d, d) matrix, (d (d + 1) / 2,), float32."""
-    return matrix[_upper(len(matrix))].float()
+    """The upper triangle of a symmetric (d, d) matrix, row by row, (d (d + 1) / 2,)."""
+    return matrix.masked_select(_upper(len(matrix), matrix.device))
 
 
 def symmetric(triangle: Tensor) -> Tensor:
-    """The (d, d) float64 matrix whose upper triangle is given."""
+    """The (d, d) matrix whose upper triangle is given."""
     width = int((math.isqrt(8 * len(triangle) + 1) - 1) // 2)
-    rows, columns = _upper(width)
-    found = torch.zeros(width, width, dtype=torch.float64, device=triangle.device)
-    found[rows, columns] = triangle.double()
-    found[columns, rows] = triangle.double()
-    return found
+    found = triangle.new_zeros(width, width).masked_scatter_(_upper(width, triangle.device), triangle)
+    return found.add_(found.triu(1).T)
 
 
-def _upper(width: int) -> tuple[Tensor, Tensor]:
-    rows, columns = torch.triu_indices(width, width)
-    return rows, columns
+def _upper(width: int, device: torch.device) -> Tensor:
+    return torch.ones(width, width, dtype=torch.bool, device=device).triu()
 
 
 def together(parts: Sequence[Moments]) -> Moments:

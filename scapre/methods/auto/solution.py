@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...linalg import thin
-from .moments import Moments
+from .moments import Moments, symmetric
 
 _FAR, _STRANGERS, _NEAR = 2.0, 1.5, 1.0
 _WIDE = 2048  # narrower matrices are solved whole in no time
@@ -86,7 +86,8 @@ def harm(moments: Moments, way: Product, hold: float, keep: float) -> float:
         return 0.0
     factor = torch.linalg.cholesky(moments.metric(hold, keep, without=True))
     found = Product(way.left, torch.cholesky_solve(way.right, factor))
-    moved, its = (float(found.size(moment) / moment.trace()) for moment in (moments.apart, moments.erased))
+    wholes = (symmetric(moment) for moment in (moments.apart, moments.erased))
+    moved, its = (float(found.size(moment) / moment.trace()) for moment in wholes)
     return (moved / its) ** 0.5 if its > 0 else 0.0  # where nothing is erased, nothing moves
 
 

@@ -20,7 +20,7 @@ from ...states.prompts import NULL
 from .common import common_moment, fits, keep, read_lengths
 from .contexts import MOST_TOKENS, NAME, PADDING, Slot, Wordings, slots
 from .kin import ANCHORS, Kin
-from .moments import Moment, Moments, Span, aim, weights
+from .moments import Moment, Moments, Span, aim, half, weights
 
 _STAGE = "text encoding"
 _TOGETHER = 64  # concepts whose texts are encoded together
@@ -123,7 +123,7 @@ def study(
     common = common_moment(encoder, concepts, width, progress)
     progress(_STAGE, total, total)
     return Moments(
-        found.erased.total(), found.way.total(), found.kept.total(), found.apart.total(),
+        half(found.erased.total()), found.way.total(), half(found.kept.total()), half(found.apart.total()),
         common, torch.stack(found.kin), texts + len(beside) + len(alone), len(concepts), found.square,
         sum(near.found for near in kin) / len(kin),
     )  # fmt: skip
