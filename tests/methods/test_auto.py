@@ -66,6 +66,13 @@ class Worded(Encoder):
         return {word: number for number, word in enumerate((*self.WORDS, *self.OTHERS))}
 
 
+class Pieced(Worded):
+    """Has three letters of a word in a token."""
+
+    def tokens(self, text: str) -> list[int]:
+        return super().tokens(" ".join(re.findall(r"[^\w\s]*\w{1,3}[^\w\s]*|[^\w\s]+", text)))
+
+
 def request(text: str = LIST, settings: Settings | None = None, **more):
     more = {"preserve": ("fish", "a ship"), **more}
     return ask(text, settings or Settings(), method="auto", **more)
@@ -95,6 +102,10 @@ def naive_moments(encoder: Encoder, asked) -> dict[str, torch.Tensor]:
     def state(text: str) -> torch.Tensor:
         return encoder.encode([text])[0, : len(encoder.tokens(text)) + 2 + PADDING].double()
 
+    def span_of(before: str, name: str) -> tuple[int, int, int]:
+        first, sizes = len(encoder.tokens(before)) + 1, [len(encoder.tokens(word)) for word in name.split()]
+        return first, first + sum(sizes[:-1]), first + sum(sizes) - 1
+
     def stays(text: str) -> torch.Tensor:
         found, end = state(text), len(encoder.tokens(text)) + 1
         parts = [found[:1], found[1:end], found[end : end + 1], found[end + 1 :]]
@@ -103,16 +114,19 @@ def naive_moments(encoder: Encoder, asked) -> dict[str, torch.Tensor]:
     for place, (concept, near) in enumerate(zip(concepts, kin, strict=True)):
         group = _group(encoder, concept, [*asked.preserve, *near.words], near, asked_wordings, place, len(concepts))
         for slot in group.slots:
-            x, first = state(slot.fill(concept.text)), len(slot.before.split()) + 1
-            last, end = first + len(concept.text.split()) - 1, len(x) - 1 - PADDING
+            x, (first, word, last) = state(slot.fill(concept.text)), span_of(slot.before, concept.text)
+            end = len(x) - 1 - PADDING
             places = [range(first, last), range(last, last + 1), range(last + 1, end), range(end, end + 1)]
             places.append(range(end + 1, len(x)))
             for part in (part for part in places if len(part)):
                 for t in part:
                     ys = []
                     for anchor in group.anchors:
-                        y, there = state(slot.fill(anchor)), first + len(anchor.split()) - 1
-                        ys.append(y[there + t - last] if there + t - last >= first else x[t])
+                        y, (_, its, there) = state(slot.fill(anchor)), span_of(slot.before, anchor)
+                        if word <= t < last:
+                            ys.append(y[max(there + t - last, its)])
+                        else:
+                            ys.append(y[there + t - last] if there + t - last >= first else x[t])
                     way = sum(ys) / len(ys) - x[t]
                     share = 1 / len(part) / len(group.slots)
                     s += share * torch.outer(x[t], x[t])
@@ -131,8 +145,8 @@ def naive_moments(encoder: Encoder, asked) -> dict[str, torch.Tensor]:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("encoder", [Encoder(WIDTH), Worded(WIDTH)])
-@pytest.mark.parametrize("text", ["one", "aae -> aaf", LIST, "aae\nbbe\nzzab two"])
+@pytest.mark.parametrize("encoder", [Encoder(WIDTH), Worded(WIDTH), Pieced(WIDTH)])
+@pytest.mark.parametrize("text", ["one", "aae -> aaf", LIST, "aae\nbbe\nzzab two", "kandinsky\nbelt of kandinsky"])
 @pytest.mark.parametrize("wordings", ["", "by NAME; NAME beside a OTHER; OTHER of NAME"])
 def test_the_edit_is_the_constrained_ridge_of_its_moments(encoder: Encoder, text: str, wordings: str) -> None:
     """Over matrices B = C Uᵀ with U the complement of the empty prompt's states, which is one ridge for C."""
@@ -155,17 +169,20 @@ def test_the_edit_is_the_constrained_ridge_of_its_moments(encoder: Encoder, text
 def test_the_moments_of_one_prompt_are_sums_over_single_tokens() -> None:
     generator = torch.Generator().manual_seed(0)
     x, y, z = (torch.randn(9, 5, generator=generator) for _ in range(3))
-    found = aim(x, Span(2, 3, 5), [(y[:8], Span(2, 2, 4)), (torch.cat((z, z[:1])), Span(2, 4, 6))])
+    found = aim(x, Span(2, 3, 3, 5), [(y[:8], Span(2, 2, 2, 4)), (torch.cat((z, z[:1])), Span(2, 4, 4, 6))])
     # The first of the others has no token for the earlier one, which therefore stays there.
     pairs = {2: (x[2], z[3]), 3: (y[2], z[4]), 4: (y[3], z[5]), 5: (y[4], z[6]), 6: (y[5], z[7]), 7: (y[6], z[8])}
     pairs[8] = (y[7], z[0])
     assert torch.allclose(found, torch.stack([(one + other) / 2 for one, other in pairs.values()]))
+    # Pieces of one word go with it, as far as the other's last word has as many.
+    found = aim(x, Span(2, 2, 4, 6), [(y[:7], Span(2, 2, 2, 4)), (z, Span(1, 3, 4, 6))])
+    assert torch.allclose(found[:3], torch.stack([(y[2] + z[3]) / 2, (y[2] + z[3]) / 2, (y[2] + z[4]) / 2]))
     assert kept_weights(4, 9).tolist() == pytest.approx([1, 1 / 3, 1 / 3, 1 / 3, 1, *[1 / 4] * 4])
     assert kept_weights(1, 4).tolist() == pytest.approx([1, 1, 1 / 2, 1 / 2])
 
 
 def test_every_class_of_positions_counts_one() -> None:
-    for span in (Span(1, 1, 2), Span(2, 5, 9), Span(3, 3, 76), Span(1, 2, 75)):
+    for span in (Span(1, 1, 1, 2), Span(2, 4, 5, 9), Span(3, 3, 3, 76), Span(1, 1, 2, 75)):
         classes = span.classes(WINDOW)
         assert sum(map(len, classes)) == WINDOW - span.first
         assert weights(classes).sum().item() == pytest.approx(len(classes))

@@ -76,8 +76,10 @@ class Study:
 
     def _span(self, slot: Slot, name: str) -> Span:
         first = len(self.encoder.tokens(slot.before)) + 1
-        last = max(len(self.encoder.tokens(core(slot.before + name))), first) if name else first
-        return Span(first, last, len(self.encoder.tokens(slot.fill(name))) + 1)
+        whole = core(slot.before + name) if name else slot.before
+        last = max(len(self.encoder.tokens(whole)), first)
+        word = max(len(self.encoder.tokens(whole.rpartition(" ")[0])) + 1, first)
+        return Span(first, min(word, last), last, len(self.encoder.tokens(slot.fill(name))) + 1)
 
 
 def study(
