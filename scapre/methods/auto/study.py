@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ...concepts.concepts import Concept
-from ...concepts.spelling import core
+from ...concepts.spelling import core, last_word
 from ...errors import ScaPreError, shorten
 from ...progress import Progress
 from ...states.encoder import Encoder
@@ -78,7 +78,7 @@ class Study:
         first = len(self.encoder.tokens(slot.before)) + 1
         whole = core(slot.before + name) if name else slot.before
         last = max(len(self.encoder.tokens(whole)), first)
-        word = max(len(self.encoder.tokens(whole.rpartition(" ")[0])) + 1, first)
+        word = max(len(self.encoder.tokens(whole[: last_word(whole)])) + 1, first)
         return Span(first, min(word, last), last, len(self.encoder.tokens(slot.fill(name))) + 1)
 
 
