@@ -431,6 +431,15 @@ class TestStudiesOfTheProbe:
         assert found["moved with IRA"] == pytest.approx(1) and found["held with IRA"] == pytest.approx(-1)
         assert found["left with UA, means over tasks"] == found["left with UA, mean within a task"] == pytest.approx(1)
 
+    def test_more_pictures_ask_for_the_same_names_otherwise(self) -> None:
+        for task in probed_curves.tasks("held-out"):
+            more, kept = probed_curves.again(task), probed_curves.names_of(task, "in")
+            assert len(more.questions) == probed_curves.AGAIN
+            assert set(probed_curves.names_of(more, "in")) == set(kept)
+            assert not {q.text for q in more.questions} <= {q.text for q in task.questions}
+            assert not any(check.role == "erase" for q in more.questions for check in q.checks)
+        assert probed_curves.kept_of_all({"IRA": 1.0, "again": 0.5}) == pytest.approx(15 / 24)
+
     def test_a_second_count_agrees_the_more_pictures_there_are(self) -> None:
         shares = np.linspace(0, 1, 13)
         few, many, most = (probed.recounted(shares, count) for count in (4, 12, 100_000))

@@ -78,7 +78,7 @@ class Study:
         first = len(self.encoder.tokens(slot.before)) + 1
         whole = core(slot.before + name) if name else slot.before
         last = max(len(self.encoder.tokens(whole)), first)
-        word = max(len(self.encoder.tokens(whole[: last_word(whole)])) + 1, first)
+        word = max(len(self.encoder.tokens(whole[: last_word(whole)].rstrip())) + 1, first)
         return Span(first, min(word, last), last, len(self.encoder.tokens(slot.fill(name))) + 1)
 
 
