@@ -75,6 +75,8 @@ def thin(matrix: Tensor, tolerance: float, most: int) -> tuple[Tensor, Tensor] |
     generator = torch.Generator().manual_seed(0)
     sample = torch.randn(len(matrix), size, generator=generator).to(matrix.device)
     whole, hopeless = float(matrix.square().sum()), max(_COARSE, _FAR * tolerance) ** 2
+    if torch.get_float32_matmul_precision() != "highest":
+        hopeless = 1.0  # the first round tells too little
     for rounded in (matrix.float(), matrix):
         basis = torch.linalg.qr(rounded.T @ sample.to(rounded)).Q
         sample = rounded @ basis

@@ -31,8 +31,6 @@ _TIDY = re.compile("[A-Za-z0-9](?:[A-Za-z0-9 .&'-]*[A-Za-z0-9])?")  # most names
 _WEIGHT = re.compile(r"\s*:\s*[-+]?(?:\d+(?:\.\d*)?|\.\d+)\s*$")
 _LOOSE_WEIGHT = re.compile(r"(?<=\S)\s*:\s*[-+]?\d*\.\d+\s*$")  # without brackets only what can be no title: 2001: 2
 _ESCAPED = re.compile(r"\\+(?=[()\[\]{}])")  # prompt tags write saber \(fate\), where bare brackets are a weight
-_HAN, _KANA = r"\u3400-\u9fff\uf900-\ufaff", r"\u3041-\u30fa\u30fc-\u30ff"
-_WORDS = re.compile(rf"[{_HAN}]|[{_KANA}]+|[^\s・{_HAN}{_KANA}]+")
 _TAG = re.compile(r"<\s*/|/\s*>$")
 # The dot of R.E.M., Jr. and Sheila E. is a part of them.
 _ABBREVIATED = re.compile(r"(?:\b(?:[^\W\d_]\.){2,}|\s[A-Z]\.|\b(?:jr|sr|inc|ltd|co|corp|bros|esq)\.)$", re.IGNORECASE)
@@ -56,11 +54,6 @@ def core(name: str) -> str:
     """A name up to its last character that carries a word; the whole name if none does."""
     end = next((i for i in range(len(name), 0, -1) if carries(name[i - 1])), len(name))
     return name[:end]
-
-
-def last_word(name: str) -> int:
-    """Where the last word of a name begins. A Chinese character is a word, and so are kana up to the next of those."""
-    return max((found.start() for found in _WORDS.finditer(name)), default=0)
 
 
 def is_bare(name: str) -> bool:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pack.scapre.concepts.concepts import Concept, name_notes, parse_concepts, parse_names, parse_preserve
 from pack.scapre.concepts.names import check_stored, normalise
 from pack.scapre.concepts.review import review
-from pack.scapre.concepts.spelling import core, last_word, plain, tidy
+from pack.scapre.concepts.spelling import core, plain, tidy
 from pack.scapre.errors import ScaPreError
 
 ENDS = [
@@ -66,18 +66,6 @@ def test_what_belongs_to_a_name_stays(name: str) -> None:
 )  # fmt: skip
 def test_erasing_begins_at_the_last_word(name: str, last: str) -> None:
     assert core(name) == last
-
-
-@pytest.mark.parametrize(
-    ("name", "last"),
-    [
-        ("hexagram", "hexagram"), ("Claude Monet", "Monet"), ("a\u00a0Jean-Michel\tBasquiat", "Basquiat"),
-        ("C3-PO", "C3-PO"), ("齐白石", "石"), ("老虎 cat", "cat"), ("クロード・モネ", "モネ"), ("猫のタマ", "のタマ"),
-        ("고양이 그림", "그림"), ("", ""),
-    ],
-)  # fmt: skip
-def test_the_last_word_of_a_name(name: str, last: str) -> None:
-    assert name[last_word(name) :] == last
 
 
 def test_double_quotes_keep_a_name_and_not_the_place() -> None:

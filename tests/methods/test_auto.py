@@ -6,11 +6,13 @@ import re
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor
 
+from pack.scapre.checkpoints.tokenizer import Tokenizer
 from pack.scapre.concepts.concepts import Concept
 from pack.scapre.concepts.spelling import core
 from pack.scapre.edits.hide import hide_names
@@ -20,12 +22,12 @@ from pack.scapre.families import Role
 from pack.scapre.files import read_edit, write_edit
 from pack.scapre.merge import merge_edits
 from pack.scapre.methods.auto import Settings
-from pack.scapre.methods.auto.contexts import COMBINED, PADDING, WORDINGS, Wordings, slots
+from pack.scapre.methods.auto.contexts import COMBINED, PADDING, WORDINGS, Slot, Wordings, slots
 from pack.scapre.methods.auto.kin import ANCHORS, Kin, find_kin, general_words, kin_notes
 from pack.scapre.methods.auto.kinds import WORDS, kinds_of
 from pack.scapre.methods.auto.moments import Moments, Span, aim, half, joined, kept_weights, weights
 from pack.scapre.methods.auto.solution import Product, constrained, harm, reach_of
-from pack.scapre.methods.auto.study import _MORE, _group, _texts_of, study
+from pack.scapre.methods.auto.study import _MORE, Study, _group, _texts_of, study
 from pack.scapre.methods.right import right_factors
 from pack.scapre.methods.scapre.settings import Settings as ScaPreSettings
 from pack.scapre.progress import silent
@@ -67,10 +69,21 @@ class Worded(Encoder):
 
 
 class Pieced(Worded):
-    """Has three letters of a word in a token."""
+    """Has three letters of a word in a token; a piece is another token than a word of the same letters."""
 
     def tokens(self, text: str) -> list[int]:
-        return super().tokens(" ".join(re.findall(r"[^\w\s]*\w{1,3}[^\w\s]*|[^\w\s]+", text)))
+        words = [re.findall(r"[^\w\s]*\w{1,3}[^\w\s]*|[^\w\s]+", word) for word in text.split()]
+        return super().tokens(
+            " ".join(f"{piece}~" if piece is not word[-1] else piece for word in words for piece in word)
+        )
+
+
+class Merging(Encoder):
+    """Knows no spaces, and has four letters in a token, so that what stands before a name runs together with it."""
+
+    def tokens(self, text: str) -> list[int]:
+        text = "".join(text.split())
+        return super().tokens(" ".join(text[start : start + 4] for start in range(0, len(text), 4)))
 
 
 def request(text: str = LIST, settings: Settings | None = None, **more):
@@ -104,7 +117,8 @@ def naive_moments(encoder: Encoder, asked) -> dict[str, torch.Tensor]:
 
     def span_of(before: str, name: str) -> tuple[int, int, int]:
         first, sizes = len(encoder.tokens(before)) + 1, [len(encoder.tokens(word)) for word in name.split()]
-        return first, first + sum(sizes[:-1]), first + sum(sizes) - 1
+        last = first + sum(sizes) - 1
+        return first, first if len(sizes) == 1 else last, last
 
     def stays(text: str) -> torch.Tensor:
         found, end = state(text), len(encoder.tokens(text)) + 1
@@ -123,10 +137,12 @@ def naive_moments(encoder: Encoder, asked) -> dict[str, torch.Tensor]:
                     ys = []
                     for anchor in group.anchors:
                         y, (_, its, there) = state(slot.fill(anchor)), span_of(slot.before, anchor)
-                        if word <= t < last:
+                        if t >= last:
+                            ys.append(y[there + t - last])
+                        elif word == first:
                             ys.append(y[max(there + t - last, its)])
                         else:
-                            ys.append(y[there + t - last] if there + t - last >= first else x[t])
+                            ys.append(y[its + t - last] if its + t - last >= first else x[t])
                     way = sum(ys) / len(ys) - x[t]
                     share = 1 / len(part) / len(group.slots)
                     s += share * torch.outer(x[t], x[t])
@@ -174,15 +190,38 @@ def test_the_moments_of_one_prompt_are_sums_over_single_tokens() -> None:
     pairs = {2: (x[2], z[3]), 3: (y[2], z[4]), 4: (y[3], z[5]), 5: (y[4], z[6]), 6: (y[5], z[7]), 7: (y[6], z[8])}
     pairs[8] = (y[7], z[0])
     assert torch.allclose(found, torch.stack([(one + other) / 2 for one, other in pairs.values()]))
-    # Pieces of one word go with it, as far as the other's last word has as many.
-    found = aim(x, Span(2, 2, 4, 6), [(y[:7], Span(2, 2, 2, 4)), (z, Span(1, 3, 4, 6))])
-    assert torch.allclose(found[:3], torch.stack([(y[2] + z[3]) / 2, (y[2] + z[3]) / 2, (y[2] + z[4]) / 2]))
+    # Pieces of one word go with it, as far as the other has as many; those of a name of several words stay.
+    others = [(y[:7], Span(2, 2, 2, 4)), (z, Span(2, 2, 4, 6))]
+    found = aim(x, Span(2, 2, 4, 6), others)
+    assert torch.allclose(found[:3], torch.stack([(y[2] + z[2]) / 2, (y[2] + z[3]) / 2, (y[2] + z[4]) / 2]))
+    found = aim(x, Span(2, 4, 4, 6), others)
+    assert torch.allclose(found[:3], torch.stack([x[2], x[3], (y[2] + z[4]) / 2]))
+    # Marks behind a name that the other has not are those before its end.
+    assert Span(1, 1, 1, 5).beside(Span(1, 1, 1, 2), 7) == [1, 1, 1, 1, 2, 3]
     assert kept_weights(4, 9).tolist() == pytest.approx([1, 1 / 3, 1 / 3, 1 / 3, 1, *[1 / 4] * 4])
     assert kept_weights(1, 4).tolist() == pytest.approx([1, 1, 1 / 2, 1 / 2])
 
 
+@pytest.mark.parametrize("name", ["lion", "a", "of", "ion ax"])
+def test_a_name_may_run_together_with_what_stands_before_it(name: str) -> None:
+    edit = edit_of(request(name), Merging(WIDTH))
+    assert edit.delta(VALUES[0], WEIGHT).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("name", "pieces"),
+    [("hexagram", True), ("Spider-Man", False), ("star", False), ("Claude Monet", False), ("é", True)],
+)
+def test_a_word_s_pieces_are_no_prompts_of_their_own(name: str, pieces: bool) -> None:
+    tokenizer = Tokenizer(None)
+    encoder = SimpleNamespace(tokens=tokenizer)
+    span = Study(encoder, WIDTH)._span(Slot.of("a picture of {}!", ""), name)
+    assert span.first == 4 and span.end == span.last + 2 == len(tokenizer(f"a picture of {name}!")) + 1
+    assert span.word == (span.first if pieces else span.last)
+
+
 def test_every_class_of_positions_counts_one() -> None:
-    for span in (Span(1, 1, 1, 2), Span(2, 4, 5, 9), Span(3, 3, 3, 76), Span(1, 1, 2, 75)):
+    for span in (Span(1, 1, 1, 2), Span(2, 5, 5, 9), Span(3, 3, 3, 76), Span(1, 1, 2, 75)):
         classes = span.classes(WINDOW)
         assert sum(map(len, classes)) == WINDOW - span.first
         assert weights(classes).sum().item() == pytest.approx(len(classes))

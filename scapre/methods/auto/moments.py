@@ -30,7 +30,7 @@ class Span:
 
     Attributes:
         first: Position of its first token.
-        word: Position of the first token of its last word.
+        word: Position of its first token, where all its tokens are pieces of one word; otherwise `last`.
         last: Position of its last token that carries a word.
         end: Position of the end token.
     """
@@ -50,19 +50,18 @@ class Span:
     def beside(self, other: Span, window: int) -> list[int]:
         """Position in another prompt of each of this one's positions, which differs from it in the name alone.
 
-        A name's earlier words that a shorter name has none for are given the position before that name. Other names
-        begin with them too (Claude Monet, Claude Lorrain), so they have nowhere to go. The pieces of its last word go
-        with that word: no more of them than the other's last word has, the first of which takes the place of the rest.
+        A name's earlier tokens that a shorter name has none for are given the position before that name. Other names
+        begin with them too (Claude Monet, Claude Lorrain), so they have nowhere to go. But pieces of one word go with
+        it: the other's first piece, if it has some, takes the place of those that it has not.
 
         Args:
             other: Where the other name is.
             window: Positions of this prompt; the other one has as many behind its end.
         """
-        least = [other.first - 1] * (self.word - self.first) + [other.word] * (self.last - self.word)
-        inside = [
-            max(place, other.last - self.last + t) for place, t in zip(least, range(self.first, self.last), strict=True)
-        ]
-        later = [other.last + t - self.last for t in range(self.last, self.end)]
+        pieces = self.word < self.last
+        least, end = (other.word, other.last) if pieces else (other.first - 1, other.word)
+        inside = [max(least, end - self.last + t) for t in range(self.first, self.last)]
+        later = [min(other.last - self.last + t, other.end - 1) for t in range(self.last, self.end)]
         return [*inside, *later, *(other.end + t - self.end for t in range(self.end, window))]
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import cycle, zip_longest
+from itertools import cycle, takewhile, zip_longest
 
 import torch
 from torch import Tensor
 
 from ...concepts.concepts import Concept
-from ...concepts.spelling import core, last_word
+from ...concepts.spelling import core
 from ...errors import ScaPreError, shorten
 from ...progress import Progress
 from ...states.encoder import Encoder
@@ -59,6 +59,7 @@ class Study:
         self.erased, self.way, self.kept, self.apart = (Moment(width) for _ in range(4))
         self.kin: list[Tensor] = []
         self.square = 0.0
+        self._pieces: dict[str, bool] = {}
 
     def erase(self, group: Group, states: Mapping[str, Tensor]) -> None:
         """Adds the prompts of a concept."""
@@ -75,11 +76,22 @@ class Study:
             self.square += share * float(rows.square().mean())
 
     def _span(self, slot: Slot, name: str) -> Span:
-        first = len(self.encoder.tokens(slot.before)) + 1
-        whole = core(slot.before + name) if name else slot.before
-        last = max(len(self.encoder.tokens(whole)), first)
-        word = max(len(self.encoder.tokens(whole[: last_word(whole)].rstrip())) + 1, first)
-        return Span(first, min(word, last), last, len(self.encoder.tokens(slot.fill(name))) + 1)
+        before, whole = self.encoder.tokens(slot.before), self.encoder.tokens(slot.fill(name))
+        same = takewhile(lambda pair: pair[0] == pair[1], zip(before, whole, strict=False))
+        first, end = len(list(same)) + 1, len(whole) + 1
+        if not name:
+            return Span(first, first, first, end)
+        first = min(first, max(1, end - 1))  # what stands before the name may run together with it
+        last = max(min(len(self.encoder.tokens(core(slot.before + name))), end - 1), first)
+        return Span(first, first if self._is_pieces(core(name)) else last, last, end)
+
+    def _is_pieces(self, name: str) -> bool:
+        """Whether a name is one word whose tokens are pieces: what it begins with is no prompt of its own."""
+        if name not in self._pieces:
+            tokens, begun = self.encoder.tokens(name), (self.encoder.tokens(name[:end]) for end in range(1, len(name)))
+            alone = (part == tokens[: len(part)] for part in begun if 0 < len(part) < len(tokens))
+            self._pieces[name] = len(name.split()) == 1 and len(tokens) > 1 and not any(alone)
+        return self._pieces[name]
 
 
 def study(
