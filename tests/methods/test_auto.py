@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,10 +23,12 @@ from pack.scapre.families import Role
 from pack.scapre.files import read_edit, write_edit
 from pack.scapre.merge import merge_edits
 from pack.scapre.methods.auto import Settings
+from pack.scapre.methods.auto.candidates import ANCHORS
 from pack.scapre.methods.auto.contexts import COMBINED, PADDING, WORDINGS, Slot, Wordings, slots
-from pack.scapre.methods.auto.kin import ANCHORS, Kin, find_kin, general_words, kin_notes
+from pack.scapre.methods.auto.kin import Kin, find_kin, general_words
 from pack.scapre.methods.auto.kinds import WORDS, kinds_of
 from pack.scapre.methods.auto.moments import Moments, Span, aim, half, joined, kept_weights, weights
+from pack.scapre.methods.auto.notes import kin_notes
 from pack.scapre.methods.auto.solution import Product, constrained, harm, reach_of
 from pack.scapre.methods.auto.study import _MORE, Study, _group, _texts_of, study
 from pack.scapre.methods.right import right_factors
@@ -365,7 +368,7 @@ def test_past_the_anchor_only_where_kin_hold() -> None:
         study(Worded(WIDTH), asked.concepts.concepts, asked.preserve, kin_of(Worded(WIDTH), asked), Wordings(), silent)
         for asked in (request("aae\nbbf", preserve=()), request("unheard\nof", preserve=()))
     )
-    assert near.found == 1 and far.found == 0 and reach_of(far, harm(far, Product.of(far.way), 10, 100)) == 1.5
+    assert near.known == 1 and far.known == 0 and reach_of(far, harm(far, Product.of(far.way), 10, 100)) == 1.35
     assert [reach_of(near, harmed) for harmed in (0.0, 0.49, 0.5, 2.0)] == [2, 2, 1, 1]
     assert harm(near, Product.of(near.way), 10, 100) > 0
     # Where what is left out moves as far as what is erased, the edit stops at the anchor.
@@ -651,23 +654,52 @@ def test_why_no_kin_were_found_is_told() -> None:
     assert "vocabulary cannot be read" in told(Encoder(WIDTH))
 
 
+class Kinds(Worded):
+    """The second family lies halfway between the first and nothing."""
+
+    def lexicon(self) -> Lexicon:
+        found = super().lexicon()
+        shared = found.embeddings[:8].mean(0)
+        found.embeddings[8:16] += 0.45 * shared
+        return Lexicon(found.words, found.ids, found.embeddings)
+
+
 def test_where_all_of_a_kind_go_words_of_another_kind_are_no_kin() -> None:
-    class Kinds(Worded):
-        """The second family lies halfway between the first and nothing."""
-
-        def lexicon(self) -> Lexicon:
-            found = super().lexicon()
-            shared = found.embeddings[:8].mean(0)
-            found.embeddings[8:16] += 0.45 * shared
-            return Lexicon(found.words, found.ids, found.embeddings)
-
     encoder = Kinds(WIDTH)
     (some, *_) = kin_beside(encoder, [Concept(word) for word in Worded.WORDS[:3]], (), "object")
     assert some.found and set(some.words[:5]) == set(Worded.WORDS[3:8])
-    gone = kin_beside(encoder, [Concept(word) for word in Worded.WORDS[:8]], (), "object")
-    assert not any(kin.found for kin in gone)
+    concepts = [Concept(word) for word in Worded.WORDS[:8]]
+    gone = kin_beside(encoder, concepts, (), "object")
+    assert not any(kin.found for kin in gone) and all(kin.all_go and kin.known for kin in gone)
+    (note,) = kin_notes(concepts, gone)
+    assert note.startswith('what is nearest to "aae", "aaf"') and "preserve" not in note
     lone = kin_beside(encoder, [Concept(Worded.WORDS[0])], Worded.WORDS[1:8], "object")[0]
     assert lone.found and lone.words[:7] != ()
+
+
+def test_nothing_near_is_at_risk_where_all_of_a_kind_go() -> None:
+    asked = request("\n".join(Worded.WORDS[:8]), preserve=())
+    encoder = Kinds(WIDTH)
+    gone = study(encoder, asked.concepts.concepts, (), kin_of(encoder, asked), Wordings(), silent)
+    assert gone.known == 1 and [reach_of(gone, harmed) for harmed in (0.0, 0.5)] == [2, 1]
+    assert reach_of(replace(gone, known=0.4), 0.0) == 1.35
+
+
+def test_other_words_for_a_name_are_no_others_of_its_kind() -> None:
+    class Cats(Worded):
+        """Four words lie where "cat" does, and four halfway."""
+
+        WORDS = ("cat", "cats", "kitty", "feline", "kitten", *Worded.WORDS[:4])
+        OTHERS = tuple("zz" + "".join(letters) for letters in product("abcdefghijklmn", repeat=3))
+
+        def lexicon(self) -> Lexicon:
+            table = torch.randn(len(self._ids), 256, generator=torch.Generator().manual_seed(0))
+            table[1:5] = table[0] + 0.1 * table[1:5]
+            table[5:9] += 0.7 * table[0]
+            return Lexicon.of({f"{word}</w>": number for word, number in self._ids.items()}, table)
+
+    (cat, *_) = kin_beside(Cats(WIDTH), [Concept(word) for word in Cats.WORDS[:5]], (), "object")
+    assert cat.found and not cat.all_go and set(cat.words[:4]) == set(Cats.WORDS[5:])
 
 
 def test_sums_of_edits_whose_kin_are_each_other_say_what_they_lack() -> None:

@@ -22,9 +22,10 @@ from ..payload import Kind, Layout, Payload, Tensors
 from ..right import RightMethod, right_factors, right_matrix
 from ..settings import MethodSettings, Preset, choice, number, switch, text
 from .contexts import Wordings
-from .kin import find_kin, kin_notes
+from .kin import find_kin
 from .kinds import KINDS, kinds_of
 from .moments import Moments, joined, together
+from .notes import kin_notes
 from .solution import Product, constrained, harm, reach_of
 from .study import study
 
@@ -51,8 +52,8 @@ class Settings(MethodSettings):
     )
     reach: float = number(
         0.0,
-        "β, how far the edit goes: 1 to the anchor, 2 as far beyond it again. 0: 2 where kin of the names were found, "
-        "1.5 elsewhere, and 1 where that would harm.",
+        "β, how far the edit goes: 1 to the anchor, 2 as far beyond it again. 0: 2 where kin of the names were found "
+        "or are erased with them, 1.35 elsewhere, and 1 where that would harm.",
         0,
         10,
         offered=4,

@@ -8,28 +8,21 @@ erased no better (MiniCanvas, development names: 57 of 64 styles against 60).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ...concepts.aliases import aliases, alike
+from ...concepts.aliases import alike
 from ...concepts.concepts import Concept
-from ...concepts.names import normalise
 from ...concepts.spelling import core
-from ...errors import shorten, some
 from ...states.encoder import Encoder
-from ...states.lexicon import Lexicon
+from .candidates import ANCHORS, Candidates
 from .kinds import WORDS
 from .nearness import ALIKE, by_states
 
-ANCHORS = 4
-"""Kin whose mean takes a name's place."""
 _ALL, _MOST, _LEAST = 400, 60, 12
 _POOL, _READ = 2, 2400
 """Candidates for a place among the kin, and of all names: longer lists are ordered by embeddings alone."""
-_SHOWN, _TOLD = 8, 6
 _OFF = "kin were not looked for, since search is off"
 _UNREADABLE = "kin were not looked for, since this text encoder's vocabulary cannot be read"
-_NEAR = 5.0  # standard deviations: the nearest of thirty thousand unrelated words come to four
-_KINDRED = 2 / 3  # of the fourth nearest name that goes too: where all of a kind go, what is left is of another kind
 
 
 @dataclass(frozen=True)
@@ -39,6 +32,7 @@ class Kin:
     Attributes:
         words: Nearest first.
         found: Whether they are near; else they are general words of its kind.
+        all_go: Whether that is since the names nearest to it are erased, too.
         alike: Words that are no kin, since this encoder answers them like the name.
         why: Why none were found, if nobody has looked.
         told: Whether the words that CLIP answers alike may be told of this encoder.
@@ -49,6 +43,12 @@ class Kin:
     alike: tuple[str, ...] = ()
     why: str = ""
     told: bool = True
+    all_go: bool = False
+
+    @property
+    def known(self) -> bool:
+        """Whether it is known what becomes of its neighbours: they stay, or go too."""
+        return self.found or self.all_go
 
 
 def find_kin(
@@ -77,8 +77,8 @@ def find_kin(
     banned |= {token for name in _alike(concepts) for token in encoder.tokens(name)}
     count = max(_LEAST, min(_ALL // len(concepts), _MOST))
     ends = {name[-1] for name in tokens if name}
-    pools = [_near(lexicon, name, _POOL * count, banned, ends) for name in tokens]
-    read = {core(concept.text): tuple(pool) for concept, pool in zip(concepts, pools, strict=True) if pool}
+    pools = [Candidates.of(encoder, lexicon, concept.text, _POOL * count, banned, ends) for concept in concepts]
+    read = {core(concept.text): tuple(pool.near) for concept, pool in zip(concepts, pools, strict=True) if pool.near}
     near = by_states(encoder, read) if sum(map(len, read.values())) <= _READ else {}
     same = {name: tuple(word for word, cosine in words if cosine >= ALIKE) for name, words in near.items()}
     gone = {word for words in same.values() for word in words}
@@ -88,37 +88,14 @@ def find_kin(
     found = []
     for concept, kind, pool in zip(concepts, kinds, pools, strict=True):
         name = core(concept.text)
-        ordered = [word for word, _ in near[name]] if name in near else list(pool)
-        chosen = [word for word in sorted(ordered, key=lambda word: not pool[word]) if word not in gone][:count]
-        words = tuple(word for word in pool if word in chosen)
-        found.append(Kin(words, True, same.get(name, ()), told=told) if len(words) >= ANCHORS else strangers[kind])
+        ordered = [word for word, _ in near[name]] if name in near else list(pool.near)
+        chosen = [word for word in sorted(ordered, key=lambda word: not pool.near[word]) if word not in gone][:count]
+        words = tuple(word for word in pool.near if word in chosen)
+        if len(words) >= ANCHORS:
+            found.append(Kin(words, True, same.get(name, ()), told=told))
+        else:
+            found.append(replace(strangers[kind], all_go=pool.all_go))
     return found
-
-
-def _alike(concepts: Sequence[Concept]) -> list[str]:
-    """Words that the encoder answers like one of the names."""
-    return [word for concept in concepts for word in alike(concept.text)]
-
-
-def _near(
-    lexicon: Lexicon | None, name: Sequence[int], count: int, banned: set[int], ends: set[int]
-) -> dict[str, bool]:
-    """Candidates, nearest first, and whether each is near at all; none where too few are.
-
-    Args:
-        lexicon: The encoder's vocabulary.
-        name: Tokens of a name.
-        count: Of candidates.
-        banned: Tokens of words that are none.
-        ends: The last tokens of all names.
-    """
-    if lexicon is None or not name or not lexicon.words:
-        return {}
-    kindred = sorted(lexicon.distances(name[-1], sorted(ends - {name[-1]})), reverse=True)
-    least = max([_NEAR, *(_KINDRED * distance for distance in kindred[ANCHORS - 1 : ANCHORS])])
-    words = lexicon.nearest(name[-1], count, banned)
-    found = sum(distance >= least for _, distance in words) >= ANCHORS
-    return {word: distance >= _NEAR for word, distance in words} if found else {}
 
 
 def general_words(encoder: Encoder, concepts: Sequence[Concept]) -> tuple[list[str], list[str]]:
@@ -129,29 +106,6 @@ def general_words(encoder: Encoder, concepts: Sequence[Concept]) -> tuple[list[s
     return words, [word for word in words if not banned.isdisjoint(encoder.tokens(word))]
 
 
-def kin_notes(concepts: Sequence[Concept], kin: Sequence[Kin]) -> tuple[str, ...]:
-    """What the report says of the words that stay."""
-    found = [(concept, near) for concept, near in zip(concepts, kin, strict=True) if near.found]
-    notes = [f"stays beside {shorten(concept.text)}: {', '.join(near.words[:_SHOWN])} …" for concept, near in found]
-    if len(notes) > _TOLD:
-        notes = [*notes[:_TOLD], f"and words beside {len(notes) - _TOLD} more"]
-    lost = [concept.text for concept, near in zip(concepts, kin, strict=True) if not near.found]
-    if lost:
-        why = next(near.why for near in kin if not near.found) or f"no words were found near to {some(lost, _TOLD)}"
-        notes.append(f"{why}: general words stay in their place, so name what should stay under preserve")
-    return (*notes, *_alias_notes(concepts, kin))
-
-
-def _alias_notes(concepts: Sequence[Concept], kin: Sequence[Kin]) -> list[str]:
-    """Which words call up the same and are not erased."""
-    there = {normalise(concept.text) for concept in concepts}
-    words = [
-        dict.fromkeys((*near.alike, *(aliases(concept.text) if near.told else ())))
-        for concept, near in zip(concepts, kin, strict=True)
-    ]
-    found = [
-        (c, [word for word in some if word not in there][:_SHOWN]) for c, some in zip(concepts, words, strict=True)
-    ]
-    told = [f"{shorten(concept.text)} is also called up by {', '.join(words)}" for concept, words in found if words]
-    more = [f"and {len(told) - _TOLD} more names by words like these"] if len(told) > _TOLD else []
-    return [*told[:_TOLD], *more]
+def _alike(concepts: Sequence[Concept]) -> list[str]:
+    """Words that the encoder answers like one of the names."""
+    return [word for concept in concepts for word in alike(concept.text)]

@@ -19,7 +19,7 @@ from torch import Tensor
 from ...errors import ScaPreError
 
 _SYMMETRIC = ("erased", "kept", "apart", "common")
-_COUNTS = 5  # texts, concepts, square, found, reach
+_COUNTS = 5  # texts, concepts, square, known, reach
 _TEXTS = 1500
 """Beyond so many kept texts G is no mean: each weighs as much as one of so many, however long a list is."""
 
@@ -80,7 +80,7 @@ class Moments:
         texts: Number of kept texts.
         concepts: Number of concepts.
         square: Sum of ν over the concepts.
-        found: Share of the concepts that have kin.
+        known: Share of the concepts of which it is known what becomes of their neighbours: they stay, or go too.
         reach: β where it is known; 0 is not.
     """
 
@@ -93,7 +93,7 @@ class Moments:
     texts: float
     concepts: float
     square: float
-    found: float
+    known: float
     reach: float = 0.0
 
     def metric(self, hold: float, keep: float, *, without: bool = False) -> Tensor:
@@ -108,7 +108,7 @@ class Moments:
 
     def tensors(self) -> dict[str, Tensor]:
         """As an edit keeps them. In single precision they are what is solved, so that it can be solved again."""
-        numbers = [self.texts, self.concepts, self.square, self.found, self.reach]
+        numbers = [self.texts, self.concepts, self.square, self.known, self.reach]
         halves = {key: getattr(self, key).float() for key in _SYMMETRIC}
         return {**halves, "way": self.way.float(), "kin": self.kin.float(), "counts": torch.tensor(numbers)}
 
@@ -126,7 +126,7 @@ class Moments:
         if len(counts) != _COUNTS or min(counts[:3].tolist()) <= 0 or len(tensors["kin"]) % int(counts[1]):
             raise ScaPreError("edit: its moments do not fit its concepts. It is damaged; make it again.")
         parts = {key: tensors[key].double() for key in _SYMMETRIC}
-        texts, concepts, square, found, reach = tensors["counts"].tolist()
+        texts, concepts, square, known, reach = tensors["counts"].tolist()
         return cls(
             **parts,
             way=way,
@@ -134,7 +134,7 @@ class Moments:
             texts=texts,
             concepts=concepts,
             square=square,
-            found=found,
+            known=known,
             reach=reach,
         )
 
@@ -175,7 +175,7 @@ def joined(parts: Sequence[Moments], reach: float) -> Moments:
         **sums,
         common=parts[0].common,
         kin=torch.cat([part.kin for part in parts]),
-        found=min(part.found for part in parts),
+        known=min(part.known for part in parts),
         reach=reach,
     )
 

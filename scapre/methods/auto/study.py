@@ -17,9 +17,10 @@ from ...progress import Progress
 from ...states.encoder import Encoder
 from ...states.prefixes import encode_prefixes
 from ...states.prompts import NULL
+from .candidates import ANCHORS
 from .common import common_moment, fits, keep, read_lengths
 from .contexts import MOST_TOKENS, NAME, PADDING, Slot, Wordings, slots
-from .kin import ANCHORS, Kin
+from .kin import Kin
 from .moments import Moment, Moments, Span, aim, half, weights
 
 _STAGE = "text encoding"
@@ -139,7 +140,7 @@ def study(
     return Moments(
         half(found.erased.total()), found.way.total(), half(found.kept.total()), half(found.apart.total()),
         common, torch.stack(found.kin), texts + len(beside) + len(alone), len(concepts), found.square,
-        sum(near.found for near in kin) / len(kin),
+        sum(near.known for near in kin) / len(kin),
     )  # fmt: skip
 
 
