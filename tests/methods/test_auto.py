@@ -672,7 +672,10 @@ def test_where_all_of_a_kind_go_words_of_another_kind_are_no_kin() -> None:
     gone = kin_beside(encoder, concepts, (), "object")
     assert not any(kin.found for kin in gone) and all(kin.all_go and kin.known for kin in gone)
     (note,) = kin_notes(concepts, gone)
-    assert note.startswith('what is nearest to "aae", "aaf"') and "preserve" not in note
+    assert note.startswith('all that is near to "aae", "aaf"') and "preserve" not in note
+    few = concepts[:5]  # too few are left for an anchor, and they are as near as those that go
+    left = kin_beside(encoder, few, (), "object")
+    assert not any(kin.known for kin in left) and "preserve" in " ".join(kin_notes(few, left))
     lone = kin_beside(encoder, [Concept(Worded.WORDS[0])], Worded.WORDS[1:8], "object")[0]
     assert lone.found and lone.words[:7] != ()
 

@@ -32,7 +32,7 @@ class Kin:
     Attributes:
         words: Nearest first.
         found: Whether they are near; else they are general words of its kind.
-        all_go: Whether that is since the names nearest to it are erased, too.
+        all_go: Whether that is since all of its kind are erased.
         alike: Words that are no kin, since this encoder answers them like the name.
         why: Why none were found, if nobody has looked.
         told: Whether the words that CLIP answers alike may be told of this encoder.

@@ -21,7 +21,7 @@ def kin_notes(concepts: Sequence[Concept], kin: Sequence[Kin]) -> tuple[str, ...
         notes = [*notes[:_TOLD], f"and words beside {len(notes) - _TOLD} more"]
     gone = [concept.text for concept, near in zip(concepts, kin, strict=True) if near.all_go]
     if gone:
-        notes.append(f"what is nearest to {some(gone, _TOLD)} is erased, too: general words stay in its place")
+        notes.append(f"all that is near to {some(gone, _TOLD)} is erased, too: general words stay in its place")
     lost = [(concept.text, near.why) for concept, near in zip(concepts, kin, strict=True) if not near.known]
     if lost:
         why = lost[0][1] or f"no words were found near to {some([name for name, _ in lost], _TOLD)}"

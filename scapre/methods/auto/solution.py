@@ -94,9 +94,9 @@ def harm(moments: Moments, way: Product, hold: float, keep: float) -> float:
 def reach_of(moments: Moments, harmed: float) -> float:
     """β: far past the anchor only where kin are held, and what holds them holds those that were left out, too.
 
-    Where names are erased with all that is near to them, nothing near is at risk (54 pictures of development names with
-    all names of MiniCanvas erased: 50 are gone at 1.5 and 54 at 2). Where nothing is known of what is near to a name,
-    it is: twins were lost at 2, while at 1.25 some names survived (MiniCanvas, development names).
+    Where names are erased with all of their kind, nothing near is at risk (all names of MiniCanvas erased: of 54
+    pictures of development names 50 are gone at 1.5, and all at 2). Where nothing is known of what is near to a name,
+    it is: of development names 1.5 left 5 pictures of 180 and lost 7 of 240 of twins, 1.35 left 13 and lost 3.
     """
     if moments.reach:
         return moments.reach
