@@ -421,24 +421,34 @@ class TestStudiesOfTheProbe:
         assert probed.spearman(one, -(one**3)) == pytest.approx(-1)
         assert probed.spearman(one, np.array([1.0, 0.0, 0.0, 0.0, 1.0])) == pytest.approx(0.0, abs=0.5)
         rows = [
-            {"method": "a", "strength": share, "task": "b", "UA": share, "IRA": 1 - share} | {key: value
+            {"method": "a", "strength": share, "task": "b", "UA": share} | dict.fromkeys(("IRA", "still"), 1 - share)
+            | {key: value
                 for name in ("left", "moved", "held")
                 for key, value in ((name, -share if name == "left" else share), (f"{name} by σ", [-share, share]))}
             for share in (0.0, 0.5, 1.0)
         ]  # fmt: skip
-        found = probed.ranked_over(rows, {"UA": 6, "IRA": 6})
+        found = probed.ranked_over(rows, {"UA": 6, "IRA": 6, "still": np.array([6, 5, 4])})
         assert found["left with UA"] == pytest.approx(1) and found["left at point 1 with UA"] == pytest.approx(-1)
         assert found["moved with IRA"] == pytest.approx(1) and found["held with IRA"] == pytest.approx(-1)
+        assert found["moved with still"] == pytest.approx(1) and 0 < found["moved with still, if it decided"] <= 1
         assert found["left with UA, means over tasks"] == found["left with UA, mean within a task"] == pytest.approx(1)
 
     def test_more_pictures_ask_for_the_same_names_otherwise(self) -> None:
         for task in probed_curves.tasks("held-out"):
-            more, kept = probed_curves.again(task), probed_curves.names_of(task, "in")
-            assert len(more.questions) == probed_curves.AGAIN
-            assert set(probed_curves.names_of(more, "in")) == set(kept)
-            assert not {q.text for q in more.questions} <= {q.text for q in task.questions}
-            assert not any(check.role == "erase" for q in more.questions for check in q.checks)
-        assert probed_curves.kept_of_all({"IRA": 1.0, "again": 0.5}) == pytest.approx(15 / 24)
+            for role, sizes in probed_curves.AGAIN.items():
+                more, names = probed_curves.again(task, role), probed_curves.names_of(task, role)
+                assert len(more.questions) == sizes.target + sizes.kept
+                assert set(probed_curves.names_of(more, role)) <= set(names)
+                roles = {check.role for question in more.questions for check in question.checks}
+                assert role in roles and not roles & ({"erase", "in"} - {role})
+                assert not {q.text for q in more.questions} <= {q.text for q in task.questions}
+        found = probed_curves.of_all({"UA": 1.0, "gone": 0.0, "IRA": 1.0, "again": 0.5})
+        assert found == {"UA": pytest.approx(6 / 12), "IRA": pytest.approx(15 / 24)}
+
+    def test_what_was_drawn_wrong_before_is_not_lost(self) -> None:
+        before, after = np.array([True, True, False, True, False]), np.array([True, False, False, True, True])
+        assert probed_curves.lost(before, after) == {"again": 0.6, "still": 0.6667, "right": 3}
+        assert probed_curves.lost(before & False, after) == {"again": 0.6, "still": 1.0, "right": 0}
 
     def test_a_second_count_agrees_the_more_pictures_there_are(self) -> None:
         shares = np.linspace(0, 1, 13)

@@ -147,22 +147,24 @@ def _within(rows: Sequence[Mapping[str, Any]], figure: str, judged: str) -> floa
     return mean([spearman(values, seen) for values, seen in columns if len(set(seen)) > 1])
 
 
-def ranked_over(rows: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) -> dict[str, float]:
-    """The same over strengths, and at every σ: rank correlations with UA and IRA, turned round if they should fall.
+def ranked_over(rows: Sequence[Mapping[str, Any]], counts: Mapping[str, Array | int]) -> dict[str, float]:
+    """The same over strengths, and at every σ: rank correlations with UA, IRA and what is still kept, turned round.
 
     Beside them those of the means over tasks, one for each method and strength, and what a second count would have.
 
     Args:
         rows: One for each method, task and strength.
-        counts: How many pictures UA and IRA are of in each row.
+        counts: How many pictures UA, IRA and `still` are of in each row.
     """
-    judged = {key: np.array([row[key] for row in rows]) for key in ("UA", "IRA")}
+    judged = {key: np.array([row[key] for row in rows]) for key in ("UA", "IRA", "still")}
     found = {f"{key}, counted again": recounted(values, counts[key]) for key, values in judged.items()}
     edits = [
         [row for row in rows if (row["method"], row["strength"]) == edit]
         for edit in dict.fromkeys((row["method"], row["strength"]) for row in rows)
     ]
-    for figure, against, sign in (("left", "UA", -1), ("moved", "IRA", -1), ("held", "IRA", 1)):
+    for figure, against, sign in (
+        ("left", "UA", -1), ("moved", "IRA", -1), ("held", "IRA", 1), ("moved", "still", -1), ("held", "still", 1)
+    ):  # fmt: skip
         columns = {"": [row[figure] for row in rows]}
         points = len(rows[0][f"{figure} by σ"])
         columns |= {f" at point {place}": [row[f"{figure} by σ"][place] for row in rows] for place in range(points)}
@@ -171,11 +173,15 @@ def ranked_over(rows: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) ->
         found[f"{figure} with {against}, mean within a task"] = sign * _within(rows, figure, against)
         means = [np.array([mean([row[key] for row in some]) for some in edits]) for key in (figure, against)]
         found[f"{figure} with {against}, means over tasks"] = sign * spearman(*means)
+    for figure, against in (("left", "UA"), ("moved", "IRA"), ("moved", "still")):
+        columns = {key: np.array([row[key] for row in rows]) for key in (figure, against)}
+        pictures = np.broadcast_to(counts[against], len(rows))
+        found[f"{figure} with {against}, if it decided"] = decided(columns[figure], columns[against], pictures)
     return found
 
 
-def recounted(shares: Array, count: int) -> float:
-    """The rank correlation that shares of so many pictures have with those of as many others, on average.
+def recounted(shares: Array, count: Array | int) -> float:
+    """The rank correlation that shares of so many pictures each have with those of as many others, on average.
 
     What a share was counted from is taken to be any share that may give it, by Jeffreys' prior.
     """

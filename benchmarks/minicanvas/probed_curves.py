@@ -13,18 +13,20 @@ from typing import Any
 import torch
 
 from . import report
+from .artists import Array
 from .curves import SIZES, STRENGTHS
 from .evaluate import Evaluation
 from .inprocess import SAMPLING, pack
 from .methods import METHODS
 from .probed import PAIRS, POINTS, STEPS, mean, plain_tasks
-from .questions import Choice, Sizes, object_questions, style_questions
+from .questions import Choice, Role, Sizes, object_questions, style_questions
+from .scores import hits_of
 from .tasks import Task
 
 TWINS = Sizes(2 * SIZES.target, 2 * SIZES.kept, 0)  # tasks of pairs ask half as many
 WORDINGS = 2  # of those of the node
-AGAIN = 18
-"""Pictures of what stays that are counted beside those of `SIZES`, since six decide too little."""
+AGAIN: Mapping[Role, Sizes] = {"erase": Sizes(6, 0, 0), "in": Sizes(0, 18, 0)}
+"""Pictures of what goes and of what stays that are counted beside those of `SIZES`, since six decide too little."""
 ASKED = ("auto", "uce", "rece", "speed", "oce", "dp", "precise", "scale")
 
 
@@ -66,7 +68,7 @@ def names_of(task: Task, role: str) -> list[str]:
 def counted_again(
     evaluation: Evaluation, split: str, known: Sequence[Mapping[str, Any]], tell: Callable[[str], None]
 ) -> Iterator[list[Mapping[str, Any]]]:
-    """All rows, with the share of `AGAIN` other pictures of the names that stay which shows them: `again`.
+    """All rows, with what the pictures of `AGAIN` show: how much is gone in those of erased names, and `lost`.
 
     Args:
         evaluation: MiniCanvas and its judge.
@@ -78,30 +80,47 @@ def counted_again(
     for task in tasks(split):
         for method in ASKED:
             places = [(method, task.name, strength) for strength in STRENGTHS]
-            if any("again" not in found[place] for place in places):
+            if any("gone" not in found[place] for place in places):
                 tell(f"{method}: {task.name}, again")
-                shares = [
-                    _share(evaluation, name, model, again(task)) for name, model in _edited(evaluation, method, task)
-                ]
-                found |= {place: {**found[place], "again": s} for place, s in zip(places, shares, strict=True)}
+                before = _right(evaluation, "none", evaluation.loaded.model, again(task, "in"), "in")
+                for place, (name, model) in zip(places, _edited(evaluation, method, task), strict=True):
+                    gone, after = (_right(evaluation, name, model, again(task, role), role) for role in AGAIN)
+                    found[place] = {**found[place], "gone": round(float(gone.mean()), 4), **lost(before, after)}
                 yield list(found.values())
 
 
-def again(task: Task) -> Task:
-    """Other prompts for the names that stay of a task."""
+def lost(before: Array, after: Array) -> dict[str, float]:
+    """Of pictures that show their name or not, (pictures,), the share that does, and the share that still does.
+
+    What the unedited model draws wrong no edit can lose: `still` is of the pictures that it draws right, the same
+    prompts and noise, and `right` is how many they are; of none, none is lost.
+    """
+    shares = {"again": after.mean(), "still": after[before].mean() if before.any() else 1.0}
+    return {name: round(float(share), 4) for name, share in shares.items()} | {"right": int(before.sum())}
+
+
+def again(task: Task, role: Role) -> Task:
+    """Other prompts for the names that a task erases, or for those that it asks for and that stay."""
     ask = style_questions if task.kind == "style" else object_questions
-    choice, sizes = Choice(f"{task.name}, again"), Sizes(0, AGAIN, 0)
-    questions = ask(choice, task.concepts, sizes, kept=names_of(task, "in"))
-    return replace(task, name=f"{task.name}, again", questions=tuple(questions))
+    name = f"{task.name}, again" if role == "in" else f"{task.name}, erased again"
+    erased = task.concepts if role == "in" else names_of(task, role)
+    questions = ask(Choice(name), erased, AGAIN[role], kept=names_of(task, "in"))
+    return replace(task, name=name, questions=tuple(questions))
 
 
-def kept_of_all(row: Mapping[str, Any]) -> float:
-    """The share of all pictures of a row's names that stay which show them."""
-    return float(SIZES.kept * row["IRA"] + AGAIN * row["again"]) / (SIZES.kept + AGAIN)
+def of_all(row: Mapping[str, Any]) -> dict[str, float]:
+    """UA and IRA of all pictures of a row."""
+    goes, stays = AGAIN["erase"].target, AGAIN["in"].kept
+    return {
+        "UA": float(SIZES.target * row["UA"] + goes * row["gone"]) / (SIZES.target + goes),
+        "IRA": float(SIZES.kept * row["IRA"] + stays * row["again"]) / (SIZES.kept + stays),
+    }
 
 
-def _share(evaluation: Evaluation, name: str, model: Any, task: Task) -> float:
-    return round(report.figures([evaluation.ask_model(name, model, task)])[0]["IRA"].value, 4)
+def _right(evaluation: Evaluation, name: str, model: Any, task: Task, role: Role) -> Array:
+    """Whether each picture shows what it should, (questions,)."""
+    words = evaluation.ask_model(name, model, task).reading.words
+    return hits_of(task.questions, words, role)[:, 0] == 1
 
 
 def _edited(evaluation: Evaluation, method: str, task: Task) -> Iterator[tuple[str, Any]]:
