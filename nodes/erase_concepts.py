@@ -21,6 +21,7 @@ from ..scapre.states.encoder import Encoder
 from ..scapre.states.further import CHOICES, chosen
 from ..scapre.states.prompts import TEMPLATES, wordings_named
 from .host.device import compute_device, room_on, with_cpu_fallback
+from .host.patch import check_strength
 from .host.progress import ASKING_STAGES, HostProgress, stages_of
 from .host.projections import HostProjections
 from .host.strengths import MOST_PREDICTIONS, asked_strength, check_askable
@@ -88,6 +89,7 @@ class EraseConcepts(io.ComfyNode):
         **numerics: Any,
     ) -> io.NodeOutput:
         """Solves, patches and reports."""
+        check_strength(strength)
         parsed = parse_concepts(concepts, anchor)
         names, solver = parse_preserve(preserve, parsed.concepts), closed_form(method)
         preset, settings = settings_from(solver, preset, numerics)

@@ -17,6 +17,7 @@ from ..scapre.methods import METHODS
 from ..scapre.methods.fia.prompts import plan
 from ..scapre.request import Request
 from ..scapre.solve import solve_edit
+from .host.patch import check_strength
 from .host.progress import DRAWING_STAGES, HostProgress
 from .host.projections import HostProjections
 from .host.sampling import Sampling
@@ -81,6 +82,7 @@ class EraseNeurons(io.ComfyNode):
         **numerics: Any,
     ) -> io.NodeOutput:
         """Draws, selects, patches and reports."""
+        check_strength(strength)
         check_whole(cls, rounds=rounds)
         solver, projections = METHODS[METHOD], HostProjections(model)
         preset, settings = settings_from(solver, preset, numerics)

@@ -14,6 +14,7 @@ from ..scapre.errors import ScaPreError
 from ..scapre.merge import merge_edits
 from .host.carried import HOOKED, ITSELF, MERGED, carried
 from .host.device import compute_device, room_on, with_cpu_fallback
+from .host.patch import check_strength
 from .host.progress import HostProgress, stages_of
 from .host.projections import HostProjections
 from .host.text_encoder import encoder_for
@@ -71,6 +72,7 @@ class MergeEdits(io.ComfyNode):
         clip: Any = None,
     ) -> io.NodeOutput:
         """Solves, patches and reports."""
+        check_strength(strength)
         projections = _original(model)
         stages = stages_of(part for edit in edits.values() for part in edit.further)
         progress, names = HostProgress(getattr(cls.hidden, "unique_id", None), stages), parse_names(remove, "remove")

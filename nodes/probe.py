@@ -103,7 +103,8 @@ class Probe(io.ComfyNode):
                 notes.append(_NOTHING)
         found = replace(found, rows=tuple(rows), predictions=questions.predictions)
         progress("report", 1, 1)
-        took = f"{found.predictions:,} predictions, {time.perf_counter() - began:.1f} s; {seeds} seeds from {seed}"
+        counted = f"seed {seed}" if seeds == 1 else f"{seeds} seeds from {seed}"
+        took = f"{found.predictions:,} predictions, {time.perf_counter() - began:.1f} s; {counted}"
         image = batch_of_one(draw_probe(found, _WIDTH, next(iter(THEMES))))
         return io.NodeOutput(render(found, [took, *notes]), image, scores(found), ui=ui.PreviewImage(image, cls=cls))
 

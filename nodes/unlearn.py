@@ -21,6 +21,7 @@ from ..scapre.methods.kscu.neighbours import held_names
 from ..scapre.methods.kscu.prompts import lessons
 from ..scapre.request import Request
 from ..scapre.solve import solve_edit
+from .host.patch import check_strength
 from .host.progress import TRAINING_STAGES, HostProgress
 from .host.projections import HostProjections
 from .host.resume import check_resumed
@@ -88,6 +89,7 @@ class Unlearn(io.ComfyNode):
         **numerics: Any,
     ) -> io.NodeOutput:
         """Trains, patches and reports."""
+        check_strength(strength)
         check_whole(cls, preview_every=preview_every)
         solver, projections = METHODS[METHOD], HostProjections(model)
         preset, settings = settings_from(solver, preset, numerics)

@@ -28,6 +28,16 @@ _TWICE = {
 }
 
 
+def check_strength(strength: float) -> None:
+    """Accepts a strength.
+
+    Raises:
+        ScaPreError: If it is no number.
+    """
+    if not math.isfinite(strength):
+        raise ScaPreError(f"strength: {strength} is no number. Give one, such as 1.")
+
+
 def apply_edit(model: Any, edit: Edit, strength: float) -> Any:
     """A clone of the model with the edit; the model itself at strength 0.
 
@@ -37,8 +47,7 @@ def apply_edit(model: Any, edit: Edit, strength: float) -> Any:
         ScaPreError: If the edit was made for another architecture or is on the model already, or a weight does not give
             its values, or the strength is no number.
     """
-    if not math.isfinite(strength):
-        raise ScaPreError(f"strength: {strength} is no number. Give one, such as 1.")
+    check_strength(strength)
     projections = HostProjections(model)
     _check_match(projections, edit)
     if not strength:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -98,11 +99,13 @@ def sigmas_of(model: Any, sampling: Sampling) -> list[float]:
 
 
 def check_sampler(sampling: Sampling) -> None:
-    """Accepts a sampler and a scheduler that the host has, where it would take another without a word.
+    """Accepts a sampler and a scheduler that the host has, where it would take another without a word, and a number.
 
     Raises:
-        ScaPreError: If the host lacks one, or the sampler adds noise or looks back.
+        ScaPreError: If the host lacks one, or the sampler adds noise or looks back, or the guidance is no number.
     """
+    if not math.isfinite(sampling.cfg):
+        raise ScaPreError(f"cfg: {sampling.cfg} is no number. Give one, such as 7.")
     known = {"sampler_name": SAMPLERS, "scheduler": comfy.samplers.KSampler.SCHEDULERS}
     given = {"sampler_name": sampling.sampler_name, "scheduler": sampling.scheduler}
     for field, name in given.items():

@@ -22,6 +22,7 @@ from pack.nodes.edit_map import EditMap
 from pack.nodes.erase_concepts import EraseConcepts
 from pack.nodes.erase_neurons import EraseNeurons
 from pack.nodes.export_edit import ExportEdit
+from pack.nodes.merge_edits import MergeEdits
 from pack.nodes.probe import Probe
 from pack.nodes.unlearn import Unlearn
 from pack.scapre import linalg
@@ -446,3 +447,13 @@ def test_whole_numbers_that_come_by_a_link_are_checked(node: Any, given: dict[st
     """The host checks what is typed, and hands on what is linked as it is."""
     with pytest.raises(ScaPreError, match=rf"^{name}: {value!r} is no whole number from \d+ to \d+\. Give one"):
         node.execute(**given, **{name: value})
+
+
+@pytest.mark.parametrize("node", [EraseConcepts, EraseNeurons, Unlearn, MergeEdits])
+@pytest.mark.parametrize("strength", [float("nan"), float("inf")])
+def test_a_strength_that_is_no_number_is_refused_before_anything_is_read(
+    node: type[io.ComfyNode], strength: float
+) -> None:
+    given = {"edits": {}} if node is MergeEdits else {"clip": None, "concepts": "cat"}
+    with pytest.raises(ScaPreError, match=rf"^strength: {strength} is no number"):
+        node.execute(model=None, **given, strength=strength)

@@ -276,6 +276,7 @@ def test_cancel_stops_it(clip: comfy.sd.CLIP) -> None:
         ({"look_at": " , "}, r"^look_at: it is empty"),
         ({"wordings": "a poster"}, r"^wordings: .*needs NAME once"),
         ({"sampler_name": "dpmpp_sde"}, r"^sampler_name: .*dpmpp_sde"),
+        ({"cfg": float("nan")}, r"^cfg: nan is no number"),
         ({"clip": None}, r"^clip: it is missing"),
     ],
 )
