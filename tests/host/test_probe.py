@@ -59,7 +59,8 @@ def test_a_model_against_itself_is_untouched(clip: comfy.sd.CLIP) -> None:
     report, image, numbers = ask(model, model, clip, "cat\nred house -> thing", "dog")
     assert figures((report, image, numbers)) == {"cat": 1.0, "red house": 1.0, "dog": 0.0, "": 0.0}
     assert image.shape[0] == 1 and image.shape[2:] == (768, 3) and 0 < image.mean() < 1
-    assert "# Probe" in report and "red house" in report and "seeds from 0" in report
+    assert "# Probe" in report and "red house" in report and "s; seed 0\n" in report
+    assert "s; 2 seeds from 0\n" in ask(model, model, clip, "cat", seeds=2)[0]
     assert models.same(models.snapshot(model), kept)
 
 
