@@ -427,7 +427,7 @@ class TestStudiesOfTheProbe:
                 for key, value in ((name, -share if name == "left" else share), (f"{name} by σ", [-share, share]))}
             for share in (0.0, 0.5, 1.0)
         ]  # fmt: skip
-        found = probed.ranked_over(rows, {"UA": 6, "IRA": 6, "still": np.array([6, 5, 4])})
+        found = probed.ranked_over(rows, {"UA": np.full(3, 6), "IRA": np.full(3, 6), "still": np.array([6, 5, 4])})
         assert found["left with UA"] == pytest.approx(1) and found["left at point 1 with UA"] == pytest.approx(-1)
         assert found["moved with IRA"] == pytest.approx(1) and found["held with IRA"] == pytest.approx(-1)
         assert found["moved with still"] == pytest.approx(1) and 0 < found["moved with still, if it decided"] <= 1
@@ -444,6 +444,10 @@ class TestStudiesOfTheProbe:
                 assert not {q.text for q in more.questions} <= {q.text for q in task.questions}
         found = probed_curves.of_all({"UA": 1.0, "gone": 0.0, "IRA": 1.0, "again": 0.5})
         assert found == {"UA": pytest.approx(6 / 12), "IRA": pytest.approx(15 / 24)}
+        counts = probed_curves.pictures_of([{"right": 15}, {"right": 18}])
+        assert {name: count.tolist() for name, count in counts.items()} == {
+            "UA": [12, 12], "IRA": [24, 24], "still": [15, 18]
+        }  # fmt: skip
 
     def test_what_was_drawn_wrong_before_is_not_lost(self) -> None:
         before, after = np.array([True, True, False, True, False]), np.array([True, False, False, True, True])

@@ -303,20 +303,13 @@ def measure_captured(options: argparse.Namespace) -> int:
 
 def measure_probed_curves(options: argparse.Namespace) -> int:
     """Compare the probe with the judge over strengths; what was asked is kept."""
-    import numpy as np
-
-    from . import curves, probed, probed_curves
+    from . import probed, probed_curves
 
     found, name = evaluation(options.folder), f"probed-curves-{options.split}"
     resumed(name, lambda known: probed_curves.rows(found, options.split, known, tell))
     rows = resumed(name, lambda known: probed_curves.counted_again(found, options.split, known, tell))
-    right = np.array([row["right"] for row in rows])
-    more = probed_curves.AGAIN
-    counts = {
-        "UA": curves.SIZES.target + more["erase"].target, "IRA": curves.SIZES.kept + more["in"].kept, "still": right
-    }  # fmt: skip
     rows = [{**row, **probed_curves.of_all(row)} for row in rows]
-    print(json.dumps(probed.ranked_over(rows, counts), indent=1))
+    print(json.dumps(probed.ranked_over(rows, probed_curves.pictures_of(rows)), indent=1))
     return 0
 
 

@@ -147,14 +147,14 @@ def _within(rows: Sequence[Mapping[str, Any]], figure: str, judged: str) -> floa
     return mean([spearman(values, seen) for values, seen in columns if len(set(seen)) > 1])
 
 
-def ranked_over(rows: Sequence[Mapping[str, Any]], counts: Mapping[str, Array | int]) -> dict[str, float]:
+def ranked_over(rows: Sequence[Mapping[str, Any]], counts: Mapping[str, Array]) -> dict[str, float]:
     """The same over strengths, and at every σ: rank correlations with UA, IRA and what is still kept, turned round.
 
     Beside them those of the means over tasks, one for each method and strength, and what a second count would have.
 
     Args:
         rows: One for each method, task and strength.
-        counts: How many pictures UA, IRA and `still` are of in each row.
+        counts: How many pictures UA, IRA and `still` are of, (rows,) each.
     """
     judged = {key: np.array([row[key] for row in rows]) for key in ("UA", "IRA", "still")}
     found = {f"{key}, counted again": recounted(values, counts[key]) for key, values in judged.items()}
@@ -175,8 +175,7 @@ def ranked_over(rows: Sequence[Mapping[str, Any]], counts: Mapping[str, Array | 
         found[f"{figure} with {against}, means over tasks"] = sign * spearman(*means)
     for figure, against in (("left", "UA"), ("moved", "IRA"), ("moved", "still")):
         columns = {key: np.array([row[key] for row in rows]) for key in (figure, against)}
-        pictures = np.broadcast_to(counts[against], len(rows))
-        found[f"{figure} with {against}, if it decided"] = decided(columns[figure], columns[against], pictures)
+        found[f"{figure} with {against}, if it decided"] = decided(columns[figure], columns[against], counts[against])
     return found
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from . import report
@@ -115,6 +116,13 @@ def of_all(row: Mapping[str, Any]) -> dict[str, float]:
         "UA": float(SIZES.target * row["UA"] + goes * row["gone"]) / (SIZES.target + goes),
         "IRA": float(SIZES.kept * row["IRA"] + stays * row["again"]) / (SIZES.kept + stays),
     }
+
+
+def pictures_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Array]:
+    """How many pictures UA and IRA of `of_all`, and `still`, are of in each row, (rows,)."""
+    counts = {"UA": SIZES.target + AGAIN["erase"].target, "IRA": SIZES.kept + AGAIN["in"].kept}
+    found = {name: np.full(len(rows), count) for name, count in counts.items()}
+    return {**found, "still": np.array([row["right"] for row in rows])}
 
 
 def _right(evaluation: Evaluation, name: str, model: Any, task: Task, role: Role) -> Array:

@@ -74,10 +74,15 @@ def find_kin(
         return banned.isdisjoint(encoder.tokens(word))
 
     general = {kind: [word for word in WORDS[kind] if word not in preserve and free(word)] for kind in set(kinds)}
-    banned |= {token for name in _alike(concepts) for token in encoder.tokens(name)}
+    same_ones = [[encoder.tokens(word) for word in alike(concept.text)] for concept in concepts]
+    banned |= {token for words in same_ones for word in words for token in word}
     count = max(_LEAST, min(_ALL // len(concepts), _MOST))
     ends = {name[-1] for name in tokens if name}
-    pools = [Candidates.of(encoder, lexicon, concept.text, _POOL * count, banned, ends) for concept in concepts]
+    pools = [
+        # Other words for a name are no other names of its kind.
+        Candidates.of(lexicon, name, _POOL * count, banned, ends - {word[-1] for word in words if word})
+        for name, words in zip(tokens, same_ones, strict=True)
+    ]
     read = {core(concept.text): tuple(pool.near) for concept, pool in zip(concepts, pools, strict=True) if pool.near}
     near = by_states(encoder, read) if sum(map(len, read.values())) <= _READ else {}
     same = {name: tuple(word for word, cosine in words if cosine >= ALIKE) for name, words in near.items()}
@@ -100,12 +105,7 @@ def find_kin(
 
 def general_words(encoder: Encoder, concepts: Sequence[Concept]) -> tuple[list[str], list[str]]:
     """Words of all kinds, and those of them that would hold an erased name."""
-    names = [core(concept.text) for concept in concepts]
-    banned = {token for name in (*names, *_alike(concepts)) for token in encoder.tokens(name)}
+    names = [name for concept in concepts for name in (core(concept.text), *alike(concept.text))]
+    banned = {token for name in names for token in encoder.tokens(name)}
     words = list(dict.fromkeys(word for found in WORDS.values() for word in found))
     return words, [word for word in words if not banned.isdisjoint(encoder.tokens(word))]
-
-
-def _alike(concepts: Sequence[Concept]) -> list[str]:
-    """Words that the encoder answers like one of the names."""
-    return [word for concept in concepts for word in alike(concept.text)]
